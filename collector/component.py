@@ -1,0 +1,105 @@
+"""The contracts of what stands at the rim of a graph: receivers, exporters, extensions.
+
+Life: everything is built first (no I/O in constructors beyond reading key files), then extensions, exporters and
+at last receivers are started; stopping goes the other way. `stop` is safe without `start` and may be called twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from processors.batch import Batch, Signal
+from processors.errors import Overloaded
+from processors.ports import Ticket
+from processors.stats import Stats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request may hold; checked before it is decoded. Sizes in bytes, decompressed."""
+
+    max_items: int = 100_000
+    max_depth: int = 40
+    """Levels of nested AnyValue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The answer to a request that was taken: OTLP partial success where `rejected` > 0 or there is a message."""
+
+    rejected: int = 0
+    message: str = ""
+
+
+class Intake(Protocol):
+    """What a receiver hands requests to. Thread-safe."""
+
+    signals: frozenset[Signal]
+    """Signals that some pipeline takes from this receiver; others are unimplemented."""
+
+    def refusal(self, signal: Signal) -> Overloaded | None:
+        """Say whether a request would be refused now. Receivers MUST ask before they read a body."""
+
+    def reserve(self, size: int) -> None:
+        """Claim bytes in flight before reading them. Raises: `Overloaded`, and nothing is claimed then."""
+
+    def release(self, size: int) -> None:
+        """Give claimed bytes back."""
+
+    def consume(self, signal: Signal, raw: bytes, limits: Limits) -> Taken:
+        """Take one decompressed protobuf request; returns when it is accepted as durably as configured.
+
+        Blocks the calling thread (pipeline lock, commit). Raises: `Rejected`, `Overloaded`; counts either way.
+        """
+
+
+class Receiver(Protocol):
+    """Takes requests from the network."""
+
+    stats: Stats
+
+    def start(self, intake: Intake) -> None:
+        """Listen. Raises: `StartError`."""
+
+    def stop(self, deadline_s: float) -> None:
+        """Accept nothing new, finish what is in flight or give up after `deadline_s` seconds."""
+
+
+class Exporter(Protocol):
+    """Hands batches to the world. `export` is called by any thread, under the graph's lock."""
+
+    signals: ClassVar[frozenset[Signal]]
+    stats: Stats
+
+    def start(self) -> None:
+        """Open files and connections. Raises: `StartError`. A destination that is down is no error."""
+
+    def room(self) -> Overloaded | None:
+        """Say whether `export` would refuse now. With `block_on_overflow` this is where the caller waits for room:
+        it is called without the graph's lock, before a request is processed."""
+
+    def export(self, batch: Batch) -> Ticket | None:
+        """Take the batch (`batch.encode()`), without blocking on the network. Returns a ticket when it will be durable
+        only later. Raises: `Overloaded` when there is no room. MUST NOT keep the batch."""
+
+    def stop(self, deadline_s: float) -> None:
+        """Deliver what is queued until the deadline, keep the rest on disk where there is a store, and close."""
+
+
+class Extension(Protocol):
+    """Something beside the pipelines: health, storage, authentication."""
+
+    stats: Stats
+
+    def start(self) -> None:
+        """Raises: `StartError`."""
+
+    def stop(self, deadline_s: float) -> None: ...
+
+
+def wait_all(tickets: Sequence[Ticket], timeout_s: float | None = None) -> None:
+    """Wait for all tickets. Raises: `Overloaded` when one could not be committed."""
+    for ticket in tickets:
+        ticket.wait(timeout_s)

@@ -1,0 +1,73 @@
+"""Every component type there is: one table per kind, type → `ComponentType`.
+
+Adding a component is one import and one row; a component is found by its config type, the name of its module or folder.
+Other people's components come from the entry-point group `otelcol_llm.components`: each entry point loads to a
+`ComponentType`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.resources import files
+from typing import Any, Final, Literal, TypeAlias
+
+from processors.batch import Signal
+from processors.errors import Finding
+from processors.ports import Context
+
+Kind: TypeAlias = Literal["receivers", "processors", "connectors", "exporters", "extensions"]
+Settings: TypeAlias = Mapping[str, Any]
+"""A component's configuration after `collector.config`: schema-checked, defaults filled in, durations in nanoseconds,
+sizes in bytes."""
+
+
+def _nothing(settings: Settings, context: Context) -> Iterable[Finding]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentType:
+    """How a component is described and built."""
+
+    kind: Kind
+    type: str
+    schema: str
+    """Where the JSON Schema is: `package/file.json`. The only place of defaults and descriptions."""
+    build: Callable[[Settings, Context], Any]
+    """Make the component. Pure for processors and connectors. Raises: `InvalidConfig`."""
+    check: Callable[[Settings, Context], Iterable[Finding]] = _nothing
+    """Say everything that is wrong or odd about the settings beyond the schema. Pure."""
+    signals: frozenset[Signal] = frozenset(Signal)
+    aliases: tuple[str, ...] = ()
+    """Other spellings of the type."""
+    emits: frozenset[Signal] = frozenset()
+    """For connectors: the signals of the pipelines they feed."""
+
+
+@cache
+def schema_of(where: str) -> dict[str, Any]:
+    """Load a component's schema. `where` is `package/file.json`."""
+    package, _, name = where.rpartition("/")
+    loaded: dict[str, Any] = json.loads(
+        files(package.replace("/", ".")).joinpath(name).read_text("utf-8")
+    )
+    return loaded
+
+
+BUILT_IN: Final[tuple[ComponentType, ...]] = ()
+
+
+@cache
+def components(kind: Kind) -> Mapping[str, ComponentType]:
+    """Return the component types of a kind by every name they answer to."""
+    foreign = [point.load() for point in entry_points(group="otelcol_llm.components")]
+    return {
+        name: component
+        for component in (*BUILT_IN, *foreign)
+        if component.kind == kind
+        for name in (component.type, *component.aliases)
+    }

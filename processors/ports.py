@@ -1,0 +1,101 @@
+"""What the core asks of the shell. The shell injects implementations; the core never imports them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Ticket(Protocol):
+    """A promise of the shell that something will be durable."""
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Return once the data is committed. Raises: `Overloaded` when it could not be."""
+
+
+class Piece(Protocol):
+    """One stored piece of a trace, as `replay` gives it back."""
+
+    seq: int
+    trace_id: bytes
+    received_ns: int
+    body: bytes
+
+
+class Store(Protocol):
+    """A durable buffer of pieces (spans of one trace in one request) and decisions.
+
+    `put` and `decide` MUST only append and return at once: they are called under the pipeline lock. What they return
+    is waited for by the receiver, outside the lock. Implementations group commits.
+    """
+
+    def put(self, trace_id: bytes, received_ns: int, body: bytes) -> tuple[int, Ticket]:
+        """Keep one piece; returns its sequence number."""
+
+    def decide(self, trace_id: bytes, verdict: bytes) -> Ticket:
+        """Keep a decision (an opaque record of the processor's) for a trace."""
+
+    def forget(self, seqs: Sequence[int]) -> None:
+        """Delete pieces that were handed on or dropped."""
+
+    def remember(self, key: str, value: bytes) -> None:
+        """Keep a small named state (budgets, marks), replacing the old one."""
+
+    def replay(self) -> Iterable[Piece]:
+        """Yield what was there when the store was opened, oldest first."""
+
+    def decisions(self) -> Iterable[tuple[bytes, bytes]]:
+        """Yield (trace id, verdict) of what was decided before, oldest first."""
+
+    def recall(self, key: str) -> bytes | None:
+        """Return what `remember` kept under `key`."""
+
+
+class DecisionListener(Protocol):
+    """Told what became of a trace, by samplers; exemplars wait for it."""
+
+    def decided(self, trace_id: bytes, kept: bool) -> None: ...
+
+
+class DecisionBus:
+    """Connects samplers to listeners inside one graph. The shell makes one per graph and hands it to everybody."""
+
+    __slots__ = ("_listeners", "samplers")
+
+    def __init__(self) -> None:
+        self._listeners: list[DecisionListener] = []
+        self.samplers = 0
+        """How many samplers speak on the bus: with none, listeners need not wait."""
+
+    def listen(self, listener: DecisionListener) -> None:
+        self._listeners.append(listener)
+
+    def decided(self, trace_id: bytes, kept: bool) -> None:
+        for listener in self._listeners:
+            listener.decided(trace_id, kept)
+
+
+def _no_store(extension: str, component: str) -> Store:
+    raise LookupError(f"no storage extension {extension!r} for {component!r}")
+
+
+def _ignore(text: str, **fields: object) -> None:
+    """Say nothing: the default of a library."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Everything a component's constructor gets besides its own configuration."""
+
+    id: str
+    """Component id, `type` or `type/name`."""
+    gates: frozenset[str] = frozenset()
+    """Feature gates that are on."""
+    decisions: DecisionBus = field(default_factory=DecisionBus)
+    open_store: Callable[[str, str], Store] = _no_store
+    """(id of a storage extension, component id) → that component's store. Raises: LookupError."""
+    say: Callable[..., None] = _ignore
+    """Log one sentence about a state change, values as keyword fields. Never per item, never with payload."""
+    secret: bytes | None = None
+    """Key for hashing where the user configured none and the shell may provide one (embedded default)."""

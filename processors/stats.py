@@ -1,0 +1,40 @@
+"""What a processor counts about itself, as plain numbers that the shell reads when somebody scrapes.
+
+A counter is a dict entry: 0.1 µs against 1.7 µs for a labelled metric object. Names, units, labels and help of
+everything counted here stand in `collector/telemetry.py`, one row each; a key without a row is a bug that a test finds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+
+class Histogram:
+    """Cumulative observations in fixed buckets (upper bounds inclusive, as Prometheus has them)."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+
+class Stats:
+    """Counters and histograms by (metric name, label values…), gauges by name.
+
+    The label values are those of the metric's row in order, without `component`, which the shell adds.
+    """
+
+    __slots__ = ("counters", "gauges", "histograms")
+
+    def __init__(self) -> None:
+        self.counters: defaultdict[tuple[str, ...], int | float] = defaultdict(int)
+        self.gauges: dict[tuple[str, ...], Callable[[], int | float]] = {}
+        self.histograms: dict[tuple[str, ...], Histogram] = {}

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Builds the peers of the end-to-end tests that no package registry provides as a binary:
+#   otelcol-peer  the Go Collector 0.158.0 with the contrib processors (collector-builder.yaml)
+#   jaeger        Jaeger 2.13.0 (Go module v1.76.0), the trace backend
+# Usage: build.sh [otelcol-peer|jaeger ...]   (default: all). Needs Go >= 1.25.
+# The binaries go to $OTELCOL_LLM_PEERS (default ~/.cache/otelcol-llm/peers) as NAME-VERSION; one that is there is not built again.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${OTELCOL_LLM_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/otelcol-llm/peers}
+export CGO_ENABLED=0 GOFLAGS=-buildvcs=false
+
+build_otelcol_peer() { # $1 = empty work folder, $2 = binary to write
+  GOBIN=$1 go install go.opentelemetry.io/collector/cmd/builder@v0.162.0
+  cp "$here/collector-builder.yaml" "$1/"
+  (cd "$1" && ./builder --skip-compilation --config collector-builder.yaml)
+  (cd "$1/otelcol-peer" && go build -mod=mod -trimpath -ldflags='-s -w' -o "$2" .)
+}
+
+build_jaeger() {
+  # A copy of the module itself: its replace directives and its own go.sum stay in force.
+  (cd "$1" && go mod init example.test/peer && go mod download github.com/jaegertracing/jaeger@v1.76.0)
+  cp -r "$(go env GOMODCACHE)/github.com/jaegertracing/jaeger@v1.76.0" "$1/src"
+  chmod -R u+w "$1/src"
+  (cd "$1/src" && go build -trimpath -ldflags='-s -w' -o "$2" ./cmd/jaeger)
+}
+
+make_peer() { # $1 = name, $2 = version, $3 = build function
+  local binary=$cache/$1-$2 work
+  if [ -x "$binary" ]; then
+    echo "$binary is already built."
+    return
+  fi
+  command -v go >/dev/null || { echo "build.sh: building $1 needs Go 1.25 or later on the PATH" >&2; exit 1; }
+  mkdir -p "$cache"
+  work=$(mktemp -d)
+  "$3" "$work" "$work/binary"
+  mv "$work/binary" "$binary"
+  rm -rf "$work"
+  echo "$binary is built."
+}
+
+for peer in "${@:-all}"; do
+  case $peer in
+    otelcol-peer) make_peer otelcol-peer 0.158.0 build_otelcol_peer ;;
+    jaeger) make_peer jaeger 2.13.0 build_jaeger ;;
+    all) make_peer otelcol-peer 0.158.0 build_otelcol_peer; make_peer jaeger 2.13.0 build_jaeger ;;
+    *) echo "build.sh: expected otelcol-peer, jaeger or all, got '$peer'" >&2; exit 2 ;;
+  esac
+done
