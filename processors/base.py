@@ -15,7 +15,10 @@ A component is built once from its configuration, then called by one thread at a
 - A component MUST NOT sleep, read a clock, log per item, or touch files and sockets.
 - An exception out of `process` means that `on_error` is applied to that batch; the component MUST still be usable.
   `Overloaded` is not an error: it travels to the sender, and the batch MUST then not have changed any state.
-- A component used by several pipelines of one graph under one id is one object (traces and logs then share its state).
+- There is one object per pipeline and component id. What the instances of one id must share (the ledger of model
+  calls, for traces and logs alike) they take from `Context.shared`; one lock covers the whole graph.
+- A component that holds state MAY have a method `adopt(predecessor)`: on a reload that changed its configuration it is
+  called once, before anything else, with the instance it replaces, whose state it takes over.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 
 class Ticket(Protocol):
@@ -80,6 +80,20 @@ def _no_store(extension: str, component: str) -> Store:
     raise LookupError(f"no storage extension {extension!r} for {component!r}")
 
 
+_T = TypeVar("_T")
+
+
+def _alone(key: str, make: Callable[[], _T]) -> _T:
+    """Share with nobody: the default of a library."""
+    return make()
+
+
+class Shared(Protocol):
+    """Returns the object that all instances of one component id share under `key`, made by the first who asks."""
+
+    def __call__(self, key: str, make: Callable[[], _T]) -> _T: ...
+
+
 def _ignore(text: str, **fields: object) -> None:
     """Say nothing: the default of a library."""
 
@@ -95,6 +109,7 @@ class Context:
     decisions: DecisionBus = field(default_factory=DecisionBus)
     open_store: Callable[[str, str], Store] = _no_store
     """(id of a storage extension, component id) → that component's store. Raises: LookupError."""
+    shared: Shared = _alone
     say: Callable[..., None] = _ignore
     """Log one sentence about a state change, values as keyword fields. Never per item, never with payload."""
     secret: bytes | None = None
