@@ -1,1 +1,1 @@
-"""Configuration: files to checked, frozen values."""
+"""From files to a checked configuration: YAML with places, expansion, merging, JSON Schema, the pipeline graph."""

@@ -1,0 +1,123 @@
+"""A component's settings: what the user wrote → checked, defaults filled in, units turned into numbers.
+
+Rules
+- A key without a value (`grpc:`) is an empty mapping where a mapping is allowed, null where null is allowed, and
+  counts as not written elsewhere, as in the Collector.
+- A missing key gets its schema's `default`. A missing mapping stays missing unless it has a default: write
+  `"default": {}` and the defaults inside it are filled in too.
+- `"format": "duration"` gives nanoseconds, `"size"` bytes, `"secret"` a `Secret`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from collector.config.schema import Fault, Path, Schema, allows, child, effective, faults
+from collector.config.sentences import dotted
+from collector.config.units import PARSERS
+from collector.errors import ConfigError, Problem
+
+_NO_TEXTS: Mapping[Path, str] = {}
+
+
+class Secret(str):
+    """A text whose repr is masked, so that settings can be printed and logged. `str` methods see the text itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "[REDACTED]"
+
+
+def resolve(schema: Schema, value: Any) -> dict[str, Any]:
+    """Return the settings a component is built from. Raises: `ConfigError` with every violation."""
+    settings, wrong = examine(schema, value)
+    if wrong:
+        raise ConfigError([Problem("settings", 0, 0, dotted(f.path), f.text) for f in wrong])
+    return settings
+
+
+def examine(
+    schema: Schema, value: Any, texts: Mapping[Path, str] = _NO_TEXTS
+) -> tuple[dict[str, Any], list[Fault]]:
+    """Return the settings and everything that is wrong; with faults the settings are not usable.
+
+    `texts`: for values that came from `${...}`, the text itself, used where only text is allowed (a password 0123).
+    """
+    reader = _Reader(schema, texts)
+    written = reader.tidy(schema, value, ())
+    wrong = faults(schema, written)
+    return ({} if wrong else reader.finish(schema, written)), wrong
+
+
+class _Reader:
+    """Walks a value and its schema side by side."""
+
+    def __init__(self, root: Schema, texts: Mapping[Path, str]) -> None:
+        self._root = root
+        self._texts = texts
+
+    def tidy(self, schema: Schema, value: Any, path: Path) -> Any:
+        """Settle keys without a value and texts that look like numbers."""
+        schema = effective(self._root, schema, value)
+        if value is None and allows(schema, "object") and "type" in schema:
+            value = {}
+        if isinstance(value, dict):
+            return self._tidy_mapping(schema, value, path)
+        if isinstance(value, list):
+            items = schema.get("items", {})
+            return [self.tidy(items, item, (*path, i)) for i, item in enumerate(value)]
+        if path in self._texts and schema.get("type") == "string" and not isinstance(value, str):
+            return self._texts[path]
+        return value
+
+    def _tidy_mapping(self, schema: Schema, value: dict[str, Any], path: Path) -> dict[str, Any]:
+        tidied = {}
+        for key, item in value.items():
+            inner = child(schema, key, value)
+            if inner is None:
+                tidied[key] = item
+                continue
+            settled = self.tidy(inner, item, (*path, key))
+            if settled is not None or allows(effective(self._root, inner, None), "null"):
+                tidied[key] = settled
+        return tidied
+
+    def finish(self, schema: Schema, value: Any) -> Any:
+        """Fill in defaults and convert units. `value` MUST be valid."""
+        schema = effective(self._root, schema, value)
+        if isinstance(value, dict):
+            return self._finish_mapping(schema, value)
+        if isinstance(value, list):
+            items = schema.get("items", {})
+            return [self.finish(items, item) for item in value]
+        return _convert(schema, value)
+
+    def _finish_mapping(self, schema: Schema, value: dict[str, Any]) -> dict[str, Any]:
+        full = {}
+        for key, inner in schema.get("properties", {}).items():
+            known = effective(self._root, inner, value.get(key))
+            if key in value:
+                full[key] = self.finish(inner, value[key])
+            elif "default" in known:
+                full[key] = self.finish(inner, known["default"])
+        for key, item in value.items():
+            if key not in full:
+                other = child(schema, key, value)
+                full[key] = item if other is None else self.finish(other, item)
+        kind = value.get("type")
+        if kind in schema.get("x-block", {}) and kind not in full:
+            full[kind] = self.finish(schema["x-block"][kind], {})
+        return full
+
+
+def _convert(schema: Schema, value: Any) -> Any:
+    kind = schema.get("format", "")
+    if kind in PARSERS and value is not None:
+        return PARSERS[kind](value)
+    if kind == "secret" and isinstance(value, str):
+        return Secret(value)
+    if isinstance(value, float) and value.is_integer() and not allows(schema, "number"):
+        return int(value)  # 5.0 is an integer to JSON Schema
+    return value
