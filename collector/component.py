@@ -48,8 +48,10 @@ class Intake(Protocol):
     def release(self, size: int) -> None:
         """Give claimed bytes back."""
 
-    def consume(self, signal: Signal, raw: bytes, limits: Limits) -> Taken:
+    def consume(self, signal: Signal, raw: bytes, limits: Limits, transport: str = "") -> Taken:
         """Take one decompressed protobuf request; returns when it is accepted as durably as configured.
+
+        `transport` (`grpc`, `http`) is a label of what is counted.
 
         Blocks the calling thread (pipeline lock, commit). Raises: `Rejected`, `Overloaded`; counts either way.
         """

@@ -15,6 +15,8 @@ A component is built once from its configuration, then called by one thread at a
 - A component MUST NOT sleep, read a clock, log per item, or touch files and sockets.
 - An exception out of `process` means that `on_error` is applied to that batch; the component MUST still be usable.
   `Overloaded` is not an error: it travels to the sender, and the batch MUST then not have changed any state.
+- A component that can refuse data MAY have a method `room() -> Overloaded | None`, callable from any thread without the
+  lock: it is asked before a request is read, so that refusing costs nothing and changes no state upstream.
 - There is one object per pipeline and component id. What the instances of one id must share (the ledger of model
   calls, for traces and logs alike) they take from `Context.shared`; one lock covers the whole graph.
 - A component that holds state MAY have a method `adopt(predecessor)`: on a reload that changed its configuration it is

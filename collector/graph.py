@@ -1,0 +1,289 @@
+"""The running graph: every component of a configuration, wired. Built whole, started and stopped in one fixed order.
+
+    receiver → intake → pipeline → exporter
+                            └────→ connector → pipeline → …
+
+Start: extensions, exporters, receivers last. Stop: receivers, then the pipelines are emptied in the order data flows,
+then exporters, extensions last. On a reload, parts whose settings are equal are carried over with their state, and a
+changed processor may adopt the state of the one it replaces.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from graphlib import TopologicalSorter
+from typing import Any
+
+from collector import logs
+from collector.component import Exporter, Extension, Receiver
+from collector.config.model import GraphConfig, component_type
+from collector.errors import StartError
+from collector.intake import Gate, GraphIntake, Route
+from collector.pipeline import Pipeline, Sink, Stage
+from collector.registry import Kind, components
+from processors.batch import Batch, Signal
+from processors.ports import Context, DecisionBus, Store, Ticket
+
+_POLL_S = 0.02
+
+
+@dataclass(slots=True)
+class State:
+    """What outlives a single configuration: shared by a graph and the one that replaces it."""
+
+    gate: Gate
+    decisions: DecisionBus = field(default_factory=DecisionBus)
+    shared: dict[tuple[str, str], Any] = field(default_factory=dict)
+    secret: bytes | None = None
+
+
+class Graph:
+    """Everything of one configuration. Nothing runs before `start`."""
+
+    def __init__(self, config: GraphConfig, state: State, previous: Graph | None = None) -> None:
+        """Build every component. Raises: `InvalidConfig`, `StartError` (a key file cannot be read)."""
+        self.config = config
+        self.state = state
+        self.carried: set[int] = set()
+        """Identities of the components that were taken over from `previous`."""
+        self.extensions: dict[str, Extension] = self._make("extensions", previous)
+        self.exporters: dict[str, Exporter] = self._make("exporters", previous)
+        self.connectors: dict[str, Any] = self._make("connectors", previous)
+        self.receivers: dict[str, Receiver] = self._make("receivers", previous)
+        self.pipelines: dict[str, Pipeline] = {}
+        for pipeline_id in self._upstream_last():
+            self.pipelines[pipeline_id] = self._make_pipeline(pipeline_id, previous)
+        self.intakes = {
+            name: GraphIntake(state.gate, self._routes(name)) for name in self.receivers
+        }
+
+    # -- building
+
+    def _make(self, kind: Kind, previous: Graph | None) -> dict[str, Any]:
+        settings = self.config.components.get(kind, {})
+        return {
+            name: self._carry(kind, name, previous) or self._build(kind, name) for name in settings
+        }
+
+    def _carry(self, kind: Kind, name: str, previous: Graph | None) -> Any:
+        """Return the component of the previous graph if its settings are the same."""
+        if previous is None or name not in previous.config.components.get(kind, {}):
+            return None
+        if previous.config.components[kind][name] != self.config.components[kind][name]:
+            return None
+        component = getattr(previous, kind).get(name)
+        self.carried.add(id(component))
+        return component
+
+    def _build(self, kind: Kind, name: str) -> Any:
+        settings = self.config.components[kind][name]
+        return components(kind)[component_type(name)].build(settings, self._context(name))
+
+    def _context(self, name: str) -> Context:
+        return Context(
+            id=name,
+            gates=self.config.gates,
+            decisions=self.state.decisions,
+            open_store=self._open_store,
+            shared=partial(_shared, self.state.shared, name),
+            say=logs.say,
+            secret=self.state.secret,
+        )
+
+    def _open_store(self, extension: str, component: str) -> Store:
+        if extension not in self.extensions:
+            raise LookupError(
+                f"expected a storage extension that is listed under service.extensions, got {extension!r}"
+            )
+        store: Store = self.extensions[extension].open(component, self.state.gate.tickets)  # type: ignore[attr-defined] # storage extensions have it
+        return store
+
+    def _upstream_last(self) -> Iterator[str]:
+        """Yield pipeline ids so that a pipeline comes after every pipeline it feeds."""
+        feeds = {
+            name: [
+                other
+                for other, candidate in self.config.pipelines.items()
+                if set(pipeline.exporters) & set(candidate.receivers) & set(self.connectors)
+            ]
+            for name, pipeline in self.config.pipelines.items()
+        }
+        return iter(tuple(TopologicalSorter(feeds).static_order()))
+
+    def _make_pipeline(self, pipeline_id: str, previous: Graph | None) -> Pipeline:
+        config = self.config.pipelines[pipeline_id]
+        stages = [self._make_stage(pipeline_id, name, previous) for name in config.processors]
+        sinks = [self._sink(name) for name in config.exporters]
+        return Pipeline(pipeline_id, config.signal, stages, sinks, self.state.gate.tickets)
+
+    def _make_stage(self, pipeline_id: str, name: str, previous: Graph | None) -> Stage:
+        old = previous.stage(pipeline_id, name) if previous else None
+        if (
+            old
+            and previous
+            and previous.config.components["processors"][name]
+            == self.config.components["processors"][name]
+        ):
+            self.carried.add(id(old.processor))
+            return old
+        return Stage(name, self._build("processors", name))
+
+    def stage(self, pipeline_id: str, name: str) -> Stage | None:
+        """Return a processor's place in a pipeline."""
+        pipeline = self.pipelines.get(pipeline_id)
+        return (
+            next((stage for stage in pipeline.stages if stage.id == name), None)
+            if pipeline
+            else None
+        )
+
+    def _sink(self, name: str) -> tuple[Sink, bool]:
+        """Return where an exporter id of a pipeline leads, and whether it may change what it gets."""
+        if name in self.exporters:
+            return self.exporters[name].export, False
+        connector = self.connectors[name]
+        targets = {signal: list(self._fed_by(name, signal)) for signal in Signal}
+        return partial(_through, connector, targets), getattr(connector, "mutates", False)
+
+    def _fed_by(self, receiver: str, signal: Signal) -> Iterator[Pipeline]:
+        for pipeline_id, config in self.config.pipelines.items():
+            if config.signal is signal and receiver in config.receivers:
+                yield self.pipelines[pipeline_id]
+
+    def _routes(self, receiver: str) -> dict[Signal, Route]:
+        routes = {}
+        for signal in Signal:
+            pipelines = list(self._fed_by(receiver, signal))
+            if pipelines:
+                routes[signal] = self._route(pipelines)
+        return routes
+
+    def _route(self, pipelines: list[Pipeline]) -> Route:
+        """Collect who must have room for what enters these pipelines.
+
+        An exporter behind a stage that holds data back need not have room now: there the backlog of the pipeline tells.
+        """
+        rooms, queues = [], []
+        for pipeline in self._reachable(pipelines):
+            rooms.append(pipeline.room)
+            rooms += [
+                stage.processor.room
+                for stage in pipeline.stages
+                if hasattr(stage.processor, "room")
+            ]
+            if not pipeline.ticks:
+                queues += [
+                    self.exporters[x].room
+                    for x in self.config.pipelines[pipeline.id].exporters
+                    if x in self.exporters
+                ]
+        return Route(pipelines, rooms, queues)
+
+    def _reachable(self, pipelines: Iterable[Pipeline]) -> Iterator[Pipeline]:
+        for pipeline in pipelines:
+            yield pipeline
+            for name in self.config.pipelines[pipeline.id].exporters:
+                if name in self.connectors and getattr(self.connectors[name], "mutates", False):
+                    yield from self._reachable(self._fed_by(name, pipeline.signal))
+
+    # -- running
+
+    def start(self) -> None:
+        """Start what was not carried over. Raises: `StartError`, with everything started here stopped again."""
+        started: list[Extension | Exporter] = []
+        try:
+            for component in (*self.extensions.values(), *self.exporters.values()):
+                if id(component) not in self.carried:
+                    component.start()
+                    started.append(component)
+        except StartError:
+            for component in reversed(started):
+                component.stop(0.0)
+            raise
+
+    def open(self) -> None:
+        """Start the receivers that were not carried over. Raises: `StartError`, with those started here stopped."""
+        started: list[Receiver] = []
+        try:
+            for name, receiver in self.receivers.items():
+                if id(receiver) not in self.carried:
+                    receiver.start(self.intakes[name])
+                    started.append(receiver)
+        except StartError:
+            for receiver in started:
+                receiver.stop(0.0)
+            raise
+
+    def tick(self) -> None:
+        """Let everything release what is due."""
+        gate = self.state.gate
+        now_ns = gate.clock.now_ns()
+        with gate.lock:
+            for pipeline in self.pipelines.values():
+                if pipeline.ticks or pipeline.waiting:
+                    pipeline.tick(now_ns)
+            for name, connector in self.connectors.items():
+                self._pump(name, connector.tick(now_ns))
+            gate.tickets.clear()
+
+    def _pump(self, name: str, batches: Iterable[Batch]) -> None:
+        """Hand what a connector releases to the pipelines it feeds."""
+        for batch in batches:
+            for pipeline in self._fed_by(name, batch.signal):
+                pipeline.take(batch)
+
+    def close_pipelines(self, only: Callable[[Any], bool] = lambda component: True) -> None:
+        """Empty the stages and connectors that `only` selects into what stands behind them, first to last."""
+        with self.state.gate.lock:
+            for pipeline in reversed(self.pipelines.values()):
+                pipeline.close(only)
+                for name in self.config.pipelines[pipeline.id].exporters:
+                    if name in self.connectors and only(self.connectors[name]):
+                        self._pump(name, self.connectors[name].close())
+            self.state.gate.tickets.clear()
+
+    def drain(self, deadline_s: float) -> None:
+        """Wait until everything that was released found room, or the time is up."""
+        until = time.monotonic() + deadline_s
+        while (
+            any(pipeline.waiting for pipeline in self.pipelines.values())
+            and time.monotonic() < until
+        ):
+            time.sleep(_POLL_S)
+            with self.state.gate.lock:
+                for pipeline in self.pipelines.values():
+                    pipeline.drain_backlog()
+        for pipeline in self.pipelines.values():
+            if pipeline.waiting:
+                logs.error(
+                    "Released data found no room in time and is lost.",
+                    pipeline=pipeline.id,
+                    items=pipeline.waiting,
+                )
+
+
+def _shared(
+    store: dict[tuple[str, str], Any], component: str, key: str, make: Callable[[], Any]
+) -> Any:
+    if (component, key) not in store:
+        store[component, key] = make()
+    return store[component, key]
+
+
+def _through(
+    connector: Any, targets: Mapping[Signal, list[Pipeline]], batch: Batch
+) -> Ticket | None:
+    """Hand a batch to a connector and what comes out of it to the pipelines behind."""
+    out = connector.process(batch)
+    if out is not None:
+        behind = targets[out.signal]
+        for pipeline in behind[1:]:
+            pipeline.consume(
+                Batch(out.signal, out.encode(), received_ns=out.received_ns, items=len(out))
+            )
+        for pipeline in behind[:1]:
+            pipeline.consume(out)
+    return None

@@ -1,0 +1,137 @@
+"""Where receivers hand requests in: admission, the graph's lock, the wait for a commit, and the counting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from processors.admission import admit
+
+from collector.clock import Clock
+from collector.component import Limits, Taken, wait_all
+from collector.errors import Rejected
+from collector.pipeline import Pipeline
+from processors.batch import Batch, Signal
+from processors.errors import Malformed, Overloaded
+from processors.ports import Ticket
+from processors.stats import Stats
+
+Room = Callable[[], Overloaded | None]
+
+
+class InFlight:
+    """Bytes of requests that are being read or processed, bounded for the whole process."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.size = 0
+        self._lock = threading.Lock()
+
+    def reserve(self, size: int) -> None:
+        """Claim `size` bytes. Raises: `Overloaded`. One request is always let in, whatever its size."""
+        with self._lock:
+            if self.size and self.size + size > self.limit:
+                raise Overloaded("too many bytes of requests in flight", retry_after_s=1.0)
+            self.size += size
+
+    def release(self, size: int) -> None:
+        """Give `size` bytes back."""
+        with self._lock:
+            self.size -= size
+
+
+@dataclass(slots=True)
+class Gate:
+    """What all intakes of a graph share: the lock, what stops them, what they wait for."""
+
+    clock: Clock
+    in_flight: InFlight
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    tickets: list[Ticket] = field(default_factory=list)
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What one signal of a receiver leads to."""
+
+    pipelines: Sequence[Pipeline]
+    rooms: Sequence[Room]
+    """Of the processors on the way: asked before a body is read, must not block."""
+    queues: Sequence[Room]
+    """Of the exporters on the way: asked before a request is processed, may block."""
+
+
+class GraphIntake:
+    """The `Intake` of one receiver."""
+
+    def __init__(self, gate: Gate, routes: dict[Signal, Route]) -> None:
+        self.signals = frozenset(routes)
+        self.stats = Stats()
+        self._gate = gate
+        self._routes = routes
+
+    def refusal(self, signal: Signal) -> Overloaded | None:
+        """Say whether a request would be refused now; never blocks."""
+        if self._gate.draining:
+            return Overloaded("the collector is shutting down", retry_after_s=1.0)
+        for room in self._routes[signal].rooms:
+            refused = room()
+            if refused is not None:
+                self.stats.counters[
+                    "otelcol_llm_receiver_refused_requests_total", signal.label
+                ] += 1
+                return refused
+        return None
+
+    def reserve(self, size: int) -> None:
+        self._gate.in_flight.reserve(size)
+
+    def release(self, size: int) -> None:
+        self._gate.in_flight.release(size)
+
+    def consume(self, signal: Signal, raw: bytes, limits: Limits, transport: str = "") -> Taken:
+        """Take one request. Raises: `Rejected`, `Overloaded`."""
+        counters = self.stats.counters
+        try:
+            admitted = admit(signal, raw, limits.max_items, limits.max_depth)
+        except Malformed as bad:
+            counters["otelcol_llm_receiver_rejected_requests_total", signal.label, transport] += 1
+            raise Rejected(str(bad)) from bad
+        if admitted.rejected:
+            counters[f"otelcol_llm_receiver_rejected_{signal.items}_total", transport] += (
+                admitted.rejected
+            )
+        if admitted.repaired:
+            counters["otelcol_llm_receiver_repaired_strings_total", signal.label, transport] += (
+                admitted.repaired
+            )
+        if admitted.items:
+            try:
+                self._hand_on(signal, admitted.raw, admitted.items)
+            except Overloaded:
+                counters[f"otelcol_receiver_refused_{signal.items}_total", transport] += (
+                    admitted.items
+                )
+                raise
+            counters[f"otelcol_receiver_accepted_{signal.items}_total", transport] += admitted.items
+        return Taken(admitted.rejected, admitted.message)
+
+    def _hand_on(self, signal: Signal, raw: bytes, items: int) -> None:
+        gate, route = self._gate, self._routes[signal]
+        for queue in route.queues:
+            refused = queue()
+            if refused is not None:
+                raise refused
+        with gate.lock:
+            if gate.draining:
+                raise Overloaded("the collector is shutting down", retry_after_s=1.0)
+            now_ns = gate.clock.now_ns()
+            try:
+                for pipeline in route.pipelines:
+                    pipeline.consume(Batch(signal, raw, received_ns=now_ns, items=items))
+            finally:
+                tickets = gate.tickets.copy()
+                gate.tickets.clear()
+        wait_all(tickets)

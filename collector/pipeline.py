@@ -1,0 +1,224 @@
+"""Pipeline.consume(batch): stages in order, then fan-out. Every hand-off is counted here, not in the components.
+
+Invariants
+- Everything is called under the graph's lock; nothing here blocks.
+- `Overloaded` travels to the sender; any other exception of a stage is counted and answered by its `on_error`.
+- What `tick` and `close` yield is never lost to a full queue: it waits in the backlog, and a pipeline with a backlog
+  is not ticked until the backlog is gone, so that pressure stays in the components that bound their memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from collector import logs
+from processors.base import OnError, Processor, Stateless
+from processors.batch import Batch, Signal
+from processors.errors import Overloaded
+from processors.ports import Ticket
+
+_COMPLAIN_EVERY_S = 60.0
+
+
+@dataclass(slots=True)
+class Flow:
+    """What went through a stage, in items; durations in seconds."""
+
+    incoming: int = 0
+    outgoing: int = 0
+    seconds: float = 0.0
+    failed: int = 0
+
+
+class Stage:
+    """A processor in its place in a pipeline."""
+
+    __slots__ = ("_quiet_until", "flow", "id", "processor", "ticks")
+
+    def __init__(self, component_id: str, processor: Processor) -> None:
+        self.id = component_id
+        self.processor = processor
+        self.flow = Flow()
+        self.ticks = (
+            not isinstance(processor, Stateless) or type(processor).tick is not Stateless.tick
+        )
+        self._quiet_until = 0.0
+
+    def process(self, batch: Batch) -> Batch | None:
+        """Run the processor; a failure of it never reaches the sender."""
+        flow = self.flow
+        flow.incoming += len(batch)
+        began = time.perf_counter()
+        try:
+            out = self.processor.process(batch)
+        except Overloaded:
+            flow.incoming -= len(batch)
+            raise
+        except Exception as failure:  # noqa: BLE001 - a bug in a component must not take data or process down
+            out = self._failed(batch, failure)
+        flow.seconds += time.perf_counter() - began
+        if out is not None:
+            flow.outgoing += len(out)
+        return out
+
+    def _failed(self, batch: Batch, failure: Exception) -> Batch | None:
+        self.flow.failed += len(batch)
+        self._complain(failure)
+        if self.processor.on_error is OnError.PASS:
+            return batch
+        try:
+            closed: Batch | None = self.processor.fail_closed(batch)  # type: ignore[attr-defined] # part of DROP_CONTENT
+        except Exception as second:  # noqa: BLE001 - then nothing of the batch may leave
+            self._complain(second)
+            return None
+        return closed
+
+    def _complain(self, failure: Exception) -> None:
+        """Log a failure once a minute. Only its type and place: its text may quote payload."""
+        now = time.monotonic()
+        if now < self._quiet_until:
+            return
+        self._quiet_until = now + _COMPLAIN_EVERY_S
+        place = failure.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
+        logs.error(
+            "A processor failed.", processor=self.id, failure=type(failure).__name__, at=where
+        )
+
+    def released(self, batches: Iterable[Batch]) -> Iterable[Batch]:
+        """Pass on what `tick` or `close` yields, counted; a failure ends it and is logged."""
+        try:
+            for batch in batches:
+                self.flow.outgoing += len(batch)
+                yield batch
+        except Exception as failure:  # noqa: BLE001 - see `process`
+            self.flow.failed += 1
+            self._complain(failure)
+
+
+Sink = Callable[[Batch], Ticket | None]
+"""Where a pipeline hands its batches: an exporter, or a connector and the pipelines behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A batch that could not go on: at which stage, or at which sinks, and why."""
+
+    position: int
+    batch: Batch
+    sinks: tuple[tuple[Sink, bool], ...]
+    """Sinks that still want it, once it is past all stages; each with whether it may change the batch."""
+    why: Overloaded
+
+
+class Pipeline:
+    """One pipeline of the configuration."""
+
+    def __init__(
+        self,
+        pipeline_id: str,
+        signal: Signal,
+        stages: Sequence[Stage],
+        sinks: Sequence[tuple[Sink, bool]],
+        tickets: list[Ticket],
+    ) -> None:
+        """`sinks`: each with whether it may change the batch. `tickets` is shared by all pipelines of a graph and
+        collects what the request under way must wait for."""
+        self.id = pipeline_id
+        self.signal = signal
+        self.stages = stages
+        self.ticks = any(stage.ticks for stage in stages)
+        self._sinks = tuple(
+            sorted(sinks, key=lambda sink: sink[1])
+        )  # readers first: only the last writer needs no copy
+        self._tickets = tickets
+        self._backlog: deque[Stuck] = deque()
+
+    def consume(self, batch: Batch) -> None:
+        """Take a batch from a receiver or connector. Raises: `Overloaded`."""
+        stuck = self._advance(batch, 0, self._sinks)
+        if stuck is not None:
+            raise stuck.why
+
+    def tick(self, now_ns: int) -> None:
+        """Let the stages release what is due, unless what was released before still waits."""
+        if not self.drain_backlog():
+            return
+        for position, stage in enumerate(self.stages, 1):
+            if stage.ticks:
+                self._release(position, stage.released(stage.processor.tick(now_ns)))
+
+    def close(self, only: Callable[[Processor], bool] = lambda processor: True) -> None:
+        """Take everything out of the stages that `only` selects, first to last."""
+        for position, stage in enumerate(self.stages, 1):
+            if only(stage.processor):
+                self._release(position, stage.released(stage.processor.close()))
+
+    def take(self, batch: Batch) -> None:
+        """Take a batch that cannot be refused any more; it waits in the backlog when there is no room."""
+        self._release(0, (batch,))
+
+    def room(self) -> Overloaded | None:
+        """Refuse while something that was released before still waits."""
+        return self._backlog[0].why if self._backlog else None
+
+    @property
+    def waiting(self) -> int:
+        """Items that were released and wait for room."""
+        return sum(len(stuck.batch) for stuck in self._backlog)
+
+    def _advance(
+        self, batch: Batch, start: int, sinks: tuple[tuple[Sink, bool], ...]
+    ) -> Stuck | None:
+        """Run the stages from `start`, then the sinks; return where it got stuck."""
+        for position in range(start, len(self.stages)):
+            try:
+                out = self.stages[position].process(batch)
+            except Overloaded as full:
+                return Stuck(position, batch, sinks, full)
+            if out is None:
+                return None
+            batch = out
+        return self._fan_out(batch, sinks) if len(batch) else None
+
+    def _fan_out(self, batch: Batch, sinks: tuple[tuple[Sink, bool], ...]) -> Stuck | None:
+        """Offer the batch to every sink; one that is full does not keep it from the others."""
+        left: list[tuple[Sink, bool]] = []
+        why: Overloaded | None = None
+        raw: bytes | None = None
+        for place, (sink, writes) in enumerate(sinks, 1):
+            mine = batch
+            if writes and (place < len(sinks) or left):
+                raw = batch.encode() if raw is None else raw
+                mine = Batch(batch.signal, raw, received_ns=batch.received_ns, items=len(batch))
+            try:
+                ticket = sink(mine)
+            except Overloaded as full:
+                left.append((sink, writes))
+                why = full
+            else:
+                if ticket is not None:
+                    self._tickets.append(ticket)
+        return Stuck(len(self.stages), batch, tuple(left), why) if why is not None else None
+
+    def _release(self, position: int, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            stuck = self._advance(batch, position, self._sinks)
+            if stuck is not None:
+                self._backlog.append(stuck)
+
+    def drain_backlog(self) -> bool:
+        """Hand on what waits, oldest first; say whether all of it went."""
+        while self._backlog:
+            oldest = self._backlog[0]
+            stuck = self._advance(oldest.batch, oldest.position, oldest.sinks)
+            if stuck is not None:
+                self._backlog[0] = stuck
+                return False
+            self._backlog.popleft()
+        return True
