@@ -1,0 +1,59 @@
+"""Attribute names, grouped by where they are defined.
+
+Foreign names that only one component reads stand in that component's tables; here is what several share.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# GenAI semantic conventions 1.41 (the last names before the move to semantic-conventions-genai).
+# https://github.com/open-telemetry/semantic-conventions/blob/v1.41.0/docs/gen-ai/gen-ai-spans.md
+GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
+GEN_AI_PROVIDER_NAME: Final = "gen_ai.provider.name"
+GEN_AI_REQUEST_MODEL: Final = "gen_ai.request.model"
+GEN_AI_RESPONSE_MODEL: Final = "gen_ai.response.model"
+GEN_AI_RESPONSE_ID: Final = "gen_ai.response.id"
+GEN_AI_RESPONSE_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+GEN_AI_CONVERSATION_ID: Final = "gen_ai.conversation.id"
+GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"
+GEN_AI_USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+GEN_AI_USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+GEN_AI_USAGE_CACHE_READ: Final = "gen_ai.usage.cache_read.input_tokens"
+GEN_AI_USAGE_CACHE_CREATION: Final = "gen_ai.usage.cache_creation.input_tokens"
+GEN_AI_USAGE_REASONING: Final = "gen_ai.usage.reasoning.output_tokens"
+
+# Ours: what `genai` decides about a call. Meaning and types: README, "Attributes".
+APP_LLM_SPAN_CLASS: Final = "app.llm.span.class"
+APP_LLM_CONVERSATION_ID: Final = "app.llm.conversation.id"
+APP_LLM_USAGE_INPUT_SEMANTICS: Final = "app.llm.usage.input_semantics"
+APP_LLM_USAGE_SOURCE_INPUT: Final = "app.llm.usage.source.input_tokens"
+APP_LLM_USAGE_SOURCE_OUTPUT: Final = "app.llm.usage.source.output_tokens"
+APP_LLM_USAGE_CACHE_CREATION_1H: Final = "app.llm.usage.cache_creation_1h.input_tokens"
+APP_LLM_USAGE_COMPACTION_INPUT: Final = "app.llm.usage.compaction.input_tokens"
+APP_LLM_USAGE_COMPACTION_OUTPUT: Final = "app.llm.usage.compaction.output_tokens"
+APP_LLM_USAGE_QUALITY: Final = "app.llm.usage.quality"
+APP_LLM_USAGE_BASIS: Final = "app.llm.usage.basis"
+APP_LLM_USAGE_REPORTED_COST_USD: Final = "app.llm.usage.reported_cost_usd"
+APP_LLM_USAGE_WEB_SEARCHES: Final = "app.llm.usage.web_searches"
+APP_LLM_USAGE_IMAGES: Final = "app.llm.usage.images"
+APP_LLM_USAGE_AUDIO_SECONDS: Final = "app.llm.usage.audio_seconds"
+APP_LLM_PROCESSING: Final = "app.llm.processing"
+APP_LLM_SPEED: Final = "app.llm.speed"
+APP_LLM_REGION: Final = "app.llm.region"
+APP_LLM_TTFT_S: Final = "app.llm.ttft_s"
+APP_LLM_COST_SKIP_REASON: Final = "app.llm.cost.skip_reason"
+APP_LLM_REQUEST_ATTEMPT: Final = "app.llm.request.attempt"
+
+# Ours: business dimensions, looked up under many names (`processors/genai/dimensions.py`).
+APP_LLM_FEATURE: Final = "app.llm.feature"
+APP_LLM_TENANT_ID: Final = "app.llm.tenant.id"
+APP_LLM_PROMPT_TEMPLATE_ID: Final = "app.llm.prompt.template.id"
+APP_LLM_PROMPT_TEMPLATE_VERSION: Final = "app.llm.prompt.template.version"
+APP_LLM_PROMPT_TEMPLATE_SHA: Final = "app.llm.prompt.template.sha"
+APP_LLM_EXPERIMENT_ID: Final = "app.llm.experiment.id"
+APP_LLM_EXPERIMENT_VARIANT: Final = "app.llm.experiment.variant"
+APP_LLM_DATA_MODE: Final = "app.llm.data_mode"
+APP_LLM_REQUEST_EXTERNAL_ID: Final = "app.llm.request.external_id"
+DEPLOYMENT_ENVIRONMENT_NAME: Final = "deployment.environment.name"
+USER_ID: Final = "user.id"
