@@ -26,8 +26,10 @@ from collector.pipeline import Pipeline, Sink, Stage
 from collector.registry import Kind, components
 from processors.batch import Batch, Signal
 from processors.ports import Context, DecisionBus, Store, Ticket
+from processors.stats import Stats
 
 _POLL_S = 0.02
+_HANDOVER_S = 2.0
 
 
 @dataclass(slots=True)
@@ -204,18 +206,104 @@ class Graph:
                 component.stop(0.0)
             raise
 
-    def open(self) -> None:
-        """Start the receivers that were not carried over. Raises: `StartError`, with those started here stopped."""
+    def open(self, previous: Graph | None = None) -> None:
+        """Start the receivers that were not carried over; their requests wait for `take_over`.
+
+        A receiver that replaces one on the same port can only start when that has stopped; when it fails even then, the
+        old one is started again. Raises: `StartError`, with those started here stopped.
+        """
         started: list[Receiver] = []
         try:
             for name, receiver in self.receivers.items():
                 if id(receiver) not in self.carried:
-                    receiver.start(self.intakes[name])
+                    self._start_receiver(name, receiver, previous)
                     started.append(receiver)
         except StartError:
             for receiver in started:
                 receiver.stop(0.0)
             raise
+
+    def _start_receiver(self, name: str, receiver: Receiver, previous: Graph | None) -> None:
+        intake = self.intakes[name]
+        try:
+            receiver.start(intake)
+        except StartError:
+            if previous is None or name not in previous.receivers:
+                raise
+            previous.receivers[name].stop(_HANDOVER_S)
+            try:
+                receiver.start(intake)
+            except StartError:
+                previous.reopen(name)
+                raise
+
+    def reopen(self, name: str) -> None:
+        """Start a stopped receiver again, from its settings."""
+        self.receivers[name] = self._build("receivers", name)
+        self.receivers[name].start(self.intakes[name])
+
+    def take_over(self, previous: Graph | None = None) -> None:
+        """Become the graph that requests enter, with the state of changed processors of `previous`."""
+        with self.state.gate.lock:
+            if previous is not None:
+                self._adopt(previous)
+            for name, intake in self.intakes.items():
+                if previous is not None and id(self.receivers[name]) in self.carried:
+                    self.intakes[name] = previous.intakes[name]
+                    self.intakes[name].redirect(self._routes(name))
+                else:
+                    intake.open()
+
+    def _adopt(self, previous: Graph) -> None:
+        for pipeline_id, pipeline in self.pipelines.items():
+            for stage in pipeline.stages:
+                old = previous.stage(pipeline_id, stage.id)
+                if old is None or old is stage:
+                    continue
+                adopt = getattr(stage.processor, "adopt", None)
+                if adopt is not None:
+                    adopt(old.processor)
+                    self.carried.add(id(old.processor))
+        for name, connector in self.connectors.items():
+            predecessor = previous.connectors.get(name)
+            adopt = getattr(connector, "adopt", None)
+            if predecessor is not None and predecessor is not connector and adopt is not None:
+                adopt(predecessor)
+                self.carried.add(id(predecessor))
+
+    def retire(self, successor: Graph, deadline_s: float) -> None:
+        """Stop what the successor did not carry over: receivers, held data, exporters, extensions."""
+        until = time.monotonic() + deadline_s
+
+        def is_retired(component: object) -> bool:
+            return id(component) not in successor.carried
+
+        for receiver in filter(is_retired, self.receivers.values()):
+            receiver.stop(max(0.0, until - time.monotonic()))
+        self.close_pipelines(is_retired)
+        self.drain(max(0.0, until - time.monotonic()))
+        for component in (*self.exporters.values(), *reversed(self.extensions.values())):
+            if is_retired(component):
+                component.stop(max(0.0, until - time.monotonic()))
+
+    def abandon(self) -> None:
+        """Stop what was started for a graph that never took over."""
+        for component in (*self.exporters.values(), *self.extensions.values()):
+            if id(component) not in self.carried:
+                component.stop(0.0)
+
+    def sources(self) -> Iterator[tuple[str, Stats]]:
+        """Yield every component's figures with its id."""
+        for name, intake in self.intakes.items():
+            yield name, intake.stats
+        for table in (self.receivers, self.exporters, self.connectors, self.extensions):
+            for name, component in table.items():
+                yield name, component.stats
+        for pipeline in self.pipelines.values():
+            yield pipeline.id, pipeline.stats
+            for stage in pipeline.stages:
+                yield stage.id, stage.processor.stats
+                yield stage.id, stage.figures(pipeline)
 
     def tick(self) -> None:
         """Let everything release what is due."""

@@ -6,12 +6,11 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from processors.admission import admit
-
 from collector.clock import Clock
 from collector.component import Limits, Taken, wait_all
 from collector.errors import Rejected
 from collector.pipeline import Pipeline
+from processors.admission import admit
 from processors.batch import Batch, Signal
 from processors.errors import Malformed, Overloaded
 from processors.ports import Ticket
@@ -71,6 +70,16 @@ class GraphIntake:
         self.stats = Stats()
         self._gate = gate
         self._routes = routes
+        self._opened = threading.Event()
+
+    def open(self) -> None:
+        """Let requests through: the graph behind is complete."""
+        self._opened.set()
+
+    def redirect(self, routes: dict[Signal, Route]) -> None:
+        """Lead to another graph from the next request on."""
+        self.signals = frozenset(routes)
+        self._routes = routes
 
     def refusal(self, signal: Signal) -> Overloaded | None:
         """Say whether a request would be refused now; never blocks."""
@@ -119,12 +128,14 @@ class GraphIntake:
         return Taken(admitted.rejected, admitted.message)
 
     def _hand_on(self, signal: Signal, raw: bytes, items: int) -> None:
-        gate, route = self._gate, self._routes[signal]
-        for queue in route.queues:
+        self._opened.wait()
+        gate = self._gate
+        for queue in self._routes[signal].queues:
             refused = queue()
             if refused is not None:
                 raise refused
         with gate.lock:
+            route = self._routes[signal]
             if gate.draining:
                 raise Overloaded("the collector is shutting down", retry_after_s=1.0)
             now_ns = gate.clock.now_ns()

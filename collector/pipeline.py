@@ -19,6 +19,7 @@ from processors.base import OnError, Processor, Stateless
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded
 from processors.ports import Ticket
+from processors.stats import Stats
 
 _COMPLAIN_EVERY_S = 60.0
 
@@ -42,9 +43,7 @@ class Stage:
         self.id = component_id
         self.processor = processor
         self.flow = Flow()
-        self.ticks = (
-            not isinstance(processor, Stateless) or type(processor).tick is not Stateless.tick
-        )
+        self.ticks = getattr(type(processor), "tick", None) is not Stateless.tick
         self._quiet_until = 0.0
 
     def process(self, batch: Batch) -> Batch | None:
@@ -100,6 +99,21 @@ class Stage:
             self.flow.failed += 1
             self._complain(failure)
 
+    def figures(self, pipeline: Pipeline) -> Stats:
+        """Return what went through, under the names of the telemetry table."""
+        stats = Stats()
+        where = (pipeline.signal.label, pipeline.id)
+        flow = self.flow
+        stats.counters.update(
+            {
+                ("otelcol_processor_incoming_items_total", *where): flow.incoming,
+                ("otelcol_processor_outgoing_items_total", *where): flow.outgoing,
+                ("otelcol_processor_internal_duration_seconds_total", *where): flow.seconds,
+                ("otelcol_llm_processor_failed_items_total", *where): flow.failed,
+            }
+        )
+        return stats
+
 
 Sink = Callable[[Batch], Ticket | None]
 """Where a pipeline hands its batches: an exporter, or a connector and the pipelines behind it."""
@@ -138,6 +152,9 @@ class Pipeline:
         )  # readers first: only the last writer needs no copy
         self._tickets = tickets
         self._backlog: deque[Stuck] = deque()
+        self.stats = Stats()
+        where = ("otelcol_llm_pipeline_waiting_items", signal.label, pipeline_id)
+        self.stats.gauges[where] = lambda: self.waiting
 
     def consume(self, batch: Batch) -> None:
         """Take a batch from a receiver or connector. Raises: `Overloaded`."""

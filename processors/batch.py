@@ -17,7 +17,7 @@ re-encoding of what nobody changed. `message()` and `replace()` are there for wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -263,6 +263,13 @@ class Item(Element):
     def scope(self) -> Scope:
         return self.group.scope
 
+    def carriers(self) -> Sequence[Element]:
+        """Return what carries the attributes that people mean: the item itself, or a metric's data points."""
+        return (self,)
+
+    def settle(self) -> None:
+        """Take over edits of the `carriers`; needed after editing data points."""
+
 
 class Span(Item):
     """One span. Ids are raw bytes (16, 8, 8 or 0), times Unix nanoseconds; more fields are on `view`."""
@@ -365,13 +372,111 @@ class LogRecord(Item):
         return str(self.view.event_name)
 
 
-class Metric(Item):
-    """One metric with its data points; changed through `message()`. Its attributes are the `metadata`."""
+class Point(Element):
+    """A data point, for its attributes."""
 
     __slots__ = ()
+    TAG = b"\x0a"
+
+
+class NumberPoint(Point):
+    """A point of a gauge or a sum."""
+
+    __slots__ = ()
+    ATTRIBUTES = b"\x3a"
+    MESSAGE = metrics_pb2.NumberDataPoint
+    PARSE = PARSE["NumberPoint"]
+
+
+class HistogramPoint(Point):
+    """A point of a histogram."""
+
+    __slots__ = ()
+    ATTRIBUTES = b"\x4a"
+    MESSAGE = metrics_pb2.HistogramDataPoint
+    PARSE = PARSE["HistogramPoint"]
+
+
+class ExponentialHistogramPoint(Point):
+    """A point of an exponential histogram."""
+
+    __slots__ = ()
+    ATTRIBUTES = b"\x0a"
+    MESSAGE = metrics_pb2.ExponentialHistogramDataPoint
+    PARSE = PARSE["ExponentialHistogramPoint"]
+
+
+class SummaryPoint(Point):
+    """A point of a summary."""
+
+    __slots__ = ()
+    ATTRIBUTES = b"\x3a"
+    MESSAGE = metrics_pb2.SummaryDataPoint
+    PARSE = PARSE["NumberPoint"]
+
+
+_POINTS: Final[Mapping[int, type[Point]]] = {
+    0x2A: NumberPoint,  # gauge
+    0x3A: NumberPoint,  # sum
+    0x4A: HistogramPoint,
+    0x52: ExponentialHistogramPoint,
+    0x5A: SummaryPoint,
+}
+"""Tag of the field of a Metric that holds points → their type."""
+
+
+class Metric(Item):
+    """One metric. Its own attributes are the `metadata`; what people call attributes are those of its `points`."""
+
+    __slots__ = ("_points",)
     ATTRIBUTES = b"\x62"
     MESSAGE = metrics_pb2.Metric
     PARSE = PARSE["Metric"]
+
+    def __init__(self, buf: bytes, frame: int, start: int, end: int, group: ScopeGroup) -> None:
+        super().__init__(buf, frame, start, end, group)
+        self._points: list[Point] | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.view.name)
+
+    def points(self) -> list[Point]:
+        """Return the data points. After editing them call `settle`."""
+        if self._points is None:
+            self._points = [
+                kind(self._buf, frame, start, end)
+                for kind, holder_start, holder_end in self._holders()
+                for tag, frame, start, end in _fields(self._buf, holder_start, holder_end)
+                if tag == 0x0A
+            ]
+        return self._points
+
+    def _holders(self) -> Iterator[tuple[type[Point], int, int]]:
+        for tag, _, start, end in _fields(self._buf, self._start, self._end):
+            if tag in _POINTS:
+                yield _POINTS[tag], start, end
+
+    def carriers(self) -> Sequence[Element]:
+        return self.points()
+
+    def settle(self) -> None:
+        """Put edited points into the metric."""
+        if not self._points or not any(point.touched for point in self._points):
+            return
+        points = iter(self._points)
+        body = []
+        for tag, frame, start, end in _fields(self._buf, self._start, self._end):
+            if tag not in _POINTS:
+                body.append(self._buf[frame:end])
+                continue
+            holder = [
+                next(points).frame() if inner == 0x0A else self._buf[at:behind]
+                for inner, at, _, behind in _fields(self._buf, start, end)
+            ]
+            body.append(delimited(bytes((tag,)), b"".join(holder)))
+        self._points = None
+        self.replace(b"".join(body))
 
 
 _ITEMS: Final[Mapping[Signal, type[Item]]] = {
@@ -549,14 +654,9 @@ def count_points(metric: bytes) -> int:
     """Count the data points of an encoded Metric."""
     count = 0
     for tag, _, start, end in _fields(metric, 0, len(metric)):
-        if tag in _POINT_HOLDERS:
+        if tag in _POINTS:
             count += sum(1 for inner, *_ in _fields(metric, start, end) if inner == 0x0A)
     return count
-
-
-_POINT_HOLDERS: Final = frozenset(
-    (0x2A, 0x3A, 0x4A, 0x52, 0x5A)
-)  # gauge, sum, histogram, exponential histogram, summary
 
 
 def assemble(frames: Mapping[tuple[bytes, bytes], Iterable[bytes]]) -> bytes:

@@ -1,0 +1,190 @@
+"""The composition root: build from a configuration, start, tick, reload, stop, in this order and no other.
+
+Threads: this one (signals, supervision), the receivers' own, one ticker, the exporters' senders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from collector import logs
+from collector.clock import Clock
+from collector.config.model import GraphConfig, Source
+from collector.errors import CollectorError, StartError
+from collector.graph import Graph, State
+from collector.intake import Gate, InFlight
+from processors.errors import InvalidConfig
+from processors.stats import Stats
+
+TICK_S = 0.1
+DRAIN_S = 20.0
+"""How long a stop waits for requests in flight and queues, together."""
+RELOAD_POLL_S = 2.0
+IN_FLIGHT_BYTES = 128 << 20
+
+
+class Loaded(Protocol):
+    """A checked configuration and where it came from."""
+
+    config: GraphConfig
+    sources: tuple[Source, ...]
+
+
+@dataclass(slots=True)
+class Reloads:
+    """How the last reload went, for `/metrics`."""
+
+    successful: bool = True
+    succeeded_at: float = 0.0
+
+
+class App:
+    """One running collector. `start`, then `reload` any number of times, then `stop`."""
+
+    def __init__(self, config: GraphConfig, secret: bytes | None = None) -> None:
+        """Build everything. Raises: `InvalidConfig`, `StartError`."""
+        gate = Gate(Clock(), InFlight(IN_FLIGHT_BYTES))
+        self.state = State(gate, secret=secret)
+        self.graph = Graph(config, self.state)
+        self.reloads = Reloads(succeeded_at=time.time())
+        self._own = self._own_stats()
+        self._stopping = threading.Event()
+        self._swap = threading.Lock()
+        self._ticker = threading.Thread(target=self._tick_forever, name="ticker", daemon=True)
+
+    def start(self) -> None:
+        """Open everything, receivers last. Raises: `StartError`."""
+        self.graph.start()
+        try:
+            self.graph.open()
+        except StartError:
+            self.stop(0.0)
+            raise
+        self.graph.take_over()
+        self._ticker.start()
+
+    def reload(self, config: GraphConfig) -> None:
+        """Swap to another configuration. Raises: `InvalidConfig`, `StartError`; nothing has changed then."""
+        old = self.graph
+        new = Graph(config, self.state, previous=old)
+        new.start()
+        try:
+            new.open(old)
+        except StartError:
+            new.abandon()
+            raise
+        with self._swap:
+            new.take_over(old)
+            self.graph = new
+        old.retire(new, DRAIN_S)
+        self.reloads.successful, self.reloads.succeeded_at = True, time.time()
+
+    def stop(self, deadline_s: float = DRAIN_S) -> None:
+        """Accept nothing new, hand on everything held, deliver until the deadline."""
+        until = time.monotonic() + deadline_s
+        self._stopping.set()
+        graph = self.graph
+        self.state.gate.draining = True
+        for receiver in graph.receivers.values():
+            receiver.stop(max(0.0, until - time.monotonic()))
+        if self._ticker.is_alive():
+            self._ticker.join()
+        graph.close_pipelines()
+        graph.drain(max(0.0, until - time.monotonic()))
+        for exporter in graph.exporters.values():
+            exporter.stop(max(0.0, until - time.monotonic()))
+        for extension in reversed(graph.extensions.values()):
+            extension.stop(max(0.0, until - time.monotonic()))
+
+    def _tick_forever(self) -> None:
+        while not self._stopping.wait(TICK_S):
+            with self._swap:
+                try:
+                    self.graph.tick()
+                except Exception as failure:  # noqa: BLE001 - the ticker must survive a bug of one tick
+                    logs.error("A tick failed.", failure=type(failure).__name__)
+
+    # -- telemetry
+
+    def _own_stats(self) -> Stats:
+        stats = Stats()
+        in_flight = self.state.gate.in_flight
+        stats.gauges["otelcol_llm_in_flight_bytes",] = lambda: in_flight.size
+        stats.gauges["otelcol_llm_in_flight_bytes_limit",] = lambda: in_flight.limit
+        stats.gauges["otelcol_llm_config_last_reload_successful",] = lambda: int(
+            self.reloads.successful
+        )
+        stats.gauges["otelcol_llm_config_last_reload_success_timestamp_seconds",] = lambda: (
+            self.reloads.succeeded_at
+        )
+        return stats
+
+    def sources(self) -> list[tuple[str, Stats]]:
+        """Return everything that counts now, with the id of its component."""
+        return [("", self._own), *self.graph.sources()]
+
+
+def run(loaded: Loaded, load_again: Callable[[], Loaded], secret: bytes | None = None) -> int:
+    """Run until SIGTERM or SIGINT; SIGHUP and changed files reload. Returns the exit code."""
+    telemetry = loaded.config.telemetry
+    logs.set_up(telemetry.log_level, telemetry.log_encoding)
+    asked: set[int] = set()
+    wake = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        asked.add(number)
+        wake.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    try:
+        app = App(loaded.config, secret)
+        app.start()
+    except StartError as failure:
+        logs.error(str(failure))
+        return 1
+    logs.say("Everything is ready. Begin running and processing data.")
+    digests = {source.path: source.digest for source in loaded.sources}
+    while not asked & {signal.SIGTERM, signal.SIGINT}:
+        wake.wait(RELOAD_POLL_S)
+        wake.clear()
+        now = {path: digest_of(path) for path in digests}
+        if signal.SIGHUP in asked or now != digests:
+            asked.discard(signal.SIGHUP)
+            digests = now | _reload(app, load_again)
+    logs.say("Stopping.")
+    app.stop()
+    logs.say("Stopped.")
+    return 0
+
+
+def _reload(app: App, load_again: Callable[[], Loaded]) -> dict[str, str]:
+    """Load and swap; on any problem the old configuration goes on. Returns the files to watch from now on."""
+    try:
+        loaded = load_again()
+        app.reload(loaded.config)
+    except (CollectorError, InvalidConfig) as problem:
+        app.reloads.successful = False
+        logs.error(
+            "The configuration is broken and was not loaded; the old one goes on.",
+            problem=str(problem),
+        )
+        return {}
+    logs.say("The configuration was reloaded.")
+    return {source.path: source.digest for source in loaded.sources}
+
+
+def digest_of(path: str) -> str:
+    """Return the content hash of a file, empty when it cannot be read."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return ""
