@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from importlib.resources import files
 from typing import Any, Final, Literal, TypeAlias
 
+from collector.exporters import otlp_grpc
 from processors.batch import Signal
 from processors.errors import Finding
 from processors.ports import Context
@@ -58,7 +59,16 @@ def schema_of(where: str) -> dict[str, Any]:
     return loaded
 
 
-BUILT_IN: Final[tuple[ComponentType, ...]] = ()
+BUILT_IN: Final[tuple[ComponentType, ...]] = (
+    ComponentType(
+        kind="exporters",
+        type="otlp_grpc",
+        aliases=("otlp",),
+        schema="collector/exporters/otlp_grpc.schema.json",
+        build=otlp_grpc.build,
+        check=otlp_grpc.check,
+    ),
+)
 
 
 @cache

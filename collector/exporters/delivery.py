@@ -1,0 +1,162 @@
+"""Deliver one request: cut what is too large, retry what may succeed later, isolate what the destination calls bad.
+
+Synchronous and without threads: waiting is a function that the caller hands in, so tests need no clock.
+
+Bisection. A destination that answers INVALID_ARGUMENT or 400 refuses the whole request for one bad span (Tempo does for
+one malformed id). Halving until the bad ones stand alone delivers the rest: one of 512 costs 18 requests more. The
+search goes breadth first and stops when nothing at all is accepted, so that a destination that refuses everything is
+not flooded; until it accepts something again, nothing more is searched.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from collector.errors import ExportFailed
+from collector.exporters.requests import MAX_REQUEST_BYTES, Request, cut, halves
+from collector.exporters.retry import Backoff, RetryConfig
+
+
+class Answer(NamedTuple):
+    """What a destination said to a request it took: OTLP partial success."""
+
+    rejected: int = 0
+    message: str = ""
+
+
+TAKEN: Final = Answer()
+
+MOST_REQUESTS: Final = 256
+MOST_FRUITLESS: Final = 32
+"""Bounds of one search for bad items: requests in all, and requests without a single acceptance."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a request, in items; `dropped` by reason."""
+
+    sent: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    retries: int = 0
+    failure: ExportFailed | None = None
+    """Why items were dropped, the last reason."""
+    kept: bool = False
+    """Whether time ran out before everything was settled: what is neither sent nor dropped is still owed."""
+
+    def drop(self, reason: str, items: int, failure: ExportFailed) -> None:
+        self.dropped[reason] += items
+        self.failure = failure
+
+
+class Delivery:
+    """Delivers requests by `push`, which sends one request once: it returns the answer or raises `ExportFailed`.
+
+    Shared by the threads of a sender.
+    """
+
+    def __init__(
+        self,
+        push: Callable[[Request], Answer],
+        retry: RetryConfig,
+        pause: Callable[[float], bool],
+        *,
+        most_items: int = 0,
+        most_bytes: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`pause(seconds)` waits and says whether there is time for another attempt; `most_*` cut requests, 0 = no."""
+        self._push = push
+        self._retry = retry
+        self._pause = pause
+        self._most_items = most_items
+        self._most_bytes = most_bytes
+        self._clock = clock
+        self._search_pays = True
+
+    def deliver(self, request: Request) -> Outcome:
+        """Send until all of it is settled or `pause` says that there is no time left."""
+        outcome = Outcome()
+        for part in cut(request, most_items=self._most_items, most_bytes=self._most_bytes):
+            if len(part.raw) > MAX_REQUEST_BYTES:
+                outcome.drop("too_large", part.items, _too_large(part))
+            else:
+                self._deliver(part, outcome)
+            if outcome.kept:
+                break
+        return outcome
+
+    def _deliver(self, request: Request, outcome: Outcome) -> None:
+        parts = deque([request])
+        spent = accepted = 0
+        while parts:
+            part = parts.popleft()
+            failure = self._send(part, outcome)
+            if outcome.kept:
+                return
+            spent += 1
+            if failure is None:
+                accepted += 1
+                self._search_pays = True
+            else:
+                pieces = self._pieces(part, failure, spent, accepted)
+                parts.extend(pieces)
+                if not pieces:
+                    outcome.drop(_reason(failure), part.items, failure)
+        if spent > 1 and not accepted:
+            self._search_pays = False
+
+    def _pieces(
+        self, part: Request, failure: ExportFailed, spent: int, accepted: int
+    ) -> tuple[Request, ...]:
+        """Return what to send in place of a refused request; nothing when that is not worth it."""
+        most = MOST_REQUESTS if accepted else MOST_FRUITLESS
+        if not failure.invalid or not self._search_pays or spent >= most:
+            return ()
+        pieces = halves(part)
+        return pieces if len(pieces) > 1 else ()
+
+    def _send(self, part: Request, outcome: Outcome) -> ExportFailed | None:
+        """Send, with retries; return why it was not taken in the end."""
+        backoff = Backoff(self._retry, self._clock())
+        while True:
+            try:
+                answer = self._push(part)
+            except ExportFailed as failed:
+                failure = failed
+            else:
+                self._settle(part, answer, outcome)
+                return None
+            if not failure.retryable:
+                return failure
+            delay_s = backoff.delay_s(self._clock(), failure.retry_after_s)
+            if delay_s is None:
+                return failure
+            outcome.retries += 1
+            if not self._pause(delay_s):
+                outcome.kept = True
+                return failure
+
+    def _settle(self, part: Request, answer: Answer, outcome: Outcome) -> None:
+        rejected = min(answer.rejected, part.items)
+        outcome.sent += part.items - rejected
+        if rejected:
+            refused = ExportFailed(answer.message, retryable=False)
+            outcome.drop("partial_success", rejected, refused)
+
+
+def _reason(failure: ExportFailed) -> str:
+    if failure.retryable:
+        return "retries_exhausted"
+    return "invalid" if failure.invalid else "permanent"
+
+
+def _too_large(part: Request) -> ExportFailed:
+    size = len(part.raw)
+    return ExportFailed(
+        f"One item needs a request of {size} bytes; OTLP allows {MAX_REQUEST_BYTES}.",
+        retryable=False,
+    )

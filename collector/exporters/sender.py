@@ -1,0 +1,233 @@
+"""The threads between a queue and a destination, what they count and what they say.
+
+A thread waits for a load, delivers it (retries included) and takes the next; another is started only when all that
+exist are busy, up to `num_consumers`. Calls block: measured with gRPC, 150 to 210 µs a request against 165 to 280 for
+futures with callbacks, which wake one more thread per reply.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Final, Protocol
+
+from collector.errors import ExportFailed, Rejected
+from collector.exporters.delivery import Answer, Delivery, Outcome
+from collector.exporters.queue import MemoryQueue, Queue, QueueConfig, Taken
+from collector.exporters.requests import USUAL_REQUEST_BYTES, Request
+from collector.exporters.retry import RetryConfig
+from processors.base import ALL_SIGNALS
+from processors.batch import Batch, Signal
+from processors.errors import Finding, Overloaded
+from processors.ports import Context, Ticket
+from processors.stats import Histogram, Stats
+
+LAST_RETRY_S: Final = 0.5
+"""Longest pause between attempts while stopping: there is no time for long ones."""
+GRACE_S: Final = 2.0
+"""What a thread gets to notice that its call was cancelled."""
+QUIET_S: Final = 60.0
+"""Losses are said at most this often."""
+
+_SIZES: Final = (10, 25, 50, 75, 100, 250, 500, 750, 1000, 2000, 5000, 10000, 50000)
+
+
+class Transport(Protocol):
+    """How one request gets to the destination. `push` is called by several threads."""
+
+    def connect(self) -> None:
+        """Prepare connections, without waiting for any. Raises: `StartError`."""
+
+    def push(self, request: Request) -> Answer:
+        """Send the request once, within the configured timeout. Raises: `ExportFailed`."""
+
+    def disconnect(self) -> None:
+        """Close the connections; calls that still hang fail. Safe without `connect`, and twice."""
+
+
+class Sender:
+    """An exporter: takes batches from a pipeline and delivers them by a transport."""
+
+    signals: ClassVar[frozenset[Signal]] = ALL_SIGNALS
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        queue: QueueConfig,
+        retry: RetryConfig,
+        say: Callable[..., None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.stats = Stats()
+        self._queue: Queue = MemoryQueue(queue, clock=clock)
+        self._delivery = Delivery(
+            transport.push,
+            retry,
+            self._pause,
+            most_items=queue.most_items,
+            most_bytes=min(queue.most_bytes or USUAL_REQUEST_BYTES, USUAL_REQUEST_BYTES),
+            clock=clock,
+        )
+        self._transport = transport
+        self._most_threads = queue.num_consumers
+        self._say = say
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._stopping = threading.Event()
+        self._out_of_time = threading.Event()
+        self._failing = False
+        self._quiet_until_s = 0.0
+        self._register()
+
+    def _register(self) -> None:
+        self.stats.gauges["otelcol_exporter_queue_size",] = self._queue.size
+        self.stats.gauges["otelcol_exporter_queue_capacity",] = lambda: self._queue.capacity
+        self.stats.gauges["otelcol_exporter_in_flight_requests",] = self._in_flight
+        self._sizes = Histogram(_SIZES)
+        self.stats.histograms["otelcol_exporter_queue_batch_send_size",] = self._sizes
+
+    def _in_flight(self) -> int:
+        return len(self._threads) - self._idle
+
+    # -- as an exporter
+
+    def start(self) -> None:
+        self._transport.connect()
+        with self._lock:
+            self._add_thread()
+
+    def room(self) -> Overloaded | None:
+        return self._queue.room()
+
+    def export(self, batch: Batch) -> Ticket | None:
+        items = len(batch)
+        if not items:
+            return None
+        try:
+            return self._queue.put(Request(batch.signal, batch.encode(), items))
+        except Overloaded:
+            self.stats.counters[f"otelcol_exporter_enqueue_failed_{batch.signal.items}_total",] += (
+                items
+            )
+            raise
+
+    def stop(self, deadline_s: float) -> None:
+        """Deliver what waits until the deadline. What is left in memory then is lost, counted and said."""
+        self._queue.close()
+        self._stopping.set()
+        self._join(deadline_s)
+        self._out_of_time.set()
+        self._transport.disconnect()
+        self._join(GRACE_S)
+        self._consume()
+
+    # -- threads
+
+    def _join(self, within_s: float) -> None:
+        end_s = self._clock() + within_s
+        for thread in self._threads:
+            thread.join(max(0.0, end_s - self._clock()))
+
+    def _add_thread(self) -> None:
+        name = f"sender-{len(self._threads)}"
+        thread = threading.Thread(target=self._consume, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _consume(self) -> None:
+        while (taken := self._take()) is not None:
+            if self._out_of_time.is_set():
+                self._leave(taken, Outcome())
+            else:
+                self._settle(taken, self._delivery.deliver(taken.request))
+
+    def _take(self) -> Taken | None:
+        with self._lock:
+            self._idle += 1
+        taken = self._queue.take()
+        with self._lock:
+            self._idle -= 1
+            if taken and not self._idle and len(self._threads) < self._most_threads:
+                self._add_thread()
+        return taken
+
+    def _pause(self, delay_s: float) -> bool:
+        """Wait before another attempt; False when there is no time for one."""
+        if not self._stopping.wait(delay_s):
+            return True
+        if self._queue.durable:
+            return False
+        return not self._out_of_time.wait(min(delay_s, LAST_RETRY_S))
+
+    # -- results
+
+    def _settle(self, taken: Taken, outcome: Outcome) -> None:
+        if outcome.kept:
+            self._leave(taken, outcome)
+            return
+        self._count(taken.request.signal, outcome)
+        self._queue.ack(taken, _refusal(outcome))
+        self._tell(outcome)
+
+    def _leave(self, taken: Taken, outcome: Outcome) -> None:
+        """Time ran out: a durable queue delivers the load after the next start, another one loses it."""
+        if self._queue.durable:
+            self._queue.nack(taken)
+            return
+        owed = taken.request.items - outcome.sent - outcome.dropped.total()
+        outcome.drop("shutdown", owed, ExportFailed("The collector stopped.", retryable=True))
+        outcome.kept = False
+        self._settle(taken, outcome)
+
+    def _count(self, signal: Signal, outcome: Outcome) -> None:
+        counters = self.stats.counters
+        with self._lock:
+            counters[f"otelcol_exporter_sent_{signal.items}_total",] += outcome.sent
+            if outcome.dropped:
+                counters[f"otelcol_exporter_send_failed_{signal.items}_total",] += (
+                    outcome.dropped.total()
+                )
+            for reason, items in outcome.dropped.items():
+                counters["otelcol_llm_exporter_dropped_items_total", signal.label, reason] += items
+            if outcome.retries:
+                counters["otelcol_llm_exporter_retries_total",] += outcome.retries
+            self._sizes.observe(outcome.sent + outcome.dropped.total())
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Say that data was lost, and once that it is delivered again."""
+        if outcome.dropped and self._clock() >= self._quiet_until_s:
+            self._quiet_until_s = self._clock() + QUIET_S
+            self._failing = True
+            self._say(
+                "Data could not be delivered.",
+                dropped=dict(outcome.dropped),
+                why=str(outcome.failure),
+            )
+        elif self._failing and outcome.sent and not outcome.dropped:
+            self._failing = False
+            self._say("Data is delivered again.")
+
+
+def _refusal(outcome: Outcome) -> Exception | None:
+    """Return what a sender that waited for the result is told."""
+    failure = outcome.failure
+    if failure is None or not outcome.dropped:
+        return None
+    return Overloaded(str(failure)) if failure.retryable else Rejected(str(failure))
+
+
+def sending_findings(settings: Mapping[str, Any], context: Context) -> Iterable[Finding]:
+    """Say what is wrong with `sending_queue`."""
+    queue = settings["sending_queue"]
+    batch = queue.get("batch")
+    if batch and batch["max_size"] and batch["max_size"] < batch["min_size"]:
+        text = f"expected at least min_size ({batch['min_size']}) or 0, got {batch['max_size']}"
+        yield Finding("sending_queue.batch.max_size", text)
+    if queue["storage"]:
+        yield Finding(
+            "sending_queue.storage", f"no storage extension {queue['storage']!r} is configured"
+        )
