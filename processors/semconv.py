@@ -57,3 +57,28 @@ APP_LLM_DATA_MODE: Final = "app.llm.data_mode"
 APP_LLM_REQUEST_EXTERNAL_ID: Final = "app.llm.request.external_id"
 DEPLOYMENT_ENVIRONMENT_NAME: Final = "deployment.environment.name"
 USER_ID: Final = "user.id"
+
+# Ours: what `llm_cost` writes, as `llm_metrics` reads it. Meaning and types: README, "Attributes".
+APP_LLM_COST_USD: Final = "app.llm.cost_usd"
+APP_LLM_COST_STATUS: Final = "app.llm.cost.status"
+APP_LLM_COST_REASON: Final = "app.llm.cost.reason"
+APP_LLM_COST_PRICE_SOURCE: Final = "app.llm.cost.price_source"
+
+# Ours: what applications tell about a call, for metrics. Meaning and types: README, "Attributes".
+APP_LLM_TOTAL_LATENCY_S: Final = "app.llm.total_latency_s"
+APP_LLM_VALIDATION_ERROR_CLASS: Final = "app.llm.validation.error_class"
+APP_LLM_GUARDRAIL_REJECTED: Final = "app.llm.guardrail.rejected"
+APP_LLM_REFUSAL: Final = "app.llm.refusal"
+APP_LLM_PROMPT_LANGUAGE: Final = "app.llm.prompt.language"
+APP_LLM_RETRY_COUNT: Final = "app.llm.retry_count"
+APP_LLM_BUDGET_EXCEEDED: Final = "app.llm.budget_exceeded"
+APP_LLM_CONVERSATION_EXPENSIVE: Final = "app.llm.conversation.expensive"
+
+# Semantic conventions 1.41: errors, HTTP, services.
+# https://github.com/open-telemetry/semantic-conventions/blob/v1.41.0/docs/registry/attributes/error.md
+ERROR_TYPE: Final = "error.type"
+HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
+SERVICE_NAME: Final = "service.name"
+SERVICE_VERSION: Final = "service.version"
+DEPLOYMENT_ENVIRONMENT: Final = "deployment.environment"
+GEN_AI_TOOL_NAME: Final = "gen_ai.tool.name"
