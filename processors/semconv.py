@@ -82,3 +82,17 @@ SERVICE_NAME: Final = "service.name"
 SERVICE_VERSION: Final = "service.version"
 DEPLOYMENT_ENVIRONMENT: Final = "deployment.environment"
 GEN_AI_TOOL_NAME: Final = "gen_ai.tool.name"
+
+# HTTP, URL and database names, current and before 1.25: what makes a span an HTTP or database call.
+# https://github.com/open-telemetry/semantic-conventions/blob/v1.40.0/docs/registry/attributes/{http,url,db}.md
+HTTP_ROUTE: Final = "http.route"
+HTTP_REQUEST_METHOD: Final = "http.request.method"
+HTTP_REQUEST_METHOD_ORIGINAL: Final = "http.request.method_original"
+HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
+HTTP_SCHEME: Final = "http.scheme"
+HTTP_TARGET: Final = "http.target"
+HTTP_METHOD: Final = "http.method"
+HTTP_URL: Final = "http.url"
+URL_FULL: Final = "url.full"
+DB_SYSTEM_NAME: Final = "db.system.name"
+DB_SYSTEM: Final = "db.system"
