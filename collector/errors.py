@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from processors.errors import Malformed, Overloaded
+from processors.errors import Malformed, Overloaded, Oversized
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -98,6 +98,7 @@ STATUS: Final[Mapping[type[Exception], Status]] = {
     Unauthenticated: Status(16, "UNAUTHENTICATED", 401),
     Rejected: Status(3, "INVALID_ARGUMENT", 400),
     Malformed: Status(3, "INVALID_ARGUMENT", 400),
+    Oversized: Status(8, "RESOURCE_EXHAUSTED", 413),
     Overloaded: Status(14, "UNAVAILABLE", 503),
 }
 """Anything else is a bug of ours and answered as UNAVAILABLE / 503, so that the sender keeps its data."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from collector.clock import Clock
 from collector.component import Limits, Taken, wait_all
-from collector.errors import Rejected
+from collector.errors import Rejected, TooLarge
 from collector.pipeline import Pipeline
 from processors.admission import admit
 from processors.batch import Batch, Signal
-from processors.errors import Malformed, Overloaded
+from processors.errors import Malformed, Overloaded, Oversized
 from processors.ports import Ticket
 from processors.stats import Stats
 
@@ -107,7 +107,7 @@ class GraphIntake:
             admitted = admit(signal, raw, limits.max_items, limits.max_depth)
         except Malformed as bad:
             counters["otelcol_llm_receiver_rejected_requests_total", signal.label, transport] += 1
-            raise Rejected(str(bad)) from bad
+            raise (TooLarge if isinstance(bad, Oversized) else Rejected)(str(bad)) from bad
         if admitted.rejected:
             counters[f"otelcol_llm_receiver_rejected_{signal.items}_total", transport] += (
                 admitted.rejected

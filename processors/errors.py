@@ -41,6 +41,10 @@ class Malformed(ProcessorError):
     """The bytes are no valid request. The message says what is wrong and never quotes payload."""
 
 
+class Oversized(Malformed):
+    """The request holds more than a limit allows."""
+
+
 class Overloaded(ProcessorError):
     """The data was not taken and may be sent again after `retry_after_s` seconds."""
 
