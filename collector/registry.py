@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any, Final, Literal, TypeAlias
 
 from collector.exporters import otlp_grpc
+from processors import redaction
 from processors.batch import Signal
 from processors.errors import Finding
 from processors.ports import Context
@@ -60,6 +61,13 @@ def schema_of(where: str) -> dict[str, Any]:
 
 
 BUILT_IN: Final[tuple[ComponentType, ...]] = (
+    ComponentType(
+        kind="processors",
+        type="redaction",
+        schema="processors/redaction/schema.json",
+        build=redaction.build,
+        check=redaction.check,
+    ),
     ComponentType(
         kind="exporters",
         type="otlp_grpc",

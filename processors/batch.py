@@ -164,6 +164,19 @@ class Element:
         return self._frame < 0 or bool(self._edits)
 
     @property
+    def place(self) -> tuple[bytes, int, int] | None:
+        """Where the body stands as it came, edits aside: a buffer (the batch's `raw`), start and end.
+
+        None once the message was replaced: only `body` has it then.
+        """
+        return None if self._frame < 0 else (self._buf, self._start, self._end)
+
+    def written(self) -> Iterable[Value]:
+        """Return the values that were set since the message came in (or was replaced)."""
+        edits = self._edits
+        return () if not edits else [v for v in edits.values() if not isinstance(v, _Removed)]
+
+    @property
     def edits(self) -> Mapping[str, Value | _Removed]:
         """What was written since the message came in, for hot loops: it goes before `view.attributes`.
 
@@ -558,6 +571,12 @@ class Batch:
     def decoded(self) -> bool:
         """Whether anybody looked inside yet."""
         return self._groups is not None
+
+    def recode(self, raw: bytes) -> None:
+        """Put another encoding of the same items in place. MUST NOT be called once somebody looked inside."""
+        if self._groups is not None:
+            raise RuntimeError("a decoded batch is changed through its elements")
+        self.raw = raw
 
     def items(self) -> Iterator[Item]:
         """Yield spans, log records or metrics in order, without the dropped ones."""

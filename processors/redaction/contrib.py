@@ -1,0 +1,217 @@
+"""The contrib processor: `redaction` with contrib's keys alone.
+
+Invariants
+- One scan of the request's bytes decides what is looked at. Where nothing is found, the very same batch goes on.
+- What an earlier processor wrote is scanned as well, by itself.
+- Resources, scopes and items that no hit touches keep their bytes; nothing is decoded that needs no change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from processors.base import OnError, Stateless
+from processors.batch import Batch, Element, LogRecord, Signal, Span
+from processors.redaction.body import BodyRules
+from processors.redaction.failing import without_content
+from processors.redaction.go_text import as_string
+from processors.redaction.rules import Config, Rules, Verdict
+from processors.redaction.summary import Summary, SummaryLevel
+from processors.redaction.walk import Edit, Found, Hits, replace_field, request_layout, rewrite
+from processors.wire import (
+    STRING,
+    decode_value,
+    delimited,
+    encode_value,
+    key_value,
+    read_varint,
+)
+
+
+class ContribRedaction(Stateless):
+    """`redaction` with contrib's keys alone."""
+
+    on_error: ClassVar[OnError] = OnError.DROP_CONTENT
+
+    def __init__(self, config: Config) -> None:
+        """Compile every pattern. Raises: `PatternError`."""
+        super().__init__()
+        plain, logs = Rules(config, sequential_db=False), Rules(config, sequential_db=True)
+        self._rules = {Signal.TRACES: plain, Signal.METRICS: plain, Signal.LOGS: logs}
+        self._requests = {
+            signal: request_layout(rules.layouts, signal) for signal, rules in self._rules.items()
+        }
+
+    def process(self, batch: Batch) -> Batch:
+        """Redact in place."""
+        rules = self._rules[batch.signal]
+        hits = Hits(rules.blocked.scan(batch.raw))
+        if not batch.decoded:
+            if hits or not rules.by_hits:
+                self._rewrite(batch, RuleEditor(rules, hits, scanned=True))
+            return batch
+        for element in _elements(batch):
+            self._element(rules, element, hits)
+        return batch
+
+    def _rewrite(self, batch: Batch, editor: RuleEditor) -> None:
+        """Change the request as a whole: nobody looked inside yet."""
+        raw = batch.raw
+        new = rewrite(raw, 0, len(raw), self._requests[batch.signal], editor)
+        if new is not None:
+            batch.recode(new)
+
+    def _element(self, rules: Rules, element: Element, hits: Hits) -> None:
+        place = element.place
+        if place is not None:
+            buf, start, end = place
+            editor = RuleEditor(rules, hits, scanned=True)
+            if not editor.touches(start, end) and not _written(rules, element):
+                return
+        if element.touched or place is None:
+            buf = element.body()
+            start, end = 0, len(buf)
+            editor = RuleEditor(rules, Hits(rules.blocked.scan(buf)), scanned=True)
+        new = rewrite(buf, start, end, rules.layouts[type(element)], editor)
+        if new is not None:
+            element.replace(new)
+
+    def fail_closed(self, batch: Batch) -> Batch | None:
+        """Return the batch without anything that can carry content."""
+        return without_content(batch)
+
+
+def _written(rules: Rules, element: Element) -> bool:
+    """Say whether what earlier processors wrote holds something to look at."""
+    return any(
+        rules.blocked.scan(
+            value.encode("utf-8", "replace") if isinstance(value, str) else encode_value(value)
+        )
+        for value in element.written()
+        if isinstance(value, (str, list, dict))
+    )
+
+
+def _elements(batch: Batch) -> Iterator[Element]:
+    """Yield everything in a batch that has attributes."""
+    for group in batch.groups:
+        yield group.resource
+        for scope in group.scopes:
+            yield scope.scope
+            yield from (item for item in scope.items if not item.dropped)
+
+
+class RuleEditor:
+    """Applies `Rules` to one buffer. `hits`: what the scan of that very buffer found; None: look at everything."""
+
+    def __init__(self, rules: Rules, hits: Hits | None, scanned: bool) -> None:
+        """`scanned`: whether values may rely on `hits` for what to look at inside."""
+        self._rules = rules
+        self._hits = hits if rules.by_hits else None
+        self._scan = hits if scanned else None
+        self._body: Summary | None = None
+
+    def touches(self, start: int, end: int) -> bool:
+        return self._hits is None or self._hits.touch(start, end)
+
+    def text(self, buf: bytes, found: Found, place: str) -> bytes | None:
+        """Leave it: contrib looks at attributes and bodies only."""
+        return None
+
+    def value(self, buf: bytes, found: Found, place: str) -> bytes | None:
+        """Redact a log body."""
+        if not self.touches(found.start, found.end):
+            return None
+        body = BodyRules(self._rules)
+        new = encode_value(body.edit(decode_value(buf, found.start, found.end)))
+        self._body = body.summary
+        return None if new == buf[found.start : found.end] else new
+
+    def message(self, body: bytes, place: str) -> bytes | None:
+        """Clean the name of a span, or write the summary of a log's body, after the attributes."""
+        if place == "span":
+            return self._span_name(body)
+        summary, self._body = self._body, None
+        if not summary:
+            return None
+        record = LogRecord(body, -1, 0, len(body), None)  # type: ignore[arg-type] # group unused
+        for key, value in summary.attributes(
+            self._rules.level, {key: record.get(key) for key in record.view.attributes}
+        ).items():
+            record.set(key, value)
+        return record.body()
+
+    def _span_name(self, body: bytes) -> bytes | None:
+        span = Span(body, -1, 0, len(body), None)  # type: ignore[arg-type] # its group is not asked for
+        if self._rules.allowed(span.name.encode()):
+            return None
+        name = self._rules.sanitizers.span_name(span)
+        return None if name is None else replace_field(body, 0x2A, name.encode())
+
+    def attributes(
+        self, buf: bytes, tag: int, fields: Sequence[Found], place: str
+    ) -> tuple[list[Edit], list[bytes]]:
+        rules, summary = self._rules, Summary()
+        edits: list[Edit] = []
+        system = rules.sanitizers.system(buf, fields) if rules.sanitizers else ""
+        for found in fields:
+            if self._hits is not None and not self._hits.touch(found.start, found.end):
+                continue
+            key, start, end = key_value(buf, found.start, found.end)
+            verdict = rules.keys.verdict(key)
+            if verdict == "ignore":
+                summary.ignored.append(key)
+            elif verdict == "delete":
+                summary.redacted.append(key)
+                edits.append((found.frame, found.end, b""))
+            else:
+                new = self._value(buf, key, start, end, verdict, system, summary)
+                if new is not None:
+                    body = delimited(b"\x0a", key) + delimited(b"\x12", delimited(b"\x0a", new))
+                    edits.append((found.frame, found.end, delimited(bytes((tag,)), body)))
+        if rules.level is SummaryLevel.SILENT or not summary:
+            return edits, []
+        return summary.write(rules.level, buf, tag, fields, edits)
+
+    def _value(
+        self,
+        buf: bytes,
+        key: bytes,
+        start: int,
+        end: int,
+        verdict: Verdict,
+        system: str,
+        summary: Summary,
+    ) -> bytes | None:
+        """Return the new text of an attribute, None when it stays."""
+        rules = self._rules
+        text, offset = _text(buf, start, end, rules.all_types)
+        if rules.allowed(text):
+            summary.allowed.append(key)
+            return None
+        if verdict == "mask":
+            summary.masked.append(key)
+            return rules.mask_lines(text)
+        known = None
+        if self._scan is not None and offset:
+            known = self._scan.inside(offset, offset + len(text))
+        new = rules.blocked.clean(text, known)
+        if rules.sanitizers:
+            new = rules.sanitizers.attribute(new, key, system)
+        if new == text:
+            return None
+        summary.masked.append(key)
+        return new
+
+
+def _text(buf: bytes, start: int, end: int, all_types: bool) -> tuple[bytes, int]:
+    """Return the text of the AnyValue in buf[start:end] and where it stands; 0: not in the buffer as it is."""
+    if start < end and buf[start] == STRING:
+        size, at = read_varint(buf, start + 1)
+        if at + size == end:
+            return buf[at:end], at
+    value = decode_value(buf, start, end)
+    if isinstance(value, str) or all_types:
+        return as_string(value).encode("utf-8", "replace"), 0
+    return b"", 0

@@ -1,0 +1,29 @@
+"""Paths without identifiers: `/users/12345/orders` becomes `/users/*/orders`.
+
+A segment is an identifier when it holds anything but letters and `-_. ` (one other character in second place is
+forgiven: `v1`, `k6`), or when its letters do not follow each other as in words. The query is cut off, and so is what
+lies beyond ten segments. The rules are those of grafana/clusterurl 0.2, which contrib uses; `words` has our own table
+of letter pairs, so a made-up word may be judged differently.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from processors.redaction.sanitizers.words import is_word
+
+_MAX_SEGMENTS: Final = 10
+_QUERY: Final = re.compile("[?&#]")
+_PLAIN: Final = re.compile(r"[A-Za-z\-_. ](?:[^A-Za-z\-_. ])?[A-Za-z\-_. ]*|[A-Za-z\-_. ]*")
+
+
+def cluster(path: str) -> str:
+    """Return the path with identifiers replaced by `*`."""
+    segments = _QUERY.split(path, maxsplit=1)[0].split("/")
+    kept = "/".join(segment if _is_name(segment) else "*" for segment in segments[:_MAX_SEGMENTS])
+    return kept
+
+
+def _is_name(segment: str) -> bool:
+    return not segment or (_PLAIN.fullmatch(segment) is not None and is_word(segment))

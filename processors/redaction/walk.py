@@ -1,0 +1,213 @@
+"""Where text stands in OTLP messages, and how to change it there while every other byte stays.
+
+`rewrite` follows a `Layout` down the wire format of a message and asks an `Editor` about what it finds. Whatever is not
+edited keeps its bytes and its order; untouched subtrees are skipped by their length when the editor knows where its
+hits are. Numbers: opentelemetry-proto 1.10.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol, TypeAlias
+
+from processors.batch import Element, LogRecord, Metric, Resource, Scope, Signal, Span
+from processors.wire import delimited, read_varint, skip
+
+Edit: TypeAlias = tuple[int, int, bytes]
+"""Replace buf[start:end] by these bytes."""
+
+
+class Found(NamedTuple):
+    """One length-delimited field: its tag is at `frame`, its body is buf[start:end]."""
+
+    frame: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What of a message is looked at, by tag byte."""
+
+    place: str = ""
+    """Name of the message's attributes in receipts and in a scope."""
+    attributes: int = 0
+    """Tag of the repeated KeyValue; 0: it has none."""
+    texts: Mapping[int, str] = field(default_factory=dict)
+    """Tag of a plain string → its place."""
+    values: Mapping[int, str] = field(default_factory=dict)
+    """Tag of an AnyValue → its place."""
+    children: Mapping[int, Layout] = field(default_factory=dict)
+    whole: bool = False
+    """Ask the editor about the message itself, after its parts."""
+
+
+class Hits:
+    """Where in a buffer a scan found something: spans in order, not overlapping."""
+
+    __slots__ = ("_ends", "_starts")
+
+    def __init__(self, spans: Sequence[tuple[int, int]]) -> None:
+        self._starts = [span[0] for span in spans]
+        self._ends = [span[1] for span in spans]
+
+    def __bool__(self) -> bool:
+        return bool(self._starts)
+
+    def touch(self, start: int, end: int) -> bool:
+        """Say whether a span lies at least partly inside buf[start:end]."""
+        i = bisect_right(self._ends, start)
+        return i < len(self._starts) and self._starts[i] < end
+
+    def inside(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Return the spans that touch buf[start:end], cut at its borders, as offsets from `start`."""
+        i, stop = bisect_right(self._ends, start), bisect_left(self._starts, end)
+        return [
+            (max(first, start) - start, min(last, end) - start)
+            for first, last in zip(self._starts[i:stop], self._ends[i:stop], strict=True)
+        ]
+
+
+class Editor(Protocol):
+    """What is done with what `rewrite` finds. Offsets are those of the buffer it walks."""
+
+    def touches(self, start: int, end: int) -> bool:
+        """Say whether anything in buf[start:end] may have to change."""
+
+    def attributes(
+        self, buf: bytes, tag: int, fields: Sequence[Found], place: str
+    ) -> tuple[list[Edit], list[bytes]]:
+        """Edit the attributes of one message; returns edits and encoded bodies of KeyValues to append."""
+
+    def text(self, buf: bytes, found: Found, place: str) -> bytes | None:
+        """Return a string field's new text, None to leave it."""
+
+    def value(self, buf: bytes, found: Found, place: str) -> bytes | None:
+        """Return an AnyValue's new encoding, None to leave it."""
+
+    def message(self, body: bytes, place: str) -> bytes | None:
+        """Edit a whole message (`Layout.whole`), its parts done; None to leave it."""
+
+
+def rewrite(buf: bytes, start: int, end: int, layout: Layout, editor: Editor) -> bytes | None:
+    """Return the new encoding of the message in buf[start:end], None when nothing in it changes."""
+    edits: list[Edit] = []
+    fields: list[Found] = []
+    at = start
+    while at < end:
+        tag = buf[at]
+        if tag & 7 != 2 or tag > 127:
+            at = skip(buf, at)
+            continue
+        size, body = buf[at + 1], at + 2
+        if size > 127:
+            size, body = read_varint(buf, at + 1)
+        behind = body + size
+        if tag == layout.attributes:
+            fields.append(Found(at, body, behind))
+        else:
+            new = _part(buf, tag, Found(at, body, behind), layout, editor)
+            if new is not None:
+                edits.append((at, behind, delimited(buf[at : at + 1], new)))
+        at = behind
+    added: list[bytes] = []
+    if fields and editor.touches(fields[0].frame, fields[-1].end):
+        changed, added = editor.attributes(buf, layout.attributes, fields, layout.place)
+        edits += changed
+    return _finish(buf, start, end, layout, editor, edits, added)
+
+
+def _part(buf: bytes, tag: int, found: Found, layout: Layout, editor: Editor) -> bytes | None:
+    """Return the new body of one field that holds no attribute."""
+    child = layout.children.get(tag)
+    if child is not None:
+        if child.whole or editor.touches(found.start, found.end):
+            return rewrite(buf, found.start, found.end, child, editor)
+    elif tag in layout.texts:
+        return editor.text(buf, found, layout.texts[tag])
+    elif tag in layout.values:
+        return editor.value(buf, found, layout.values[tag])
+    return None
+
+
+def _finish(
+    buf: bytes,
+    start: int,
+    end: int,
+    layout: Layout,
+    editor: Editor,
+    edits: list[Edit],
+    added: list[bytes],
+) -> bytes | None:
+    changed = splice(buf, start, end, edits) if edits else None
+    if added:
+        tag = bytes((layout.attributes,))
+        tail = b"".join([delimited(tag, body) for body in added])
+        changed = (buf[start:end] if changed is None else changed) + tail
+    if layout.whole:
+        body = buf[start:end] if changed is None else changed
+        finished = editor.message(body, layout.place)
+        return changed if finished is None else finished
+    return changed
+
+
+def splice(buf: bytes, start: int, end: int, edits: list[Edit]) -> bytes:
+    """Return buf[start:end] with the edits made. They MUST NOT overlap; sorts them."""
+    edits.sort()
+    pieces: list[bytes] = []
+    for first, last, new in edits:
+        pieces += (buf[start:first], new)
+        start = last
+    pieces.append(buf[start:end])
+    return b"".join(pieces)
+
+
+def replace_field(body: bytes, tag: int, new: bytes) -> bytes:
+    """Return the message with one string field in place of all of that tag; appended when there was none."""
+    edits: list[Edit] = []
+    field_bytes = delimited(bytes((tag,)), new)
+    at = 0
+    while at < len(body):
+        behind = skip(body, at)
+        if body[at] == tag:
+            edits.append((at, behind, b"" if edits else field_bytes))
+        at = behind
+    return splice(body, 0, len(body), edits) if edits else body + field_bytes
+
+
+# ------------------------------------------------------------------ what contrib looks at: attributes and log bodies
+
+_EVENT: Final = Layout(place="event", attributes=0x1A)
+_POINTS: Final = {
+    0x2A: 0x3A,  # gauge: NumberDataPoint.attributes = 7
+    0x3A: 0x3A,  # sum
+    0x4A: 0x4A,  # histogram: 9
+    0x52: 0x0A,  # exponential histogram: 1
+    0x5A: 0x3A,  # summary: 7
+}
+CONTRIB: Final[Mapping[type[Element], Layout]] = {
+    Resource: Layout(place="resource", attributes=0x0A),
+    Scope: Layout(place="scope", attributes=0x1A),
+    Span: Layout(place="span", attributes=0x4A, children={0x5A: _EVENT}),
+    LogRecord: Layout(place="log", attributes=0x32, values={0x2A: "body"}),
+    Metric: Layout(
+        children={
+            kind: Layout(children={0x0A: Layout(place="datapoint", attributes=tag)})
+            for kind, tag in _POINTS.items()
+        }
+    ),
+}
+
+ITEM: Final[Mapping[Signal, type[Element]]] = {
+    Signal.TRACES: Span,
+    Signal.LOGS: LogRecord,
+    Signal.METRICS: Metric,
+}
+
+
+def request_layout(layouts: Mapping[type[Element], Layout], signal: Signal) -> Layout:
+    """Return the layout of a whole export request."""
+    scopes = Layout(children={0x0A: layouts[Scope], 0x12: layouts[ITEM[signal]]})
+    return Layout(children={0x0A: Layout(children={0x0A: layouts[Resource], 0x12: scopes})})
