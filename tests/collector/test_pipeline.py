@@ -1,0 +1,176 @@
+"""What a pipeline promises: order, failure policy, fan-out, and a backlog that loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import pytest
+
+from collector.pipeline import Pipeline, Stage
+from processors.base import OnError, Stateless
+from processors.batch import Batch, Signal
+from processors.errors import Overloaded
+from processors.ports import Ticket
+from tests.telemetry import batch, span, spans_of
+
+
+class Namer(Stateless):
+    """Writes its name on every span."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def process(self, batch: Batch) -> Batch:
+        for item in batch.spans():
+            seen = item.get("seen") or ""
+            item.set("seen", f"{seen}{self.name}")
+        return batch
+
+
+class Broken(Stateless):
+    """Fails on every batch."""
+
+    def process(self, batch: Batch) -> Batch:
+        raise KeyError("alice@example.com")
+
+
+class BrokenGuard(Broken):
+    """Fails on every batch and must then let nothing through but names."""
+
+    on_error: ClassVar[OnError] = OnError.DROP_CONTENT
+
+    def fail_closed(self, batch: Batch) -> Batch:
+        for item in batch.spans():
+            item.remove("secret")
+        return batch
+
+
+class Holder(Stateless):
+    """Holds everything until it is ticked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[bytes] = []
+
+    def process(self, batch: Batch) -> None:
+        self.held.append(batch.encode())
+
+    def tick(self, now_ns: int) -> Iterable[Batch]:
+        while self.held:
+            yield Batch(Signal.TRACES, self.held.pop(0))
+
+    def close(self) -> Iterable[Batch]:
+        return self.tick(0)
+
+
+class Sink:
+    """Keeps what it gets; full while `room` is 0."""
+
+    def __init__(self, room: int = 1_000) -> None:
+        self.room = room
+        self.got: list[bytes] = []
+
+    def __call__(self, batch: Batch) -> Ticket | None:
+        if self.room == 0:
+            raise Overloaded("full")
+        self.room -= 1
+        self.got.append(batch.encode())
+        return None
+
+    def seen(self) -> list[str]:
+        """Return the attribute `seen` of every span that arrived."""
+        return [
+            a.value.string_value
+            for raw in self.got
+            for one in spans_of(raw)
+            for a in one.attributes
+            if a.key == "seen"
+        ]
+
+
+def pipeline(*processors: object, sinks: Iterable[tuple[object, bool]]) -> Pipeline:
+    stages = [Stage(f"stage/{n}", p) for n, p in enumerate(processors)]  # type: ignore[arg-type]
+    return Pipeline("traces", Signal.TRACES, stages, list(sinks), [])  # type: ignore[arg-type]
+
+
+def test_stages_run_in_order() -> None:
+    sink = Sink()
+    pipeline(Namer("a"), Namer("b"), sinks=[(sink, False)]).consume(batch(span()))
+    assert sink.seen() == ["ab"]
+
+
+def test_a_failing_stage_passes_data_on_and_counts_it() -> None:
+    sink = Sink()
+    line = pipeline(Broken(), Namer("b"), sinks=[(sink, False)])
+    line.consume(batch(span(), span(2)))
+    assert sink.seen() == ["b", "b"]
+    assert line.stages[0].flow.failed == 2
+
+
+def test_a_failing_guard_lets_no_content_through() -> None:
+    sink = Sink()
+    pipeline(BrokenGuard(), sinks=[(sink, False)]).consume(
+        batch(span(attributes={"secret": "x", "kept": "y"}))
+    )
+    (left,) = spans_of(sink.got[0])
+    assert [a.key for a in left.attributes] == ["kept"]
+
+
+def test_untouched_data_leaves_as_the_same_bytes() -> None:
+    sink = Sink()
+    sent = batch(span())
+    pipeline(sinks=[(sink, False)]).consume(sent)
+    assert sink.got[0] is sent.raw
+
+
+def test_branches_do_not_see_each_others_edits() -> None:
+    ends = [Sink(), Sink(), Sink()]
+    branches = [
+        pipeline(Namer(name), sinks=[(end, False)]) for name, end in zip("xyz", ends, strict=True)
+    ]
+    main = pipeline(sinks=[(branch.consume, True) for branch in branches])
+    main.consume(batch(span()))
+    assert [end.seen() for end in ends] == [["x"], ["y"], ["z"]]
+
+
+def test_a_full_sink_is_told_to_the_sender_but_others_get_the_data() -> None:
+    full, free = Sink(room=0), Sink()
+    line = pipeline(sinks=[(full, False), (free, False)])
+    with pytest.raises(Overloaded, match="full"):
+        line.consume(batch(span()))
+    assert len(free.got) == 1
+
+
+def test_released_data_waits_for_room_and_is_not_lost() -> None:
+    sink = Sink(room=1)
+    line = pipeline(Holder(), Namer("n"), sinks=[(sink, False)])
+    for number in range(3):
+        line.consume(batch(span(number + 1)))
+    line.tick(1)
+    assert (len(sink.got), line.waiting) == (1, 2)
+    assert line.room() is not None
+    sink.room = 5
+    line.tick(2)
+    assert (sink.seen(), line.waiting) == (["n", "n", "n"], 0)
+    assert line.room() is None
+
+
+def test_a_pipeline_with_a_backlog_is_not_ticked() -> None:
+    sink = Sink(room=0)
+    holder = Holder()
+    line = pipeline(holder, sinks=[(sink, False)])
+    line.consume(batch(span(1)))
+    line.tick(1)
+    line.consume(batch(span(2)))
+    line.tick(2)
+    assert (line.waiting, len(holder.held)) == (1, 1)
+
+
+def test_close_empties_every_stage_through_those_behind() -> None:
+    sink = Sink()
+    line = pipeline(Holder(), Namer("a"), Holder(), Namer("b"), sinks=[(sink, False)])
+    line.consume(batch(span()))
+    line.close()
+    assert sink.seen() == ["ab"]
