@@ -1,0 +1,49 @@
+"""OTLP/JSON to protobuf and back, without protobuf objects and without protobuf's own JSON mapping.
+
+Rules (OTLP specification 1.11 "JSON Protobuf Encoding", protobuf.dev/programming-guides/json, 2026-08)
+- `traceId`, `spanId` and `parentSpanId` are hex in any case; other bytes are base64. (`json_format` would take ids for
+  base64 and turn them silently into wrong ones.)
+- Names are lowerCamelCase; all others are ignored, as are nulls. 64-bit integers are written as strings and read as
+  strings or numbers; enums are written as numbers and read as numbers or names; NaN and infinities are strings.
+- Text that is no valid Unicode becomes U+FFFD where it is broken. A key that occurs twice keeps its last value.
+- A message says where in the document something is wrong, and never quotes it.
+
+Both directions read one table, made from the descriptors of `opentelemetry-proto` on first use. Fields unknown to it
+(newer senders) cannot be named and are left out.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NoReturn
+
+from collector.errors import Rejected
+from collector.otlp_json.messages import show_message, write_message
+from collector.otlp_json.scalars import Bad
+from processors.batch import Signal
+
+
+def decode(signal: Signal, body: bytes) -> bytes:
+    """Return the request as protobuf. Raises: `Rejected`, naming the place."""
+    try:
+        document = json.loads(body.decode("utf-8-sig", "replace"), parse_constant=_no_constant)
+        return write_message(signal.request.DESCRIPTOR, document)
+    except Bad as bad:
+        raise Rejected(f"OTLP/JSON: {bad.path or 'the document'}: {bad.text}") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Rejected(f"OTLP/JSON: not JSON at {where}: {error.msg}.") from None
+    except ValueError:  # the interpreter's limit on the digits of a number
+        raise Rejected("OTLP/JSON: a number has too many digits.") from None
+    except RecursionError:
+        raise Rejected("OTLP/JSON: nested too deeply.") from None
+
+
+def encode(signal: Signal, raw: bytes) -> str:
+    """Return a well-formed protobuf request as JSON in one line."""
+    document = show_message(signal.request.DESCRIPTOR, raw)
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise Bad(f"{name} is no JSON; as a string it is allowed where a double is expected")
