@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collector.registry import Settings
+from collections.abc import Mapping
+from typing import Any
+
 from processors.base import Stateless
 from processors.batch import Batch
 from processors.ports import Context
@@ -18,6 +20,6 @@ class Forward(Stateless):
         return batch
 
 
-def build_forward(settings: Settings, context: Context) -> Forward:
+def build_forward(settings: Mapping[str, Any], context: Context) -> Forward:
     """Build the connector; it has no settings."""
     return Forward()

@@ -15,8 +15,9 @@ from importlib.metadata import entry_points
 from importlib.resources import files
 from typing import Any, Final, Literal, TypeAlias
 
+from collector import connectors, memory_limiter
 from collector.exporters import otlp_grpc
-from processors import redaction
+from processors import attributes, redaction
 from processors.batch import Signal
 from processors.errors import Finding
 from processors.ports import Context
@@ -61,6 +62,32 @@ def schema_of(where: str) -> dict[str, Any]:
 
 
 BUILT_IN: Final[tuple[ComponentType, ...]] = (
+    ComponentType(
+        kind="processors",
+        type="memory_limiter",
+        schema="collector/memory_limiter.schema.json",
+        build=memory_limiter.build,
+        check=memory_limiter.check,
+    ),
+    ComponentType(
+        kind="processors",
+        type="attributes",
+        schema="processors/attributes.schema.json",
+        build=attributes.build_attributes,
+    ),
+    ComponentType(
+        kind="processors",
+        type="resource",
+        schema="processors/resource.schema.json",
+        build=attributes.build_resource,
+    ),
+    ComponentType(
+        kind="connectors",
+        type="forward",
+        schema="collector/forward.schema.json",
+        build=connectors.build_forward,
+        emits=frozenset(Signal),
+    ),
     ComponentType(
         kind="processors",
         type="redaction",
