@@ -13,11 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
 
 from collector import logs
 from collector.clock import Clock
-from collector.config.model import GraphConfig, Source
+from collector.config.model import GraphConfig, Loaded
 from collector.errors import CollectorError, StartError
 from collector.graph import Graph, State
 from collector.intake import Gate, InFlight
@@ -29,13 +28,6 @@ DRAIN_S = 20.0
 """How long a stop waits for requests in flight and queues, together."""
 RELOAD_POLL_S = 2.0
 IN_FLIGHT_BYTES = 128 << 20
-
-
-class Loaded(Protocol):
-    """A checked configuration and where it came from."""
-
-    config: GraphConfig
-    sources: tuple[Source, ...]
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from collector.errors import Problem
 from collector.registry import Kind
 from processors.batch import Signal
 
@@ -52,6 +53,15 @@ class Source:
 
     path: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A checked configuration, what is odd about it, and the files it was made of."""
+
+    config: GraphConfig
+    warnings: tuple[Problem, ...]
+    sources: tuple[Source, ...]
 
 
 def component_type(component_id: str) -> str:

@@ -11,7 +11,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from collector.config.schema import Fault, Path, Schema, allows, child, effective, faults
 from collector.config.sentences import dotted
@@ -32,23 +32,32 @@ class Secret(str):
 
 def resolve(schema: Schema, value: Any) -> dict[str, Any]:
     """Return the settings a component is built from. Raises: `ConfigError` with every violation."""
-    settings, wrong = examine(schema, value)
-    if wrong:
-        raise ConfigError([Problem("settings", 0, 0, dotted(f.path), f.text) for f in wrong])
-    return settings
+    examined = examine(schema, value)
+    if examined.faults:
+        raise ConfigError(
+            [Problem("settings", 0, 0, dotted(fault.path), fault.text) for fault in examined.faults]
+        )
+    return examined.settings
 
 
-def examine(
-    schema: Schema, value: Any, texts: Mapping[Path, str] = _NO_TEXTS
-) -> tuple[dict[str, Any], list[Fault]]:
-    """Return the settings and everything that is wrong; with faults the settings are not usable.
+class Examined(NamedTuple):
+    """With faults the settings are empty."""
+
+    settings: dict[str, Any]
+    faults: list[Fault]
+    ignored: list[Fault]
+    """Keys that are taken for the sake of the Collector's configurations and have no effect (`x-ignored`)."""
+
+
+def examine(schema: Schema, value: Any, texts: Mapping[Path, str] = _NO_TEXTS) -> Examined:
+    """Return the settings and everything that is wrong or odd about them.
 
     `texts`: for values that came from `${...}`, the text itself, used where only text is allowed (a password 0123).
     """
     reader = _Reader(schema, texts)
     written = reader.tidy(schema, value, ())
     wrong = faults(schema, written)
-    return ({} if wrong else reader.finish(schema, written)), wrong
+    return Examined({} if wrong else reader.finish(schema, written), wrong, reader.ignored)
 
 
 class _Reader:
@@ -57,10 +66,16 @@ class _Reader:
     def __init__(self, root: Schema, texts: Mapping[Path, str]) -> None:
         self._root = root
         self._texts = texts
+        self.ignored: list[Fault] = []
 
     def tidy(self, schema: Schema, value: Any, path: Path) -> Any:
         """Settle keys without a value and texts that look like numbers."""
         schema = effective(self._root, schema, value)
+        if "x-ignored" in schema:
+            text = f"this has no effect here: {schema['x-ignored']}"
+            self.ignored.append(Fault(path, text, at_key=True))
+        if path in self._texts and schema.get("type") == "string":
+            return self._texts[path]
         if value is None and allows(schema, "object") and "type" in schema:
             value = {}
         if isinstance(value, dict):
@@ -68,8 +83,6 @@ class _Reader:
         if isinstance(value, list):
             items = schema.get("items", {})
             return [self.tidy(items, item, (*path, i)) for i, item in enumerate(value)]
-        if path in self._texts and schema.get("type") == "string" and not isinstance(value, str):
-            return self._texts[path]
         return value
 
     def _tidy_mapping(self, schema: Schema, value: dict[str, Any], path: Path) -> dict[str, Any]:

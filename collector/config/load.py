@@ -1,0 +1,97 @@
+"""From command-line arguments to a checked configuration, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from collector.config.document import Node
+from collector.config.expand import Expander
+from collector.config.gates import gates_on
+from collector.config.model import GraphConfig, Loaded, Pipeline, Telemetry, ids_of
+from collector.config.order import tell_order
+from collector.config.parts import KINDS, check_parts, read
+from collector.config.pipelines import Parts, check_extensions, check_pipelines, tell_unused
+from collector.config.report import Report
+from collector.config.sources import gather
+from collector.registry import Kind, schema_of
+
+SCHEMA = "collector/config/configuration.schema.json"
+
+
+def load(
+    sources: Sequence[str],
+    sets: Sequence[str] = (),
+    gates: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Load the configuration that `--config`, `--set` and `--feature-gates` ask for.
+
+    `sources`: files, or `file:`, `env:` and `yaml:` URIs; later ones win. `env`: the environment unless given.
+    Raises: `ConfigError` with all problems and warnings.
+    """
+    report = Report()
+    expander = Expander(os.environ if env is None else env, report)
+    root = gather(sources, sets, expander, report)
+    report.stop_if_incomplete()
+    config = _check(root, gates_on(gates, report), report)
+    report.finish()
+    return Loaded(
+        config=config,
+        warnings=tuple(sorted(report.warnings)),
+        sources=tuple(expander.sources.values()),
+    )
+
+
+def _check(root: Node, gates: frozenset[str], report: Report) -> GraphConfig:
+    parts = check_parts(root, gates, report)
+    whole = read(root, root, (), schema_of(SCHEMA), report)
+    if whole is None:
+        return GraphConfig(components={}, pipelines={})
+    service = whole["service"]
+    extensions: list[str] = service["extensions"]
+    pipelines = check_pipelines(root, service, parts, report)
+    check_extensions(root, extensions, parts, report)
+    tell_unused(root, pipelines.values(), extensions, parts, report)
+    if not report.problems:
+        tell_order(root, pipelines, parts, report)
+    return GraphConfig(
+        components=_used(parts, pipelines, extensions),
+        pipelines=pipelines,
+        extensions=tuple(extensions),
+        telemetry=_telemetry(service["telemetry"]),
+        gates=gates,
+    )
+
+
+def _used(
+    parts: Parts, pipelines: Mapping[str, Pipeline], extensions: Sequence[str]
+) -> dict[Kind, dict[str, Mapping[str, Any]]]:
+    named = ids_of(list(pipelines.values()))
+    return {
+        kind: {
+            name: part.settings
+            for name, part in parts[kind].items()
+            if part
+            and part.settings is not None
+            and name in (extensions if kind == "extensions" else named)
+        }
+        for kind in KINDS
+    }
+
+
+def _telemetry(settings: Mapping[str, Any]) -> Telemetry:
+    logs, metrics = settings["logs"], settings["metrics"]
+    served = [reader["pull"]["exporter"]["prometheus"] for reader in metrics["readers"]]
+    return Telemetry(
+        log_level=logs["level"].lower(),
+        log_encoding=logs["encoding"],
+        metrics_level=metrics["level"] if served else "none",
+        **(
+            {"metrics_host": served[0]["host"], "metrics_port": served[0]["port"]} if served else {}
+        ),
+        resource={
+            key: str(value) for key, value in settings["resource"].items() if value is not None
+        },
+    )

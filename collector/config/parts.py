@@ -1,0 +1,104 @@
+"""Checks every component by itself: its id, its type, its settings against the schema, and what it says about them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from collector.config.document import Node, Path, unwrap
+from collector.config.places import at, mark_of, steps, texts_of
+from collector.config.report import Report
+from collector.config.schema import Schema
+from collector.config.sentences import did_you_mean
+from collector.config.settings import examine
+from collector.registry import ComponentType, Kind, components, schema_of
+from processors.errors import Finding, InvalidConfig
+from processors.ports import Context
+
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+_ID: Final = re.compile(r"([a-zA-Z][0-9a-zA-Z_]{0,62})(/[^\s/]([^\n]{0,1022}[^\s])?)?")
+"""As in the Collector's `component.ID`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A component that is defined, and whether its settings can be used."""
+
+    kind: Kind
+    id: str
+    type: ComponentType
+    settings: Mapping[str, Any] | None
+
+
+def check_parts(
+    root: Node, gates: frozenset[str], report: Report
+) -> dict[Kind, dict[str, Part | None]]:
+    """Return every component that is defined, None where its type is unknown."""
+    parts: dict[Kind, dict[str, Part | None]] = {kind: {} for kind in KINDS}
+    sections = root.value if isinstance(root.value, dict) else {}
+    for kind in KINDS:
+        section = sections.get(kind)
+        if section and isinstance(section.value, dict):
+            for name in section.value:
+                parts[kind][name] = _check(root, kind, name, gates, report)
+    return parts
+
+
+def read(
+    root: Node, node: Node, path: Path, schema: Schema, report: Report
+) -> Mapping[str, Any] | None:
+    """Return the settings at `path`, or None when something is wrong with them, which is told."""
+    examined = examine(schema, unwrap(node), texts_of(node))
+    for fault in examined.faults:
+        where = (*path, *fault.path)
+        report.wrong(mark_of(root, where, at_key=fault.at_key), where, fault.text)
+    for fault in examined.ignored:
+        where = (*path, *fault.path)
+        report.odd(mark_of(root, where, at_key=True), where, fault.text)
+    return None if examined.faults else examined.settings
+
+
+def _check(root: Node, kind: Kind, name: str, gates: frozenset[str], report: Report) -> Part | None:
+    path: Path = (kind, name)
+    type_ = _type_of(root, kind, name, report)
+    node = at(root, path)
+    if type_ is None or node is None:
+        return None
+    settings = read(root, node, path, schema_of(type_.schema), report)
+    if settings is not None:
+        for finding in _findings(type_, settings, Context(id=name, gates=gates)):
+            where = (*path, *steps(node, finding.path))
+            tell = report.odd if finding.warning else report.wrong
+            tell(mark_of(root, where), where, finding.text)
+    return Part(kind, name, type_, settings)
+
+
+def _findings(type_: ComponentType, settings: Mapping[str, Any], context: Context) -> list[Finding]:
+    try:
+        return list(type_.check(settings, context))
+    except InvalidConfig as error:
+        return [Finding(error.path, error.text)]
+
+
+def _type_of(root: Node, kind: Kind, name: str, report: Report) -> ComponentType | None:
+    mark = mark_of(root, (kind, name), at_key=True)
+    match = _ID.fullmatch(name)
+    if match is None:
+        report.wrong(mark, (kind, name), f"expected an id such as otlp or otlp/name, got {name!r}")
+        return None
+    found = components(kind).get(match[1])
+    if found is None:
+        report.wrong(
+            mark, (kind, name), f"no such {kind.removesuffix('s')}{_instead(kind, match[1])}"
+        )
+    return found
+
+
+def _instead(kind: Kind, type_: str) -> str:
+    others = [other for other in KINDS if type_ in components(other)]
+    if others:
+        return f"; {type_!r} belongs under {others[0]}"
+    return did_you_mean(type_, components(kind))

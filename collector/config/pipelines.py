@@ -1,0 +1,186 @@
+"""Checks how pipelines connect components: everything named is defined, fits, and leads somewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Final
+
+from collector.config.document import Node, Path
+from collector.config.model import Pipeline
+from collector.config.parts import KINDS, Part
+from collector.config.places import mark_of
+from collector.config.report import Report
+from collector.config.sentences import did_you_mean
+from collector.registry import Kind
+from processors.batch import Signal
+
+Parts = Mapping[Kind, Mapping[str, Part | None]]
+
+SIGNALS: Final[Mapping[str, Signal]] = {signal.label: signal for signal in Signal}
+_ROLES: Final[Mapping[str, tuple[Kind, ...]]] = {
+    "receivers": ("receivers", "connectors"),
+    "processors": ("processors",),
+    "exporters": ("exporters", "connectors"),
+}
+"""Which kinds may stand in which list of a pipeline."""
+
+
+def check_pipelines(
+    root: Node, service: Mapping[str, Any], parts: Parts, report: Report
+) -> dict[str, Pipeline]:
+    """Return the pipelines; everything wrong with them is told."""
+    checker = _Checker(root, parts, report)
+    pipelines = {}
+    for name, lists in service["pipelines"].items():
+        signal = checker.signal_of(name)
+        if signal is not None:
+            pipelines[name] = Pipeline(
+                signal=signal, **{role: tuple(lists[role]) for role in _ROLES}
+            )
+    for name, pipeline in pipelines.items():
+        checker.check_lists(name, pipeline)
+    checker.check_connectors(pipelines)
+    checker.check_circles(pipelines)
+    if not service["pipelines"]:
+        path = ("service", "pipelines")
+        report.wrong(mark_of(root, path), path, "expected at least one pipeline, got none")
+    return pipelines
+
+
+def check_extensions(root: Node, names: Sequence[str], parts: Parts, report: Report) -> None:
+    """Tell which of `service.extensions` are not defined."""
+    for i, name in enumerate(names):
+        if name not in parts["extensions"]:
+            path = ("service", "extensions", i)
+            text = f"{name!r} is used here but not defined under extensions"
+            text += did_you_mean(name, parts["extensions"])
+            report.wrong(mark_of(root, path), path, text)
+
+
+def tell_unused(
+    root: Node,
+    pipelines: Iterable[Pipeline],
+    extensions: Sequence[str],
+    parts: Parts,
+    report: Report,
+) -> None:
+    """Warn of components that are defined and do not run."""
+    used = {name for p in pipelines for name in (*p.receivers, *p.processors, *p.exporters)}
+    for kind in KINDS:
+        where = "service.extensions" if kind == "extensions" else "any pipeline"
+        for name in parts[kind]:
+            if name not in (extensions if kind == "extensions" else used):
+                mark = mark_of(root, (kind, name), at_key=True)
+                report.odd(mark, (kind, name), f"this is defined but not used in {where}")
+
+
+def feeds(
+    pipelines: Mapping[str, Pipeline], connectors: Iterable[str]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield (pipeline, connector, pipeline) for every way data takes from one pipeline to another."""
+    for connector in connectors:
+        for source, before in pipelines.items():
+            for target, after in pipelines.items():
+                if connector in before.exporters and connector in after.receivers:
+                    yield source, connector, target
+
+
+class _Checker:
+    def __init__(self, root: Node, parts: Parts, report: Report) -> None:
+        self._root = root
+        self._parts = parts
+        self._report = report
+
+    def _wrong(self, path: Path, text: str, *, at_key: bool = False) -> None:
+        self._report.wrong(mark_of(self._root, path, at_key=at_key), path, text)
+
+    def signal_of(self, name: str) -> Signal | None:
+        """Return the signal in a pipeline's id."""
+        label = name.partition("/")[0]
+        if label not in SIGNALS:
+            text = f"expected traces, metrics or logs, or one of them with /name, got {name!r}"
+            text += did_you_mean(label, SIGNALS)
+            self._wrong(("service", "pipelines", name), text, at_key=True)
+        return SIGNALS.get(label)
+
+    def check_lists(self, name: str, pipeline: Pipeline) -> None:
+        """Tell what is missing, undefined, named twice or made for other signals."""
+        path: Path = ("service", "pipelines", name)
+        for role in _ROLES:
+            listed: tuple[str, ...] = getattr(pipeline, role)
+            if not listed and role != "processors":
+                self._wrong((*path, role), f"expected at least one of the {role}, got none")
+            for i, part in enumerate(listed):
+                self._check_use((*path, role, i), role, part, pipeline.signal)
+                if part in listed[:i]:
+                    self._wrong(
+                        (*path, role, i), f"expected each of the {role} once, got {part!r} again"
+                    )
+
+    def _check_use(self, path: Path, role: str, name: str, signal: Signal) -> None:
+        found = [kind for kind in _ROLES[role] if name in self._parts[kind]]
+        if not found:
+            self._wrong(
+                path, f"{name!r} is used here but not defined under {role}{self._hint(role, name)}"
+            )
+        elif len(found) > 1:
+            self._wrong(
+                path,
+                f"expected one component called {name!r}, got one under {found[0]} and one under connectors",
+            )
+        else:
+            self._check_signal(path, role, self._parts[found[0]][name], signal)
+
+    def _hint(self, role: str, name: str) -> str:
+        elsewhere = [kind for kind in KINDS if name in self._parts[kind]]
+        if elsewhere:
+            return f"; it is defined under {elsewhere[0]}"
+        return did_you_mean(name, [n for kind in _ROLES[role] for n in self._parts[kind]])
+
+    def _check_signal(self, path: Path, role: str, part: Part | None, signal: Signal) -> None:
+        if part is None:
+            return  # its type is unknown, which was told
+        takes = part.type.signals
+        if part.kind == "connectors" and role == "receivers":
+            takes = part.type.emits or takes
+        if signal not in takes:
+            words = " and ".join(s.label for s in Signal if s in takes)
+            self._wrong(
+                path,
+                f"expected something for {signal.label}, but {part.id!r} is for {words} only here",
+            )
+
+    def check_connectors(self, pipelines: Mapping[str, Pipeline]) -> None:
+        """Tell connectors that data enters and does not leave, or the other way round."""
+        for name in self._parts["connectors"]:
+            for role, other in (("exporters", "receivers"), ("receivers", "exporters")):
+                uses = [(p, pipe) for p, pipe in pipelines.items() if name in getattr(pipe, role)]
+                if uses and not any(name in getattr(p, other) for p in pipelines.values()):
+                    pipeline, lists = uses[0]
+                    path = (
+                        "service",
+                        "pipelines",
+                        pipeline,
+                        role,
+                        getattr(lists, role).index(name),
+                    )
+                    text = (
+                        f"connector {name!r} used as {role[:-1]} in [{pipeline}] pipeline but not used"
+                        f" in any supported {other[:-1]} pipeline"
+                    )
+                    self._wrong(path, text)
+
+    def check_circles(self, pipelines: Mapping[str, Pipeline]) -> None:
+        """Tell when data would run in a circle."""
+        ways: dict[str, set[str]] = {}
+        for source, connector, target in feeds(pipelines, self._parts["connectors"]):
+            ways.setdefault(f"pipeline {source}", set()).add(f"connector {connector}")
+            ways.setdefault(f"connector {connector}", set()).add(f"pipeline {target}")
+        try:
+            TopologicalSorter(ways).prepare()
+        except CycleError as error:
+            circle = list(reversed(error.args[1]))
+            first = next(n.removeprefix("pipeline ") for n in circle if n.startswith("pipeline "))
+            text = f"expected data to leave, but it runs in a circle: {' → '.join(circle)}"
+            self._wrong(("service", "pipelines", first), text, at_key=True)
