@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from collector import connectors, memory_limiter
 from collector.exporters import otlp_grpc
-from processors import attributes, redaction
+from processors import attributes, llm_cost, redaction
 from processors.batch import Signal
 from processors.errors import Finding
 from processors.ports import Context
@@ -87,6 +87,14 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         schema="collector/forward.schema.json",
         build=connectors.build_forward,
         emits=frozenset(Signal),
+    ),
+    ComponentType(
+        kind="processors",
+        type="llm_cost",
+        schema="processors/llm_cost/schema.json",
+        build=llm_cost.build,
+        check=llm_cost.check,
+        signals=llm_cost.LlmCost.signals,
     ),
     ComponentType(
         kind="processors",

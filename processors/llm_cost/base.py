@@ -1,0 +1,165 @@
+"""The base prices: 2,300 models of 47 providers, from the `genai-prices` package, matched as the package matches.
+
+Per provider the first model in list order whose rule matches wins; then the provider's fallback providers, one step.
+Everything is compiled on first use: loading reads the table and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, cached_property
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from typing import Any, Final, NamedTuple
+
+from processors.llm_cost import genai_data
+from processors.llm_cost.catalog import Entry, prices_of
+
+CEILING: Final = (0, 3)
+"""First release whose data we do not know how to read."""
+
+
+class Hit(NamedTuple):
+    """A model of the base data that answers to a name."""
+
+    provider: str
+    model: str
+    open_rule: bool
+    """Found by prefix, part or pattern, not by its name."""
+    entry: Entry
+
+
+class BaseProvider:
+    """The models of one vendor."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self.id: str = row["id"]
+        self.fallback: Sequence[str] = row.get("fallback", ())
+        self.models: Sequence[Mapping[str, Any]] = row["models"]
+        self._host: str = row["host"]
+        self._entries: dict[int, Entry] = {}
+
+    def serves(self, host: str) -> bool:
+        """Say whether the vendor answers at a host."""
+        return re.match(self._host, f"https://{host}/") is not None
+
+    def find(self, name: str) -> Hit | None:
+        """Return the first model that answers to a clean name."""
+        exact = self._exact.get(name)
+        for position, rules in self._open:
+            if exact is not None and position >= exact:
+                break
+            if any(_matches(rule, name) for rule in rules):
+                model = self.models[position]["id"]
+                return Hit(self.id, model, model.lower() != name, self._entry(position))
+        if exact is None:
+            return None
+        return Hit(self.id, self.models[exact]["id"], False, self._entry(exact))
+
+    @cached_property
+    def _exact(self) -> Mapping[str, int]:
+        """Whole name → position of the first model that states it; ids count last, behind all rules."""
+        names: dict[str, int] = {}
+        for position, model in enumerate(self.models):
+            for rule in model["match"]:
+                if isinstance(rule, str):
+                    names.setdefault(rule, position)
+        return names
+
+    @cached_property
+    def _open(self) -> Sequence[tuple[int, Sequence[Mapping[str, Any]]]]:
+        rows = []
+        for position, model in enumerate(self.models):
+            rules = [rule for rule in model["match"] if not isinstance(rule, str)]
+            if rules:
+                rows.append((position, rules))
+        return rows
+
+    def _entry(self, position: int) -> Entry:
+        entry = self._entries.get(position)
+        if entry is None:
+            model = self.models[position]
+            entry = Entry(f"{self.id}/{model['id']}", prices_of(model["prices"]), "base")
+            self._entries[position] = entry
+        return entry
+
+
+def _matches(rule: str | Mapping[str, Any], name: str) -> bool:
+    if isinstance(rule, str):
+        return rule == name
+    ((kind, wanted),) = rule.items()
+    matches: bool = _RULES[kind](wanted, name)
+    return matches
+
+
+def _all(groups: Sequence[Sequence[Any]], name: str) -> bool:
+    return all(any(_matches(rule, name) for rule in group) for group in groups)
+
+
+def _search(pattern: str, name: str) -> bool:
+    """Three of the patterns look ahead, which RE2 refuses; the text is trusted and only misses come here."""
+    return re.search(pattern, name) is not None
+
+
+_RULES: Final[Mapping[str, Any]] = {
+    "starts_with": lambda wanted, name: name.startswith(wanted),
+    "ends_with": lambda wanted, name: name.endswith(wanted),
+    "contains": lambda wanted, name: wanted in name,
+    "regex": _search,
+    "all": _all,
+}
+
+
+class Base:
+    """All providers. Immutable but for what is compiled on first use, so one object serves every component."""
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self.version = f"{genai_data.PACKAGE}/{table['version']}"
+        self.providers: Mapping[str, BaseProvider] = {
+            row["id"]: BaseProvider(row) for row in table["providers"]
+        }
+
+    def find(self, providers: Sequence[str], name: str) -> Hit | None:
+        """Look a name up at the first provider's, then at each next one's."""
+        for provider in providers:
+            known = self.providers.get(provider)
+            hit = known.find(name) if known else None
+            if hit:
+                return hit
+        return None
+
+    def fallback(self, provider: str) -> Sequence[str]:
+        """Return the providers whose models a provider resells."""
+        known = self.providers.get(provider)
+        return known.fallback if known else ()
+
+    def provider_of_host(self, host: str) -> str | None:
+        """Return the first vendor that answers at a host."""
+        return next((p.id for p in self.providers.values() if p.serves(host)), None)
+
+    def models(self) -> Iterator[tuple[str, str]]:
+        """Yield (provider, model id)."""
+        for provider in self.providers.values():
+            for model in provider.models:
+                yield provider.id, model["id"]
+
+
+NONE: Final = Base({"version": "none", "providers": []})
+
+
+@cache
+def load() -> Base:
+    """Return the committed table, or that of the installed package when it is a newer release of the same line."""
+    committed = json.loads(files(__package__).joinpath("base_prices.json").read_bytes())
+    try:
+        installed = _release(version(genai_data.PACKAGE))
+    except PackageNotFoundError:
+        return Base(committed)
+    newer = _release(committed["version"]) < installed < CEILING
+    return Base(genai_data.table() if newer else committed)
+
+
+def _release(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])

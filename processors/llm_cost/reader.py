@@ -1,0 +1,170 @@
+"""Reads from a span what its price depends on: whether it is a model call, its identity and its usage.
+
+Spans of one instrumentation carry the same keys, so the set of keys (the *shape*) is compiled once to the names that
+are there: of the 60 attributes that can matter a usual call has eight. Values are encoded AnyValues.
+Names: pricing attributes of semconv 1.41 and of the emitters named beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, TypeAlias
+
+from processors import semconv as s
+from processors.llm_cost.book import Identity
+from processors.llm_cost.names import clean, host
+from processors.llm_cost.usage import Usage, count, quantity
+from processors.wire import decode_value
+
+Encoded: TypeAlias = Callable[[str], bytes]
+"""Returns the encoded AnyValue of an attribute that is there."""
+
+OPERATIONS: Final = frozenset(
+    (
+        *("chat", "generate_content", "text_completion", "completion", "embeddings", "embedding"),
+        *("rerank", "response", "responses"),
+    )
+)
+"""Values of `gen_ai.operation.name` that are model calls."""
+
+PROVIDER: Final = (s.GEN_AI_PROVIDER_NAME, "gen_ai.system")
+RESPONSE_MODEL: Final = (s.GEN_AI_RESPONSE_MODEL,)
+REQUEST_MODEL: Final = (s.GEN_AI_REQUEST_MODEL,)
+HOST: Final = ("server.address",)
+SERVED_TIER: Final = (
+    "openai.response.service_tier",
+    "anthropic.response.service_tier",
+    "gen_ai.openai.response.service_tier",
+    "gen_ai.response.service_tier",
+)
+REQUESTED_TIER: Final = (
+    "openai.request.service_tier",
+    "gen_ai.openai.request.service_tier",
+    "gen_ai.request.service_tier",
+)
+PROCESSING: Final = (s.APP_LLM_PROCESSING,)
+SPEED: Final = (s.APP_LLM_SPEED, "speed")  # the second: Claude Code
+REGION: Final = (s.APP_LLM_REGION,)
+BATCH_PREFIX: Final = "anthropic.message.batch."
+"""Any attribute of this kind means that the call was part of a message batch."""
+
+_IDENTITY: Final = (
+    PROVIDER,
+    RESPONSE_MODEL,
+    REQUEST_MODEL,
+    HOST,
+    SERVED_TIER,
+    REQUESTED_TIER,
+    PROCESSING,
+    SPEED,
+    REGION,
+)
+
+COUNTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "input": (s.GEN_AI_USAGE_INPUT_TOKENS,),
+    "output": (s.GEN_AI_USAGE_OUTPUT_TOKENS,),
+    "cache_read": (s.GEN_AI_USAGE_CACHE_READ,),
+    "cache_write": ("gen_ai.usage.cache_write.input_tokens", s.GEN_AI_USAGE_CACHE_CREATION),
+    "cache_write_1h": (
+        s.APP_LLM_USAGE_CACHE_CREATION_1H,
+        "anthropic.usage.cache_creation.ephemeral_1h_input_tokens",
+    ),
+    "reasoning": (s.GEN_AI_USAGE_REASONING,),
+    "audio_in": (
+        "gen_ai.usage.audio.input_tokens",
+        "llm.token_count.prompt_details.audio",  # OpenInference
+        "gen_ai.usage.details.input_audio_tokens",  # Pydantic AI
+    ),
+    "audio_out": (
+        "gen_ai.usage.audio.output_tokens",
+        "llm.token_count.completion_details.audio",
+        "gen_ai.usage.details.output_audio_tokens",
+        "gen_ai.usage.completion_tokens_details.audio_tokens",  # LiteLLM
+    ),
+    "cache_audio_read": ("gen_ai.usage.audio.cache_read.input_tokens",),
+    "image_in": ("gen_ai.usage.image.input_tokens",),
+    "image_out": ("gen_ai.usage.image.output_tokens",),
+    "compaction_in": (s.APP_LLM_USAGE_COMPACTION_INPUT, "anthropic.usage.compaction.input_tokens"),
+    "compaction_out": (
+        s.APP_LLM_USAGE_COMPACTION_OUTPUT,
+        "anthropic.usage.compaction.output_tokens",
+    ),
+    "web_searches": (s.APP_LLM_USAGE_WEB_SEARCHES,),
+    "images": (s.APP_LLM_USAGE_IMAGES,),
+}
+"""Count → attributes, the first that is there and not empty wins."""
+
+_COUNTED: Final = frozenset({"web_searches", "images"})
+
+
+class Shape:
+    """Which of the attributes that matter a span with these keys has."""
+
+    __slots__ = ("_fields", "batch", "counts", "identity", "implied", "keys", "ours", "seconds")
+
+    def __init__(self, keys: Collection[str], ours: Collection[str]) -> None:
+        """`ours`: attributes that the caller writes, to know the stale ones."""
+        present = frozenset(keys)
+        self.keys = present
+        self.ours = tuple(name for name in ours if name in present)
+        self._fields = [[name for name in names if name in present] for names in _IDENTITY]
+        self.identity = tuple(name for names in self._fields for name in names)
+        """The attributes whose values decide about the price: the caller's cache key."""
+        self.batch = any(key.startswith(BATCH_PREFIX) for key in present)
+        self.counts = [
+            (field, here)
+            for field, names in COUNTS.items()
+            if (here := [name for name in names if name in present])
+        ]
+        self.seconds = s.APP_LLM_USAGE_AUDIO_SECONDS in present
+        self.implied = bool((self.counts or self.seconds) and (self._fields[1] or self._fields[2]))
+        """Whether there are a model and usage, which make a span without operation a model call."""
+
+    def read_identity(self, encoded: Encoded) -> Identity:
+        """Return who was called and how."""
+        texts = [_first(names, encoded) for names in self._fields]
+        provider, response, request, address, served, requested, processing, speed, region = texts
+        tier = served or (requested if requested not in {"auto", "default"} else "")
+        if tier == "batch" or self.batch:
+            processing = processing or "batch"
+            tier = "" if tier == "batch" else tier
+        return Identity(
+            provider=provider,
+            response_model=response,
+            request_model=request,
+            host=host(address),
+            service_tier=tier,
+            processing=processing,
+            speed="" if speed in {"normal", "standard"} else speed,
+            region=region,
+        )
+
+    def read_usage(self, encoded: Encoded) -> Usage:
+        """Return the counts as reported. Raises: `NotACount`."""
+        found: dict[str, Any] = {}
+        for field, names in self.counts:
+            for name in names:
+                value = count(value_of(encoded(name)))
+                if value is not None:
+                    found[field] = value
+                    break
+        if self.seconds:
+            seconds = quantity(value_of(encoded(s.APP_LLM_USAGE_AUDIO_SECONDS)))
+            if seconds is not None:
+                found |= {"audio_seconds": seconds, "counted": True}
+        if not _COUNTED.isdisjoint(found):
+            found["counted"] = True
+        return Usage(**found)
+
+
+def value_of(raw: bytes) -> Any:
+    """Decode an AnyValue."""
+    return decode_value(raw, 0, len(raw)) if raw else None
+
+
+def _first(names: Collection[str], encoded: Encoded) -> str:
+    for name in names:
+        text = clean(value_of(encoded(name)))
+        if text:
+            return text
+    return ""
