@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from collector import connectors, memory_limiter
 from collector.exporters import otlp_grpc
-from processors import attributes, llm_cost, redaction
+from processors import attributes, llm_cost, redaction, tail_sampling
 from processors.batch import Signal
 from processors.errors import Finding
 from processors.ports import Context
@@ -102,6 +102,13 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         schema="processors/redaction/schema.json",
         build=redaction.build,
         check=redaction.check,
+    ),
+    ComponentType(
+        kind="processors",
+        type="tail_sampling",
+        schema="processors/tail_sampling/schema.json",
+        build=tail_sampling.build,
+        signals=tail_sampling.TailSampling.signals,
     ),
     ComponentType(
         kind="exporters",

@@ -1,0 +1,86 @@
+"""What became of traces that are gone: late spans follow the verdict on the rest.
+
+Two memories, both of the last N decisions. Kept ids are few and carry a verdict: an ordinary map. Dropped ids are many
+and carry nothing: 64 bits of each in an open-addressed table of twice the size, two generations of it, so that the
+oldest are forgotten in bulk; 17 bytes an id and generation against 82 in a set. At a million ids a new trace is taken
+for a dropped one with probability 5·10⁻¹⁴. `hash` of bytes is keyed SipHash over the whole id (PEP 456).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from processors.tail_sampling.verdict import Verdict
+
+_MASK64: Final = (1 << 64) - 1
+
+
+class KeptIds:
+    """The last `size` kept traces with their verdicts; the one asked for longest ago goes first."""
+
+    def __init__(self, size: int) -> None:
+        self.size = max(0, size)
+        self._verdicts: OrderedDict[bytes, Verdict] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._verdicts)
+
+    def add(self, trace_id: bytes, verdict: Verdict) -> None:
+        if not self.size:
+            return
+        self._verdicts[trace_id] = verdict
+        self._verdicts.move_to_end(trace_id)
+        if len(self._verdicts) > self.size:
+            self._verdicts.popitem(last=False)
+
+    def get(self, trace_id: bytes) -> Verdict | None:
+        verdict = self._verdicts.get(trace_id)
+        if verdict is not None:
+            self._verdicts.move_to_end(trace_id)
+        return verdict
+
+
+class DroppedIds:
+    """At least the last `size` dropped traces."""
+
+    def __init__(self, size: int) -> None:
+        self.size = max(0, size)
+        self._mask = (1 << max(3, (2 * self.size - 1).bit_length())) - 1
+        self._new = self._empty()
+        self._old = self._new
+        self._count = 0
+
+    def _empty(self) -> memoryview:
+        """Return a zeroed table. The system hands out its pages when they are written."""
+        slots = self._mask + 1 if self.size else 1
+        return memoryview(bytearray(8 * slots)).cast("Q")
+
+    def add(self, trace_id: bytes) -> None:
+        if not self.size:
+            return
+        if self._count >= self.size:
+            self._old, self._new, self._count = self._new, self._empty(), 0
+        key = hash(trace_id) & _MASK64 or 1
+        slot = self._find(self._new, key)
+        if not self._new[slot]:
+            self._new[slot] = key
+            self._count += 1
+
+    def __contains__(self, trace_id: bytes) -> bool:
+        if not self.size:
+            return False
+        key = hash(trace_id) & _MASK64 or 1
+        return self._new[self._find(self._new, key)] == key or (
+            self._old[self._find(self._old, key)] == key
+        )
+
+    def _find(self, table: memoryview, key: int) -> int:
+        """Return the slot that holds the key, or the empty one where it belongs."""
+        mask = self._mask
+        slot = key & mask
+        while True:
+            found = table[slot]
+            if not found or found == key:
+                return slot
+            slot = (slot + 1) & mask

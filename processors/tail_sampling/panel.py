@@ -1,0 +1,123 @@
+"""All policies of a processor together: who is asked, in which order, and what follows from the votes.
+
+Any drop → dropped. Else any keep → kept, with the smallest threshold of the votes to keep (a certain vote has 0) and
+the highest content tier among them. An error is no vote. Every vote is counted under the Collector's names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from processors.errors import InvalidConfig
+from processors.stats import Stats
+from processors.tail_sampling.config import Config, PolicyConfig
+from processors.tail_sampling.plan import Plan, Watch
+from processors.tail_sampling.policies import build, new_desk
+from processors.tail_sampling.policies.base import Policy
+from processors.tail_sampling.traces import Trace
+from processors.tail_sampling.verdict import NOT_SAMPLED, Ballot, Tier, Verdict, Vote
+
+_VOTES: Final = "otelcol_processor_tail_sampling_count_traces_sampled_total"
+_ERRORS: Final = "otelcol_processor_tail_sampling_sampling_policy_evaluation_error_total"
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A configured policy."""
+
+    name: str
+    tier: Tier
+    policy: Policy
+    counters: dict[Ballot, tuple[str, ...]]
+
+
+class Panel:
+    """The compiled policies and the plan of what they look at."""
+
+    def __init__(self, config: Config, watch: Watch, stats: Stats, prefix: str) -> None:
+        """`prefix`: put before policy names in metrics. Raises: `InvalidConfig`."""
+        names = [policy.name for policy in config.policies]
+        desk = new_desk(watch, names, config.quirks)
+        self._seats = tuple(
+            Seat(p.name, p.tier, build_policy(p, desk), _counters(prefix + p.name))
+            for p in config.policies
+        )
+        self.plan = Plan(watch)
+        self._first_match = config.first_match
+        self._stats = stats
+
+    def decide(self, trace: Trace, now_ns: int) -> Verdict:
+        """Return the verdict on what is known now, and let policies spend what it costs."""
+        self.plan.catch_up(trace)
+        votes = self._ask(trace, now_ns)
+        verdict = _combine(votes)
+        for seat in self._seats:
+            seat.policy.settle(trace, now_ns, verdict)
+        return verdict
+
+    def _ask(self, trace: Trace, now_ns: int) -> list[tuple[Seat, Vote]]:
+        votes = []
+        counters = self._stats.counters
+        for seat in self._seats:
+            vote = seat.policy.vote(trace, now_ns)
+            ballot = vote.ballot
+            if ballot is Ballot.ERROR:
+                counters[_ERRORS,] += 1
+                continue
+            counters[seat.counters[ballot]] += 1
+            if ballot is not Ballot.ABSTAIN:
+                votes.append((seat, vote))
+                if ballot is Ballot.DROP or self._first_match:
+                    break
+        return votes
+
+
+def build_policy(config: PolicyConfig, desk: object) -> Policy:
+    """Build one policy. Raises: `InvalidConfig`, whose sentence is the Collector's."""
+    try:
+        return build(config.settings, desk)  # type: ignore[arg-type]
+    except InvalidConfig as wrong:
+        where = f"{config.type}.{wrong.path}" if wrong.path else config.type
+        text = f'failed to create policy evaluator for "{config.name}": {wrong.text}'
+        raise InvalidConfig(where, text) from None
+
+
+def _counters(name: str) -> dict[Ballot, tuple[str, ...]]:
+    return {
+        ballot: (_VOTES, name, "true" if ballot is Ballot.KEEP else "false", ballot.value)
+        for ballot in Ballot
+    }
+
+
+def _combine(votes: Sequence[tuple[Seat, Vote]]) -> Verdict:
+    if not votes:
+        return NOT_SAMPLED
+    for seat, vote in votes:
+        if vote.ballot is Ballot.DROP:
+            return Verdict(kept=False, policy=seat.name, reason=vote.reason, dropped=True)
+    tier: Tier = "full" if any(seat.tier == "full" for seat, _ in votes) else "skeleton"
+    recorded, vote = min(
+        ((seat, vote) for seat, vote in votes if seat.tier == tier), key=lambda v: _rank(v[1])
+    )
+    return Verdict(
+        kept=True,
+        policy=recorded.name,
+        reason=vote.reason,
+        threshold=_threshold([vote for _, vote in votes]),
+        tier=tier,
+        voters=tuple(seat.name for seat, _ in votes),
+    )
+
+
+def _rank(vote: Vote) -> float:
+    return float("inf") if vote.threshold is None else vote.threshold
+
+
+def _threshold(votes: Sequence[Vote]) -> int | None:
+    """Return the smallest threshold; unknown where a vote of unknown probability might have kept more."""
+    thresholds = [vote.threshold for vote in votes]
+    if 0 in thresholds:
+        return 0
+    return None if None in thresholds else min(t for t in thresholds if t is not None)

@@ -1,0 +1,209 @@
+"""What is looked at in every span: compiled from what the policies need to know, and nothing more.
+
+A policy asks at construction (`Watch`), for instance for "some span carries this attribute with a value that …", gets a
+bit or the promise that a field of `Trace` will be kept up to date, and looks at the trace when it votes. So a decision
+does not read the spans again, each span is parsed at most once, and attributes only where one of the wanted keys occurs
+in its bytes at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final, TypeAlias
+
+from processors import semconv
+from processors.stats import Stats
+from processors.tail_sampling.calls import COST_KEYS, Calls, is_counted, note_cost, note_tokens
+from processors.tail_sampling.traces import Envelope, Trace
+from processors.tail_sampling.tracestate import explicit_randomness
+from processors.views import PARSE
+from processors.wire import decode_value
+
+HeadNote: TypeAlias = Callable[[Trace, Any], None]
+"""Notes something about a span from its view, which may lack attributes, events and links."""
+WholeNote: TypeAlias = Callable[[Trace, Any, Envelope], None]
+"""The same from a complete view."""
+ValueTest: TypeAlias = Callable[[bytes], bool]
+"""Says whether an encoded AnyValue is one that is looked for."""
+
+_parse_head: Final = PARSE["SpanHead"]
+_parse_whole: Final = PARSE["Span"]
+
+
+class Watch:
+    """Collects what the policies want to know."""
+
+    def __init__(self, stats: Stats) -> None:
+        """`stats`: where what cannot be read is counted."""
+        self._stats = stats
+        self.keys: dict[str, None] = {}
+        self.everything = False
+        """Whether every span must be read whole."""
+        self.heads: dict[HeadNote, None] = {}
+        self.wholes: dict[WholeNote, None] = {}
+        self.values: list[tuple[int, str, ValueTest]] = []
+        self.resources: list[tuple[int, str, ValueTest]] = []
+        self.sizes = False
+        """Whether `Trace.wire_size` must be kept up to date."""
+        self._bits = 0
+
+    def bit(self) -> int:
+        """Return a bit of `Trace.matched` and `Trace.failed` that nobody else uses."""
+        self._bits += 1
+        return 1 << (self._bits - 1)
+
+    def any_attribute(self, key: str, span: ValueTest, resource: ValueTest) -> int:
+        """Return the bit that is set once a span or a resource carries `key` with a value that passes its test."""
+        bit = self.bit()
+        self.keys[key] = None
+        self.values.append((bit, key, span))
+        self.resources.append((bit, key, resource))
+        return bit
+
+    def head(self, note: HeadNote) -> None:
+        """Call `note` for every span; asked for twice, it is called once."""
+        self.heads[note] = None
+
+    def whole(self, note: WholeNote, *keys: str) -> None:
+        """Call `note` for every span that carries one of the keys, and perhaps for others; without keys for all."""
+        self.wholes[note] = None
+        self.keys.update(dict.fromkeys(keys))
+        self.everything = self.everything or not keys
+
+    def statuses(self) -> None:
+        """Keep `Trace.statuses` up to date."""
+        self.head(_note_status)
+
+    def extent(self) -> None:
+        """Keep `Trace.start_ns` and `end_ns` up to date; times of 0 are unknown and left out."""
+        self.head(_note_extent)
+
+    def randomness(self) -> None:
+        """Keep `Trace.rv` up to date."""
+        self.head(_note_randomness)
+
+    def costs(self) -> None:
+        """Keep `Trace.calls.costs` up to date."""
+        self.whole(self._note_cost, *COST_KEYS)
+
+    def tokens(self) -> None:
+        """Keep `Trace.calls.tokens` up to date."""
+        self.whole(self._note_tokens, semconv.APP_LLM_SPAN_CLASS)
+
+    def _note_cost(self, trace: Trace, view: Any, envelope: Envelope) -> None:
+        attributes = view.attributes
+        if any(key in attributes for key in COST_KEYS):
+            note_cost(_calls_of(trace), view.span_id, attributes, self._stats)
+
+    def _note_tokens(self, trace: Trace, view: Any, envelope: Envelope) -> None:
+        if is_counted(view.attributes):
+            note_tokens(_calls_of(trace), view.span_id, view.attributes, self._stats)
+
+    def text(self, key: str) -> None:
+        """Keep `Trace.texts[key]` up to date."""
+        self.whole(_text_note(key), key)
+
+
+def _note_status(trace: Trace, view: Any) -> None:
+    trace.statuses |= 1 << view.status.code
+
+
+def _note_extent(trace: Trace, view: Any) -> None:
+    start = view.start_ns
+    if start and (start < trace.start_ns or not trace.start_ns):
+        trace.start_ns = start
+    end = view.end_ns
+    if end > trace.end_ns:
+        trace.end_ns = end
+
+
+def _note_randomness(trace: Trace, view: Any) -> None:
+    if trace.rv is None and "rv:" in view.trace_state:
+        trace.rv = explicit_randomness(view.trace_state)
+
+
+def _calls_of(trace: Trace) -> Calls:
+    if trace.calls is None:
+        trace.calls = Calls()
+    return trace.calls
+
+
+@cache
+def _text_note(key: str) -> WholeNote:
+    def note(trace: Trace, view: Any, envelope: Envelope) -> None:
+        raw = view.attributes.get(key)
+        value = decode_value(raw, 0, len(raw)) if raw else None
+        if isinstance(value, str) and value:
+            if trace.texts is None:
+                trace.texts = {}
+            values = trace.texts.setdefault(key, [])
+            if value not in values:
+                values.append(value)
+
+    return note
+
+
+class Plan:
+    """The compiled form of a `Watch`."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._keys = tuple(key.encode() for key in watch.keys)
+        self._everything = watch.everything
+        self._heads = tuple(watch.heads)
+        self._wholes = tuple(watch.wholes)
+        self._values = tuple(watch.values)
+        self._resources = tuple(watch.resources)
+
+    def read(self, span: bytes) -> tuple[Any, bool]:
+        """Return a view of an encoded span, and whether it is a whole one."""
+        if self._everything:
+            return _parse_whole(span), True
+        for key in self._keys:
+            if key in span:
+                return _parse_whole(span), True
+        return _parse_head(span), False
+
+    def observe(self, trace: Trace, envelope: Envelope, view: Any, whole: bool) -> None:
+        """Bring what is known of a trace up to date with one more span."""
+        for note in self._heads:
+            note(trace, view)
+        if envelope is not trace.last:
+            self._observe_resource(trace, envelope)
+        if whole:
+            self._observe_attributes(trace, view, envelope)
+
+    def _observe_resource(self, trace: Trace, envelope: Envelope) -> None:
+        if envelope.read_by is not self:
+            envelope.read_by = self
+            envelope.matched = 0
+            if self._resources:
+                attributes = envelope.group.resource.attributes
+                for bit, key, passes in self._resources:
+                    raw = attributes.get(key)
+                    if raw is not None and passes(raw):
+                        envelope.matched |= bit
+        trace.matched |= envelope.matched
+
+    def _observe_attributes(self, trace: Trace, view: Any, envelope: Envelope) -> None:
+        attributes = view.attributes
+        for bit, key, passes in self._values:
+            if not trace.matched & bit:
+                raw = attributes.get(key)
+                if raw is not None and passes(raw):
+                    trace.matched |= bit
+        for note in self._wholes:
+            note(trace, view, envelope)
+
+    def catch_up(self, trace: Trace) -> None:
+        """Read a trace's spans again when another plan did before: after a reload or a restart."""
+        if trace.plan is self:
+            return
+        spans = trace.spans
+        trace.reset(self)
+        trace.last = None
+        for envelope, span in trace.held():
+            view, whole = self.read(span)
+            self.observe(trace, envelope, view, whole)
+            trace.last = envelope
+        trace.spans = spans

@@ -1,0 +1,58 @@
+"""The policies by their configured type. A new one is a module with a builder, a row here and a block in the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+from processors.tail_sampling.plan import Watch
+from processors.tail_sampling.policies.attributes import (
+    boolean_attribute,
+    numeric_attribute,
+    string_attribute,
+)
+from processors.tail_sampling.policies.base import Desk, Policy, Settings
+from processors.tail_sampling.policies.combine import and_, composite, drop, not_
+from processors.tail_sampling.policies.cost import trace_cost, trace_tokens
+from processors.tail_sampling.policies.limits import bytes_limiting, rate_limiting
+from processors.tail_sampling.policies.probability import probabilistic
+from processors.tail_sampling.policies.spans import (
+    always_sample,
+    latency,
+    span_count,
+    status_code,
+    trace_flags,
+    trace_state,
+)
+
+POLICIES: Final[Mapping[str, Callable[[Settings, Desk], Policy]]] = {
+    "always_sample": always_sample,
+    "and": and_,
+    "boolean_attribute": boolean_attribute,
+    "bytes_limiting": bytes_limiting,
+    "composite": composite,
+    "drop": drop,
+    "latency": latency,
+    "not": not_,
+    "numeric_attribute": numeric_attribute,
+    "probabilistic": probabilistic,
+    "rate_limiting": rate_limiting,
+    "span_count": span_count,
+    "status_code": status_code,
+    "string_attribute": string_attribute,
+    "trace_cost": trace_cost,
+    "trace_flags": trace_flags,
+    "trace_state": trace_state,
+    "trace_tokens": trace_tokens,
+}
+
+
+def build(settings: Settings, desk: Desk) -> Policy:
+    """Build the policy that `{name, type, <type>: {…}}` describes. Raises: `InvalidConfig`."""
+    kind = settings["type"]
+    return POLICIES[kind](settings[kind], desk)
+
+
+def new_desk(watch: Watch, names: Collection[str], quirks: bool) -> Desk:
+    """Return the desk of a processor with policies of these names."""
+    return Desk(watch=watch, quirks=quirks, names=names, build=build)

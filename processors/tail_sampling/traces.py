@@ -1,0 +1,212 @@
+"""What is held: traces that wait for their decision, the envelopes they share, and the table that finds them.
+
+Invariants
+- A held span is its encoded bytes, nothing else: no view, no batch, no protobuf object outlives the call that got it.
+- Equal envelopes are one object, counted once in `Table.size` for as long as any trace holds it.
+- `Table.size` is what the undecided traces `weigh` plus the envelopes: `buffer.max_bytes` bounds it.
+- A trace is in the table once, in the order its first span came. Decided ones stay only where the memory of decisions
+  is switched off, and then without their spans.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+from processors.batch import assemble, frame, split
+from processors.tail_sampling.calls import Calls
+from processors.tail_sampling.verdict import Verdict
+from processors.views import PARSE
+
+SPAN_OVERHEAD: Final = 300
+TRACE_OVERHEAD: Final = 1_000
+"""Bytes added for bookkeeping, so that the bound is honest about small spans."""
+
+
+class Envelope:
+    """Resource, scope and schema URLs of a span: everything of its request around it. Interned by the table."""
+
+    def __init__(self, resource: bytes, scope: bytes) -> None:
+        self.resource = resource
+        self.scope = scope
+        self.holders = 0
+        self.matched = 0
+        """Bits of the tests that this resource passes, for the plan `read_by`."""
+        self.read_by: object = None
+
+    @cached_property
+    def group(self) -> Any:
+        """The resource as a view: `group.resource.attributes`, `group.schema_url`."""
+        return PARSE["GroupHead"](self.resource)
+
+    @cached_property
+    def instrumentation(self) -> Any:
+        """The scope as a view: `instrumentation.scope.name`, `instrumentation.schema_url`."""
+        return PARSE["ScopeHead"](self.scope)
+
+    @property
+    def size(self) -> int:
+        return len(self.resource) + len(self.scope) + SPAN_OVERHEAD
+
+
+class Trace:
+    """One trace: the spans that came so far and what is known about them."""
+
+    __slots__ = (
+        "calls",
+        "deadline_ns",
+        "end_ns",
+        "failed",
+        "first_ns",
+        "id",
+        "last",
+        "matched",
+        "parts",
+        "plan",
+        "root_seen",
+        "rv",
+        "size",
+        "spans",
+        "start_ns",
+        "statuses",
+        "texts",
+        "verdict",
+        "wire_size",
+    )
+
+    def __init__(self, trace_id: bytes, first_ns: int, deadline_ns: int, plan: object) -> None:
+        self.id = trace_id
+        self.first_ns = first_ns
+        """When the first span came."""
+        self.deadline_ns = deadline_ns
+        self.parts: list[Envelope | bytes] = []
+        """Spans in order of arrival, each run of them behind its envelope."""
+        self.last: Envelope | None = None
+        self.verdict: Verdict | None = None
+        self.root_seen = False
+        self.size = 0
+        """Bytes of its spans."""
+        self.wire_size = 0
+        """Bytes of its share of the requests, resources and scopes included, as the Collector counts them."""
+        self.reset(plan)
+
+    def reset(self, plan: object) -> None:
+        """Forget what was seen, not what is held: the plan will read the spans again."""
+        self.plan = plan
+        self.spans = 0
+        self.matched = 0
+        """Bits of the tests that some span or resource passed."""
+        self.failed = 0
+        """Bits of the tests that raised before they passed."""
+        self.statuses = 0
+        """Status codes seen: 1 unset, 2 ok, 4 error."""
+        self.start_ns = 0
+        self.end_ns = 0
+        self.rv: int | None = None
+        """Explicit randomness from trace state."""
+        self.calls: Calls | None = None
+        self.texts: dict[str, list[str]] | None = None
+        """Attribute key → its different values in order, for keys that were asked for."""
+
+    @property
+    def randomness(self) -> int:
+        """R of consistent probability sampling: 56 bits, uniform over traces."""
+        return int.from_bytes(self.id[-7:], "big") if self.rv is None else self.rv
+
+    def add(self, envelope: Envelope, span: bytes) -> None:
+        """Hold one span."""
+        if envelope is not self.last:
+            self.last = envelope
+            envelope.holders += 1
+            self.parts.append(envelope)
+        self.parts.append(span)
+        self.spans += 1
+        self.size += len(span)
+
+    def held(self) -> Iterator[tuple[Envelope, bytes]]:
+        """Yield every held span with its envelope, in order of arrival."""
+        envelope: Envelope | None = None
+        for part in self.parts:
+            if isinstance(part, Envelope):
+                envelope = part
+            elif envelope is not None:
+                yield envelope, part
+
+    def weigh(self) -> int:
+        """Return the bytes it counts for."""
+        return self.size + self.spans * SPAN_OVERHEAD + TRACE_OVERHEAD
+
+
+class Outbox:
+    """Spans on their way out: equal envelopes share one group, whatever traces and requests they came with."""
+
+    def __init__(self) -> None:
+        self.spans = 0
+        self.size = 0
+        self._groups: dict[bytes, dict[bytes, list[bytes]]] = {}
+
+    def add(self, envelope: Envelope, span: bytes) -> None:
+        self.spans += 1
+        self.size += len(span)
+        scopes = self._groups.setdefault(envelope.resource, {})
+        scopes.setdefault(envelope.scope, []).append(frame(span))
+
+    def take(self) -> bytes:
+        """Return everything as one encoded request and be empty again."""
+        raw = assemble(
+            {
+                (resource, scope): spans
+                for resource, scopes in self._groups.items()
+                for scope, spans in scopes.items()
+            }
+        )
+        self.spans = self.size = 0
+        self._groups = {}
+        return raw
+
+
+class Table:
+    """Traces by id, oldest first, and the envelopes they share."""
+
+    def __init__(self) -> None:
+        self.traces: OrderedDict[bytes, Trace] = OrderedDict()
+        self.spans = 0
+        """Undecided spans held."""
+        self.size = 0
+        """What the undecided traces weigh, with their envelopes."""
+        self._envelopes: dict[tuple[bytes, bytes], Envelope] = {}
+
+    def groups(self, raw: bytes) -> Iterator[tuple[Envelope, Sequence[bytes]]]:
+        """Yield the spans of an encoded request with their envelopes."""
+        for resource, scope, spans in split(raw):
+            envelope = self._envelopes.get((resource, scope))
+            yield envelope if envelope is not None else Envelope(resource, scope), spans
+
+    def keep(self, envelope: Envelope) -> None:
+        """Share an envelope that somebody holds now."""
+        key = (envelope.resource, envelope.scope)
+        if envelope.holders and key not in self._envelopes:
+            self._envelopes[key] = envelope
+            self.size += envelope.size
+
+    def settle(self, trace: Trace) -> None:
+        """Let go of a trace's spans: it is decided. The trace itself stays until it is popped."""
+        self.spans -= trace.spans
+        self.size -= trace.weigh()
+        for part in trace.parts:
+            if isinstance(part, Envelope):
+                self._let_go(part)
+        trace.parts = []
+        trace.last = None
+
+    def _let_go(self, envelope: Envelope) -> None:
+        envelope.holders -= 1
+        if not envelope.holders:
+            self.size -= envelope.size
+            del self._envelopes[envelope.resource, envelope.scope]
+
+    def undecided(self) -> Iterable[Trace]:
+        """Return the traces that wait, oldest first."""
+        return [trace for trace in self.traces.values() if trace.verdict is None]

@@ -1,0 +1,54 @@
+"""Votes of policies and the verdict on a trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Literal, TypeAlias
+
+Tier: TypeAlias = Literal["full", "skeleton"]
+Trigger: TypeAlias = Literal["wait", "root", "evicted", "oversize", "shutdown", "arrival"]
+
+
+class Ballot(Enum):
+    """What a policy can say. The values are the Collector's words for its `decision` label."""
+
+    KEEP = "sampled"
+    ABSTAIN = "not_sampled"
+    DROP = "dropped"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A policy's word on one trace."""
+
+    ballot: Ballot
+    reason: str = ""
+    threshold: int | None = 0
+    """Of a keep: T of consistent probability sampling, 0 for a certain one, None when the probability is unknown."""
+
+
+ABSTAIN: Final = Vote(Ballot.ABSTAIN)
+DROP: Final = Vote(Ballot.DROP)
+ERROR: Final = Vote(Ballot.ERROR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What became of a trace. Late spans follow it."""
+
+    kept: bool
+    policy: str = ""
+    """The recorded policy: whose vote decided."""
+    reason: str = ""
+    threshold: int | None = None
+    """T of a kept trace; None when its probability is unknown."""
+    tier: Tier = "full"
+    dropped: bool = False
+    """By a drop policy, not for want of a vote."""
+    voters: tuple[str, ...] = ()
+    """Policies that voted to keep it."""
+
+
+NOT_SAMPLED: Final = Verdict(kept=False)
