@@ -2,7 +2,7 @@
 
 The table is generated once and committed, because importing the package costs 0.3 CPU s and 32 MB (pydantic, httpx2):
 
-    python -m processors.llm_cost.genai_data > processors/llm_cost/base_prices.json
+    python -c 'from processors.llm_cost.genai_data import *; print(render(table()), end="")' > base_prices.json
 
 What is translated (genai-prices 0.2.3, `types.py`):
 - prices are tried last to first; a constraint is a start date or a daily window, never both. A window therefore belongs
@@ -15,7 +15,6 @@ What is translated (genai-prices 0.2.3, `types.py`):
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from importlib.metadata import version
@@ -190,7 +189,3 @@ def render(data: Mapping[str, Any]) -> str:
         models = ",\n".join(json.dumps(m, separators=(",", ":")) for m in provider["models"])
         providers.append(f'{json.dumps(head)[:-1]}, "models": [\n{models}\n]}}')
     return f'{{"version": "{data["version"]}", "providers": [\n' + ",\n".join(providers) + "\n]}\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(render(table()))
