@@ -16,8 +16,8 @@ from importlib.resources import files
 from typing import Any, Final, Literal, TypeAlias
 
 from collector import connectors, memory_limiter
-from collector.exporters import otlp_grpc
-from processors import attributes, llm_cost, redaction, tail_sampling
+from collector.exporters import otlp_grpc, prometheus
+from processors import attributes, llm_cost, llm_metrics, redaction, tail_sampling
 from processors.batch import Signal
 from processors.errors import Finding
 from processors.ports import Context
@@ -117,6 +117,21 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         schema="collector/exporters/otlp_grpc.schema.json",
         build=otlp_grpc.build,
         check=otlp_grpc.check,
+    ),
+    ComponentType(
+        kind="connectors",
+        type="llm_metrics",
+        schema="processors/llm_metrics/schema.json",
+        build=llm_metrics.build,
+        signals=llm_metrics.LlmMetrics.signals,
+        emits=frozenset((Signal.METRICS,)),
+    ),
+    ComponentType(
+        kind="exporters",
+        type="prometheus",
+        schema="collector/exporters/prometheus/schema.json",
+        build=prometheus.build,
+        signals=prometheus.PrometheusExporter.signals,
     ),
 )
 

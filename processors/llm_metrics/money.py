@@ -1,0 +1,24 @@
+"""Dollars as a double attribute → exact attoUSD."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from math import isfinite
+from typing import Final
+
+_PICO: Final = 1e12
+_DISTINCT: Final = 10**15
+"""Decimals of up to 15 digits are distinct doubles (IEEE 754, DBL_DIG)."""
+
+
+def atto_usd(usd: float) -> int:
+    """Return the shortest decimal that is this double, in attoUSD; 0 for what is no amount.
+
+    Prices are picodollars per token or coarser, so the decimal nearly always has few enough digits to be found by
+    arithmetic: if rounding to picodollars and dividing gives the same double, there is no other short decimal.
+    0.2 µs against 1.3 µs for the way through `Decimal`.
+    """
+    pico = round(usd * _PICO) if -1e3 < usd < 1e3 else _DISTINCT
+    if -_DISTINCT < pico < _DISTINCT and pico / _PICO == usd:
+        return pico * 10**6
+    return int(Decimal(repr(usd)).scaleb(18)) if isfinite(usd) else 0

@@ -1,0 +1,271 @@
+"""The series: what was counted so far, and how it leaves as OTLP.
+
+Invariants
+- A series only grows, from 0 at its `start_ns`; counters are integers (money in attoUSD), so sums are exact.
+- `flush` tells every series that changed since the last one; and all of them every `REFRESH_NS`, so that what reads
+  them can tell idle from gone.
+- The number of series of a metric is bounded: the label set that has no room becomes `other` in every open label.
+
+Format (opentelemetry-proto 1.10, metrics.proto): numbers and times are fixed-width, so a point is a few bytes behind
+each other, of which only time and value change.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from struct import Struct
+from typing import Any, Final, TypeAlias
+
+from processors.llm_metrics.catalogue import ATTO, LABELS, OTHER, Metric
+from processors.wire import delimited, encode_key_value
+
+REFRESH_NS: Final = 60 * 10**9
+"""How often an idle series is told again. Must be well under the `metric_expiration` of whoever serves them (5 m)."""
+
+_U64: Final = Struct("<Q").pack
+_I64: Final = Struct("<q").pack
+_F64: Final = Struct("<d").pack
+_CUMULATIVE: Final = b"\x10\x02"
+_MONOTONIC: Final = b"\x18\x01"
+
+Values: TypeAlias = tuple[str, ...]
+
+
+class Counter:
+    """An integer that only grows."""
+
+    __slots__ = ("attributes", "family", "queued", "seen_ns", "sent", "start_ns", "value")
+
+    def __init__(self, family: Family, attributes: bytes, now_ns: int) -> None:
+        self.family = family
+        self.attributes = attributes
+        self.start_ns = self.seen_ns = now_ns
+        self.value = 0
+        self.sent = -1
+        self.queued = False
+
+    @property
+    def changed(self) -> bool:
+        return self.value != self.sent
+
+    def point(self, stamp: bytes) -> bytes:
+        """Encode a NumberDataPoint; `stamp` is the encoded time field."""
+        self.sent = self.value
+        value = b"\x31" + _I64(self.value)
+        if self.family.metric.money:
+            value = b"\x21" + _F64(self.value / ATTO)
+        start = b"\x11" + _U64(self.start_ns)
+        return delimited(b"\x0a", b"".join((start, stamp, value, self.attributes)))
+
+
+class Gauge:
+    """A number that is what it was last."""
+
+    __slots__ = ("attributes", "family", "queued", "seen_ns", "sent", "value")
+
+    def __init__(self, family: Family, attributes: bytes, now_ns: int) -> None:
+        self.family = family
+        self.attributes = attributes
+        self.seen_ns = now_ns
+        self.value = 0.0
+        self.sent: float | None = None
+        self.queued = False
+
+    @property
+    def changed(self) -> bool:
+        return self.value != self.sent
+
+    def point(self, stamp: bytes) -> bytes:
+        """Encode a NumberDataPoint; `stamp` is the encoded time field."""
+        self.sent = self.value
+        return delimited(b"\x0a", b"".join((stamp, b"\x21", _F64(self.value), self.attributes)))
+
+
+class Histogram:
+    """Observations in fixed buckets, upper bounds inclusive."""
+
+    __slots__ = (
+        "attributes", "bounds", "counts", "family", "queued", "seen_ns", "sent", "start_ns", "sum"
+    )  # fmt: skip
+
+    def __init__(self, family: Family, attributes: bytes, now_ns: int) -> None:
+        self.family = family
+        self.attributes = attributes
+        self.start_ns = self.seen_ns = now_ns
+        self.bounds = family.metric.buckets
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.sum = 0.0
+        self.sent = -1
+        self.queued = False
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    @property
+    def changed(self) -> bool:
+        return sum(self.counts) != self.sent
+
+    def point(self, stamp: bytes) -> bytes:
+        """Encode a HistogramDataPoint; `stamp` is the encoded time field."""
+        counts = self.counts
+        self.sent = sum(counts)
+        head = b"".join((b"\x11", _U64(self.start_ns), stamp, b"\x21", _U64(self.sent)))
+        buckets = delimited(b"\x32", Struct(f"<{len(counts)}Q").pack(*counts))
+        parts = (head, b"\x29", _F64(self.sum), buckets, self.family.bounds, self.attributes)
+        return delimited(b"\x0a", b"".join(parts))
+
+
+Series: TypeAlias = Counter | Gauge | Histogram
+
+_FORMS: Final[Mapping[str, tuple[Any, bytes, bytes, bytes]]] = {
+    # kind: (class, tag of the attributes in a point, tag of the data in a Metric, what follows the points)
+    "counter": (Counter, b"\x3a", b"\x3a", _CUMULATIVE + _MONOTONIC),
+    "gauge": (Gauge, b"\x3a", b"\x2a", b""),
+    "histogram": (Histogram, b"\x4a", b"\x4a", _CUMULATIVE),
+}
+
+
+class Family:
+    """All series of one metric."""
+
+    __slots__ = (
+        "_attribute",
+        "_limit",
+        "_queue",
+        "_series",
+        "_wrap",
+        "bounds",
+        "metric",
+        "refused",
+    )
+
+    def __init__(self, metric: Metric, limit: int) -> None:
+        self.metric = metric
+        self.refused = 0
+        """Label sets that had no room."""
+        bounds = metric.buckets
+        self.bounds = delimited(b"\x3a", Struct(f"<{len(bounds)}d").pack(*bounds))
+        self._limit = limit
+        self._series: dict[Values, Series] = {}
+        self._queue: list[Series] = []
+        self._attribute = _FORMS[metric.kind][1]
+        self._wrap = _FORMS[metric.kind][2:]
+
+    def __len__(self) -> int:
+        return len(self._series)
+
+    def series(self, values: Values, now_ns: int) -> Series:
+        """Return the series of these label values, a new one if need be, or the one of `other`."""
+        found = self._series.get(values)
+        if found is None:
+            if len(self._series) >= self._limit:
+                self.refused += 1
+                values = tuple(map(_fold, self.metric.labels, values))
+                found = self._series.get(values)
+            if found is None:
+                found = self._series[values] = self._new(values, now_ns)
+        return found
+
+    def _new(self, values: Values, now_ns: int) -> Series:
+        attributes = _attributes(self._attribute, self.metric.labels, values)
+        made: Series = _FORMS[self.metric.kind][0](self, attributes, now_ns)
+        return made
+
+    def queue(self, series: Series) -> None:
+        """Have it told at the next flush."""
+        if not series.queued:
+            series.queued = True
+            self._queue.append(series)
+
+    def refresh(self) -> None:
+        """Have everything told at the next flush."""
+        for series in self._series.values():
+            self.queue(series)
+
+    def drop_idle(self, before_ns: int) -> bool:
+        """Forget the series that did not change since; say whether there were any."""
+        idle = [values for values, one in self._series.items() if one.seen_ns < before_ns]
+        for values in idle:
+            del self._series[values]
+        return bool(idle)
+
+    def values_of(self, label: str) -> set[str]:
+        """Return the values of a label that live series carry."""
+        if label not in self.metric.labels:
+            return set()
+        place = self.metric.labels.index(label)
+        return {values[place] for values in self._series}
+
+    def encode(self, now_ns: int) -> tuple[bytes, int]:
+        """Encode what is queued as one Metric field; return it and the number of points."""
+        stamp = b"\x19" + _U64(now_ns)
+        points = [one.point(stamp) for one in self._take(now_ns)]
+        tag, trailer = self._wrap
+        data = delimited(tag, b"".join((*points, trailer)))
+        return delimited(b"\x12", _described(self.metric) + data), len(points)
+
+    def _take(self, now_ns: int) -> Iterator[Series]:
+        queue, self._queue = self._queue, []
+        for series in queue:
+            series.queued = False
+            if series.changed:
+                series.seen_ns = now_ns
+            yield series
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._queue)
+
+
+def _fold(label: str, value: str) -> str:
+    return value if LABELS[label].limit is None else OTHER
+
+
+@lru_cache(maxsize=8192)
+def _attributes(tag: bytes, labels: Sequence[str], values: Values) -> bytes:
+    """Encode label names and values; the families of one label set share the bytes."""
+    pairs = zip(labels, values, strict=True)
+    return b"".join([delimited(tag, encode_key_value(name, value)) for name, value in pairs])
+
+
+def _described(metric: Metric) -> bytes:
+    texts = ((b"\x0a", metric.name), (b"\x12", metric.help), (b"\x1a", metric.unit))
+    return b"".join([delimited(tag, text.encode()) for tag, text in texts if text])
+
+
+class Book:
+    """All metrics of one connector."""
+
+    def __init__(self, metrics: Iterable[Metric], limit: int) -> None:
+        """`limit`: series a metric may have."""
+        self._families = {metric.name: Family(metric, limit) for metric in metrics}
+        self._refreshed_ns = 0
+
+    def __getitem__(self, metric: Metric) -> Family:
+        return self._families[metric.name]
+
+    def __iter__(self) -> Iterator[Family]:
+        return iter(self._families.values())
+
+    def flush(self, now_ns: int) -> tuple[bytes, int]:
+        """Encode what changed as an OTLP metrics request; return it, empty when nothing did, and its points."""
+        if now_ns - self._refreshed_ns >= REFRESH_NS:
+            self._refreshed_ns = now_ns
+            for family in self:
+                family.refresh()
+        told = [family.encode(now_ns) for family in self if family.waiting]
+        if not told:
+            return b"", 0
+        scope = delimited(b"\x12", b"".join([metric for metric, _ in told]))
+        return delimited(b"\x0a", scope), sum(points for _, points in told)
+
+    def add(self, metric: Metric, values: Values, now_ns: int, amount: int = 1) -> None:
+        """Count something that is rare; what is frequent keeps its series at hand."""
+        family = self[metric]
+        series = family.series(values, now_ns)
+        assert isinstance(series, Counter)  # noqa: S101 - tells mypy what the catalogue says
+        series.value += amount
+        family.queue(series)

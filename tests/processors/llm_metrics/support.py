@@ -1,0 +1,113 @@
+"""Builds what the tests send and reads what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+from collector.config.settings import resolve
+from collector.registry import schema_of
+from processors import semconv
+from processors.batch import Batch, Signal, assemble
+from processors.llm_metrics import LlmMetrics, build
+from processors.ports import Context
+from processors.wire import delimited, encode_key_value, encode_value, varint
+
+NOW = 1_800_000_000 * 10**9
+SECOND = 10**9
+
+
+def connector(
+    settings: Mapping[str, Any] | None = None, context: Context | None = None
+) -> LlmMetrics:
+    """Build a connector from what a user would write."""
+    resolved = resolve(schema_of("processors/llm_metrics/schema.json"), dict(settings or {}))
+    return build(resolved, context or Context(id="llm_metrics"))
+
+
+def priced(**attributes: Any) -> dict[str, Any]:
+    """Return the attributes of a priced call; keywords spell dots as double underscores."""
+    call: dict[str, Any] = {
+        semconv.APP_LLM_SPAN_CLASS: "model_call",
+        semconv.APP_LLM_COST_STATUS: "priced",
+        semconv.APP_LLM_COST_USD: 0.001,
+        semconv.GEN_AI_PROVIDER_NAME: "openai",
+        semconv.GEN_AI_REQUEST_MODEL: "gpt-4o",
+        semconv.GEN_AI_RESPONSE_MODEL: "gpt-4o-2024-08-06",
+        semconv.GEN_AI_USAGE_INPUT_TOKENS: 100,
+        semconv.GEN_AI_USAGE_OUTPUT_TOKENS: 20,
+    }
+    call.update({key.replace("__", "."): value for key, value in attributes.items()})
+    return {key: value for key, value in call.items() if value is not None}
+
+
+def span(
+    attributes: Mapping[str, Any], *, seconds: float = 1.0, code: int = 0, trace: bytes = b"t" * 16
+) -> bytes:
+    """Encode a span as a field of its scope."""
+    fixed = (b"\x39", NOW.to_bytes(8, "little"), b"\x41")
+    body = [
+        delimited(b"\x0a", trace),
+        delimited(b"\x12", b"s" * 8),
+        *fixed,
+        (NOW + round(seconds * 1e9)).to_bytes(8, "little"),
+        *(delimited(b"\x4a", encode_key_value(k, v)) for k, v in attributes.items()),
+        delimited(b"\x7a", b"\x18" + varint(code)) if code else b"",
+    ]
+    return delimited(b"\x12", b"".join(body))
+
+
+def traces(
+    spans: Iterable[bytes], resource: Mapping[str, Any] | None = None, now_ns: int = NOW
+) -> Batch:
+    """Make a batch of encoded spans."""
+    attributes = [delimited(b"\x0a", encode_key_value(k, v)) for k, v in (resource or {}).items()]
+    envelope = delimited(b"\x0a", b"".join(attributes))
+    return Batch(Signal.TRACES, assemble({(envelope, b""): spans}), received_ns=now_ns)
+
+
+def read(batches: Iterable[Batch]) -> dict[str, dict[tuple[tuple[str, str], ...], Any]]:
+    """Return metric name → labels (without empty ones) → number, or (count, sum) of a histogram."""
+    result: dict[str, dict[tuple[tuple[str, str], ...], Any]] = {}
+    for batch in batches:
+        request = ExportMetricsServiceRequest.FromString(batch.encode())
+        for resource in request.resource_metrics:
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    result.setdefault(metric.name, {}).update(_points(metric))
+    return result
+
+
+def _points(metric: Any) -> dict[tuple[tuple[str, str], ...], Any]:
+    kind = metric.WhichOneof("data")
+    points = {}
+    for point in getattr(metric, kind).data_points:
+        labels = tuple(
+            (kv.key, kv.value.string_value) for kv in point.attributes if kv.value.string_value
+        )
+        if kind == "histogram":
+            points[labels] = (point.count, point.sum)
+        else:
+            points[labels] = getattr(point, point.WhichOneof("value"))
+    return points
+
+
+def total(metrics: Mapping[str, Mapping[Any, Any]], name: str, **labels: str) -> Any:
+    """Sum a metric over all series that carry these labels."""
+    wanted = set(labels.items())
+    return sum(value for key, value in metrics.get(name, {}).items() if wanted <= set(key))
+
+
+__all__ = [
+    "NOW",
+    "SECOND",
+    "connector",
+    "encode_value",
+    "priced",
+    "read",
+    "span",
+    "total",
+    "traces",
+]

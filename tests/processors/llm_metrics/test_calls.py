@@ -1,0 +1,88 @@
+"""Which calls count, and as what."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors.llm_metrics.money import atto_usd
+
+from .support import NOW, SECOND, connector, priced, read, span, total, traces
+
+
+def test_only_spans_with_a_cost_status_count() -> None:
+    metrics = connector()
+    metrics.process(traces([span(priced()), span(priced(app__llm__cost__status=None))]))
+    told = read(metrics.tick(NOW))
+    assert total(told, "llm_requests_total") == 1
+
+
+def test_what_processors_wrote_goes_before_what_came() -> None:
+    metrics = connector()
+    batch = traces([span(priced(app__llm__cost__status=None, gen_ai__provider__name="azure"))])
+    for one in batch.spans():
+        one.set("app.llm.cost.status", "priced")
+        one.set("gen_ai.provider.name", "azure.ai.openai")
+        one.set("gen_ai.usage.input_tokens", 7)
+        one.remove("gen_ai.usage.output_tokens")
+    metrics.process(batch)
+    told = read(metrics.tick(NOW))
+    assert total(told, "llm_input_tokens_total", provider="azure.ai.openai") == 7
+    assert "llm_output_tokens_total" not in told
+
+
+def test_a_call_without_usage_is_a_request_and_unpriced() -> None:
+    metrics = connector()
+    call = priced(
+        app__llm__cost__status="unpriced",
+        app__llm__cost__reason="no_usage",
+        app__llm__cost_usd=None,
+        gen_ai__usage__input_tokens=None,
+        gen_ai__usage__output_tokens=None,
+    )
+    metrics.process(traces([span(call)]))
+    told = read(metrics.tick(NOW))
+    assert total(told, "llm_requests_total") == 1
+    assert total(told, "llm_unpriced_requests_total", reason="no_usage") == 1
+    assert "llm_cost_usd_total" not in told
+
+
+def test_nothing_is_told_before_its_time_and_nothing_twice() -> None:
+    metrics = connector({"metrics_flush_interval": "5s"})
+    metrics.process(traces([span(priced())]))
+    assert len(list(metrics.tick(NOW))) == 1
+    metrics.process(traces([span(priced())]))
+    assert list(metrics.tick(NOW + 4 * SECOND)) == []
+    told = read(metrics.tick(NOW + 5 * SECOND))
+    assert total(told, "llm_requests_total") == 2
+    assert list(metrics.tick(NOW + 10 * SECOND)) == []
+
+
+def test_close_tells_the_rest_and_may_be_called_twice() -> None:
+    metrics = connector()
+    metrics.process(traces([span(priced())]))
+    assert total(read(metrics.close()), "llm_requests_total") == 1
+    assert list(metrics.close()) == []
+
+
+@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=30))
+@settings(max_examples=25, deadline=None)
+def test_cost_is_summed_to_the_last_attodollar(picodollars: list[int]) -> None:
+    metrics = connector()
+    costs = [pico / 10**12 for pico in picodollars]
+    metrics.process(traces([span(priced(app__llm__cost_usd=cost)) for cost in costs]))
+    told = read(metrics.tick(NOW))
+    assert total(told, "llm_cost_usd_total") == sum(picodollars) * 10**6 / 10**18
+
+
+@given(st.floats(min_value=0, max_value=1e9, allow_nan=False))
+def test_money_is_the_shortest_decimal_that_is_the_double(usd: float) -> None:
+    assert atto_usd(usd) == int(Decimal(repr(usd)).scaleb(18))
+
+
+@pytest.mark.parametrize("usd", [float("inf"), float("nan")])
+def test_what_is_no_amount_costs_nothing(usd: float) -> None:
+    assert atto_usd(usd) == 0
