@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any, Final, Literal, TypeAlias
 
 from collector import connectors, memory_limiter
-from collector.exporters import otlp_grpc, prometheus
+from collector.exporters import debug, file, otlp_grpc, prometheus
 from processors import attributes, llm_cost, llm_metrics, redaction, tail_sampling
 from processors.batch import Signal
 from processors.errors import Finding
@@ -117,6 +117,19 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         schema="collector/exporters/otlp_grpc.schema.json",
         build=otlp_grpc.build,
         check=otlp_grpc.check,
+    ),
+    ComponentType(
+        kind="exporters",
+        type="file",
+        schema="collector/exporters/file.schema.json",
+        build=file.build,
+        check=file.check,
+    ),
+    ComponentType(
+        kind="exporters",
+        type="debug",
+        schema="collector/exporters/debug.schema.json",
+        build=debug.build,
     ),
     ComponentType(
         kind="connectors",
