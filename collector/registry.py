@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from collector import connectors, memory_limiter
 from collector.exporters import debug, file, otlp_grpc, prometheus
+from collector.receivers import otlp
 from processors import attributes, llm_cost, llm_metrics, redaction, tail_sampling
 from processors.batch import Signal
 from processors.errors import Finding
@@ -62,6 +63,13 @@ def schema_of(where: str) -> dict[str, Any]:
 
 
 BUILT_IN: Final[tuple[ComponentType, ...]] = (
+    ComponentType(
+        kind="receivers",
+        type="otlp",
+        schema="collector/receivers/otlp/schema.json",
+        build=otlp.build,
+        check=otlp.check,
+    ),
     ComponentType(
         kind="processors",
         type="memory_limiter",

@@ -1,0 +1,46 @@
+"""The `otlp` receiver: OTLP over gRPC and over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from collector.component import Intake
+from collector.receivers.otlp.config import Config, findings
+from collector.receivers.otlp.grpc import GrpcServer
+from processors.errors import Finding
+from processors.ports import Context
+from processors.stats import Stats
+
+
+class OtlpReceiver:
+    """Listens for the configured protocols."""
+
+    def __init__(self, config: Config) -> None:
+        self.stats = Stats()
+        self.grpc = GrpcServer(config.grpc, config.limits) if config.grpc else None
+        self._servers = [server for server in (self.grpc,) if server is not None]
+
+    def start(self, intake: Intake) -> None:
+        """Listen. Raises: `StartError`."""
+        try:
+            for server in self._servers:
+                server.start(intake)
+        except Exception:
+            self.stop(0)
+            raise
+
+    def stop(self, deadline_s: float) -> None:
+        """Accept nothing new, finish what is in flight or give up after `deadline_s` seconds."""
+        for server in self._servers:
+            server.stop(deadline_s)
+
+
+def build(settings: Mapping[str, Any], context: Context) -> OtlpReceiver:
+    """Make the receiver."""
+    return OtlpReceiver(Config.load(settings))
+
+
+def check(settings: Mapping[str, Any], context: Context) -> Iterable[Finding]:
+    """Say what the schema cannot."""
+    return findings(settings)
