@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 from collector import connectors, memory_limiter
 from collector.exporters import debug, file, otlp_grpc, prometheus
 from collector.receivers import otlp
-from processors import attributes, llm_cost, llm_metrics, redaction, tail_sampling
+from processors import attributes, genai, llm_cost, llm_metrics, redaction, tail_sampling
 from processors.batch import Signal
 from processors.errors import Finding
 from processors.ports import Context
@@ -95,6 +95,13 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         schema="collector/forward.schema.json",
         build=connectors.build_forward,
         emits=frozenset(Signal),
+    ),
+    ComponentType(
+        kind="processors",
+        type="genai",
+        schema="processors/genai/schema.json",
+        build=genai.build,
+        signals=genai.Genai.signals,
     ),
     ComponentType(
         kind="processors",

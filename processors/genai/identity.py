@@ -1,0 +1,112 @@
+"""Who answered a call: provider and models, and what this emitter's counts mean for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from processors import semconv
+from processors.genai.models import comparable, is_claude, provider_of, vendor_of_model
+from processors.genai.plan import Plan, Sources
+from processors.genai.table import Emitter, Output, Semantics
+from processors.genai.values import text
+from processors.wire import encode_value
+
+_MAX_REMEMBERED: Final = 1024
+_ANTHROPIC: Final = "anthropic"
+_SUMMING_VENDORS: Final = frozenset({"anthropic", "aws.bedrock", None})
+"""Vendors whose total is evidence: with others a gap in it is thinking, not cache."""
+
+
+class Identity(NamedTuple):
+    """Provider and models of a span, normalised, and how to read its counts."""
+
+    provider: str | None
+    named: bool
+    """The emitter named a provider, be it a framework."""
+    request_model: str | None
+    response_model: str | None
+    comparable: frozenset[str]
+    """The models in the form in which they are compared."""
+    semantics: Semantics | None
+    """What the emitter table says about the input count."""
+    output: Output
+    total_is_evidence: bool
+    drops_cache_split: bool
+    edits: tuple[tuple[str, str], ...]
+    """Names that are missing or spelt otherwise on the span."""
+
+
+def identify(plan: Plan, attributes: Mapping[str, bytes]) -> Identity:
+    """Read provider and models. Remembers by their encoded values, since applications use few models."""
+    key = tuple([attributes[s.key] for s in plan.provider + plan.request + plan.response])
+    if len(plan.emitters) > 1:
+        key += tuple([attributes.get(row.key, b"") for row in plan.emitters if row.value])
+    found: Identity | None = plan.identities.get(key)
+    if found is None:
+        if len(plan.identities) >= _MAX_REMEMBERED:
+            plan.identities.clear()
+        found = plan.identities[key] = _identify(plan, attributes)
+    return found
+
+
+def _identify(plan: Plan, attributes: Mapping[str, bytes]) -> Identity:
+    request = first_text(plan.request, attributes)
+    response = first_text(plan.response, attributes)
+    named = first_text(plan.provider, attributes)
+    provider = (
+        (provider_of(named) if named else None)
+        or (vendor_of_model(request) if request else None)
+        or (vendor_of_model(response) if response else None)
+        or plan.scope.provider
+    )
+    claude = is_claude(request, response)
+    canonical = (
+        (semconv.GEN_AI_PROVIDER_NAME, provider),
+        (semconv.GEN_AI_REQUEST_MODEL, request),
+        (semconv.GEN_AI_RESPONSE_MODEL, response),
+    )
+    row = _emitter(plan, attributes)
+    return Identity(
+        provider=provider,
+        named=named is not None,
+        request_model=request,
+        response_model=response,
+        comparable=frozenset(comparable(m) for m in (request, response) if m),
+        semantics=_semantics(row, provider, claude=claude),
+        output=row.output,
+        total_is_evidence=claude or provider in _SUMMING_VENDORS,
+        drops_cache_split=row.drops_cache_split and (claude or provider == _ANTHROPIC),
+        edits=tuple(
+            (key, value)
+            for key, value in canonical
+            if value is not None and attributes.get(key) != encode_value(value)
+        ),
+    )
+
+
+_NO_ROW: Final = Emitter()
+
+
+def _emitter(plan: Plan, attributes: Mapping[str, bytes]) -> Emitter:
+    for row in plan.emitters:
+        if not row.value or text(attributes.get(row.key, b"")) == row.value:
+            return row
+    return _NO_ROW
+
+
+def _semantics(row: Emitter, provider: str | None, *, claude: bool) -> Semantics | None:
+    if claude and row.claude is not None:
+        return row.claude
+    return row.vendors.get(provider or "", row.input)
+
+
+def first_text(sources: Sources, attributes: Mapping[str, bytes]) -> str | None:
+    """Return the most trusted text that is there and not empty."""
+    for source in sources:
+        if source.needs is not None and text(attributes[source.needs[0]]) != source.needs[1]:
+            continue
+        value = text(attributes[source.key])
+        if value is not None:
+            return value
+    return None

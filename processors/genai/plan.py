@@ -1,0 +1,327 @@
+"""From a set of attribute keys to what is to be read of it: compiled once, used for every span with these keys.
+
+Applications emit few distinct key sets, and asking a span for each of some 250 known names would cost 25 µs. A plan
+lists, per field, the names that are there, in order of trust; what is not there costs nothing. Plans are kept per scope
+and bounded, since keys come from the network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from processors import semconv
+from processors.genai.dialects import DIALECTS
+from processors.genai.dimensions import DIMENSIONS, METADATA, Dimension
+from processors.genai.scopes import ScopeProfile, profile
+from processors.genai.table import TOTAL, UNCACHED, Alias, Emitter, Kind, UsageObject
+from processors.genai.values import Reader, count, flag, number, reasons, text
+
+_MARKERS: Final = (
+    "gen_ai.", "llm.", "openinference.", "traceloop.", "ai.operationId", "ai.model", "ai.usage", "ai.response",
+    "ai.prompt", "ai.telemetry", "langfuse.", "langsmith.", "mlflow.", "gcp.vertex.agent.", "litellm.", "crewai.",
+    "spring.ai.", "anthropic.", "app.llm.",
+)  # fmt: skip
+CALL_RECORD_KEYS: Final = frozenset(
+    {"endpointTag", "promptVersion", "dataMode", "externalRequestId"}
+)
+"""Names of the users' flat call records; any of them makes a span or record one of ours."""
+_MARKER_KEYS: Final = CALL_RECORD_KEYS | {"span.type"}
+
+CACHE_HITS: Final = ("litellm.cache_hit",)
+COUNT_TOKENS_KEY: Final = "anthropic.message.count_tokens.input_tokens"
+BATCH_PREFIX: Final = "anthropic.message.batch."
+SERVER_ADDRESS: Final = "server.address"
+TIERS: Final = (
+    "openai.response.service_tier",
+    "anthropic.response.service_tier",
+    "gen_ai.openai.response.service_tier",
+    "gen_ai.response.service_tier",
+    "openai.request.service_tier",
+    "gen_ai.openai.request.service_tier",
+    "gen_ai.request.service_tier",
+)
+"""Where a service tier stands, the served one first."""
+START_TIMES: Final = ("langfuse.observation.completion_start_time",)
+"""Moments at which the first token came."""
+_COMPLETION_REASON: Final = re.compile(r"gen_ai\.completion\.(\d{1,4})\.finish_reason\Z")
+
+_MAX_PLANS: Final = 512
+_MAX_SCOPES: Final = 512
+
+_COUNTS: Final = (
+    semconv.GEN_AI_USAGE_INPUT_TOKENS,
+    semconv.GEN_AI_USAGE_OUTPUT_TOKENS,
+    TOTAL,
+    UNCACHED,
+    semconv.GEN_AI_USAGE_CACHE_READ,
+    semconv.GEN_AI_USAGE_CACHE_CREATION,
+    semconv.APP_LLM_USAGE_CACHE_CREATION_1H,
+    semconv.GEN_AI_USAGE_REASONING,
+)
+_EXTRA_COUNTS: Final = (
+    semconv.APP_LLM_USAGE_COMPACTION_INPUT,
+    semconv.APP_LLM_USAGE_COMPACTION_OUTPUT,
+    semconv.APP_LLM_USAGE_WEB_SEARCHES,
+    semconv.APP_LLM_USAGE_IMAGES,
+)
+_NUMBERS: Final = (
+    semconv.APP_LLM_TTFT_S,
+    semconv.APP_LLM_USAGE_REPORTED_COST_USD,
+    semconv.APP_LLM_USAGE_AUDIO_SECONDS,
+)
+_READERS: Final[Mapping[str, Reader]] = (
+    dict.fromkeys((*_COUNTS, *_EXTRA_COUNTS), count)
+    | dict.fromkeys(_NUMBERS, number)
+    | {semconv.GEN_AI_RESPONSE_FINISH_REASONS: reasons}
+)
+
+
+def _aliases() -> Mapping[str, tuple[Alias, ...]]:
+    found: dict[str, list[Alias]] = {}
+    for dialect in DIALECTS:
+        for name, aliases in dialect.aliases.items():
+            found.setdefault(name, []).extend(aliases)
+    return {name: tuple(sorted(some, key=lambda a: a.order)) for name, some in found.items()}
+
+
+ALIASES: Final = _aliases()
+"""Field → everything it is called, most trusted first."""
+KINDS: Final = tuple(sorted((k for d in DIALECTS for k in d.kinds), key=lambda k: k.order))
+OBJECTS: Final = tuple(o for d in DIALECTS for o in d.objects)
+EVENTS: Final = {name: hint for d in DIALECTS for name, hint in d.events.items()}
+
+
+def _known() -> frozenset[str]:
+    keys = {alias.key for aliases in ALIASES.values() for alias in aliases}
+    keys |= {alias.needs.partition("=")[0] for some in ALIASES.values() for alias in some}
+    keys |= {kind.key for kind in KINDS} | {item.key for item in OBJECTS}
+    for dimension in DIMENSIONS:
+        keys |= {*dimension.named(), *dimension.fixed, dimension.list_of_names}
+    for dialect in DIALECTS:
+        keys |= {key for row in dialect.emitters for key in row.key.split("+")}
+    keys |= {*CACHE_HITS, *TIERS, *START_TIMES, COUNT_TOKENS_KEY, SERVER_ADDRESS, METADATA}
+    keys |= {
+        semconv.APP_LLM_USAGE_INPUT_SEMANTICS,
+        semconv.APP_LLM_USAGE_BASIS,
+        semconv.APP_LLM_COST_SKIP_REASON,
+        semconv.APP_LLM_SPAN_CLASS,
+        semconv.GEN_AI_AGENT_NAME,
+    }
+    return frozenset(keys - {""})
+
+
+KNOWN: Final = _known()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One present name of a field and how it is read."""
+
+    key: str
+    read: Reader
+    needs: tuple[str, str] | None
+    """(key, value) that must hold beside it."""
+
+
+Sources = tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DimensionSources:
+    """Where a dimension of these keys is found."""
+
+    dimension: Dimension
+    keys: tuple[str, ...]
+    """Names of the span, carriers included."""
+    fixed: tuple[str, ...]
+    in_metadata: bool
+    list_key: str | None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What can be read from a span with one set of keys; built by `compile_plan`."""
+
+    scope: ScopeProfile
+    keys: frozenset[str]
+    """The known keys that are there."""
+    kinds: tuple[Kind, ...]
+    provider: Sources
+    request: Sources
+    response: Sources
+    response_id: Sources
+    conversation: Sources
+    finish: Sources
+    completions: tuple[str, ...]
+    """`gen_ai.completion.N.finish_reason`, by N."""
+    ttft: Sources
+    start_times: tuple[str, ...]
+    cost: Sources
+    counts: tuple[Sources, ...]
+    """Per field of `usage.Reading`, in its order."""
+    has_counts: bool
+    objects: tuple[UsageObject, ...]
+    extras: tuple[tuple[str, Sources], ...]
+    """Fields that are copied as they are: compaction, things billed by the piece."""
+    tiers: tuple[str, ...]
+    batch_api: bool
+    speed: Sources
+    processing: Sources
+    region: Sources
+    dimensions: tuple[DimensionSources, ...]
+    """Those of which something is there, or that may stand on the resource."""
+    emitters: tuple[Emitter, ...]
+    counts_tokens: bool
+    normalised: bool
+    skipped: bool
+    """Another sidecar has already set it aside."""
+    cache_hits: tuple[str, ...]
+    spring: bool
+    roles: dict[tuple[bytes, ...], Any] = field(default_factory=dict)
+    """Memory of `classes.classify`."""
+    identities: dict[tuple[bytes, ...], Any] = field(default_factory=dict)
+    """Memory of `identity.identify`."""
+
+
+class Planner:
+    """Finds the plan of a span. Holds bounded caches and nothing else."""
+
+    def __init__(self) -> None:
+        self._scopes: dict[tuple[str, str], ScopeProfile] = {}
+
+    def scope(self, name: str, version: str) -> ScopeProfile:
+        """Return the profile of a scope, the same object for the same scope."""
+        found = self._scopes.get((name, version))
+        if found is None:
+            if len(self._scopes) >= _MAX_SCOPES:
+                self._scopes.clear()
+            found = self._scopes[name, version] = profile(name, version)
+        return found
+
+
+UNMARKED: Final = object()
+"""In place of a plan: nothing about these keys is GenAI."""
+
+
+def plan_for(scope: ScopeProfile, keys: Iterable[str]) -> Plan | None:
+    """Return the plan for a span's keys, or None when the span is none of ours."""
+    present = tuple(keys)
+    found = scope.plans.get(present)
+    if found is None:
+        if len(scope.plans) >= _MAX_PLANS:
+            scope.plans.clear()
+        found = scope.plans[present] = _plan_of(scope, present)
+    return None if found is UNMARKED else found  # type: ignore[return-value] # only Plan and UNMARKED go in
+
+
+def _plan_of(scope: ScopeProfile, present: Sequence[str]) -> object:
+    if not is_marked(present):
+        return UNMARKED
+    return compile_plan(scope, present)
+
+
+def is_marked(keys: Iterable[str]) -> bool:
+    """Whether any key belongs to a GenAI dialect."""
+    return any(key.startswith(_MARKERS) or key in _MARKER_KEYS for key in keys)
+
+
+def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
+    """Work out what to read from a span with these keys."""
+    keys = KNOWN.intersection(present) - scope.ignores
+
+    def sources(name: str) -> Sources:
+        return tuple(
+            Source(alias.key, _reader(name, alias, scope), _needs(alias))
+            for alias in ALIASES.get(name, ())
+            if alias.key in keys and _may_apply(alias, keys)
+        )
+
+    counts = tuple(map(sources, _COUNTS))
+    objects = tuple(item for item in OBJECTS if item.key in keys)
+    return Plan(
+        scope=scope,
+        keys=keys,
+        kinds=tuple(kind for kind in KINDS if kind.key in keys),
+        provider=sources(semconv.GEN_AI_PROVIDER_NAME),
+        request=sources(semconv.GEN_AI_REQUEST_MODEL),
+        response=sources(semconv.GEN_AI_RESPONSE_MODEL),
+        response_id=sources(semconv.GEN_AI_RESPONSE_ID),
+        conversation=sources(semconv.GEN_AI_CONVERSATION_ID),
+        finish=sources(semconv.GEN_AI_RESPONSE_FINISH_REASONS),
+        completions=_completion_reasons(present),
+        ttft=sources(semconv.APP_LLM_TTFT_S),
+        start_times=tuple(key for key in START_TIMES if key in keys),
+        cost=sources(semconv.APP_LLM_USAGE_REPORTED_COST_USD),
+        counts=counts,
+        has_counts=any(counts) or bool(objects),
+        objects=objects,
+        extras=tuple(
+            (name, found)
+            for name in (*_EXTRA_COUNTS, semconv.APP_LLM_USAGE_AUDIO_SECONDS)
+            if (found := sources(name))
+        ),
+        tiers=tuple(key for key in TIERS if key in keys),
+        batch_api=any(key.startswith(BATCH_PREFIX) for key in present),
+        speed=sources(semconv.APP_LLM_SPEED),
+        processing=sources(semconv.APP_LLM_PROCESSING),
+        region=sources(semconv.APP_LLM_REGION),
+        dimensions=tuple(
+            places
+            for dimension in DIMENSIONS
+            if (places := _dimension(dimension, keys)) is not None
+        ),
+        emitters=tuple(row for row in scope.emitters if _key_fits(row, present)),
+        counts_tokens=COUNT_TOKENS_KEY in keys,
+        normalised=semconv.APP_LLM_USAGE_INPUT_SEMANTICS in keys,
+        skipped=semconv.APP_LLM_COST_SKIP_REASON in keys,
+        cache_hits=tuple(key for key in CACHE_HITS if key in keys),
+        spring=scope.spring or any(key.startswith("spring.ai.") for key in present),
+    )
+
+
+def _reader(name: str, alias: Alias, scope: ScopeProfile) -> Reader:
+    if alias.key in scope.milliseconds:
+        return _milliseconds
+    return alias.read or _READERS.get(name, text)
+
+
+def _milliseconds(raw: bytes) -> float | None:
+    value = number(raw)
+    return None if value is None else value / 1000
+
+
+def _needs(alias: Alias) -> tuple[str, str] | None:
+    key, equals, value = alias.needs.partition("=")
+    return (key, value) if equals else None
+
+
+def _may_apply(alias: Alias, keys: frozenset[str]) -> bool:
+    return not alias.needs or alias.needs.partition("=")[0] in keys
+
+
+def _completion_reasons(present: Sequence[str]) -> tuple[str, ...]:
+    found = sorted((int(m[1]), key) for key in present if (m := _COMPLETION_REASON.match(key)))
+    return tuple(key for _, key in found)
+
+
+def _dimension(dimension: Dimension, keys: frozenset[str]) -> DimensionSources | None:
+    listed = dimension.list_of_names if dimension.list_of_names in keys else None
+    named = tuple(key for key in dimension.named() if key in keys)
+    fixed = tuple(key for key in dimension.fixed if key in keys)
+    if not (named or fixed or listed or METADATA in keys or dimension.on_resource):
+        return None
+    return DimensionSources(dimension, named, fixed, METADATA in keys, listed)
+
+
+def _key_fits(row: Emitter, present: Sequence[str]) -> bool:
+    if row.key.endswith("*"):
+        return any(key.startswith(row.key[:-1]) for key in present)
+    return not row.key or all(key in present for key in row.key.split("+"))
+
+
+def is_cache_hit(plan: Plan, attributes: Mapping[str, bytes]) -> bool:
+    """Whether a gateway answered from its own cache."""
+    return any(flag(attributes[key]) for key in plan.cache_hits)
