@@ -62,11 +62,18 @@ def parse(text: str, mark: Mark, report: Report, path: Path = ()) -> Node:
         )
     try:
         return _Builder(text, mark, report, path).document()
-    except yaml.YAMLError as error:
-        at = getattr(error, "problem_mark", None)
-        where = Mark(mark.file, at.line + 1, at.column + 1) if at else mark
-        said = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise Unreadable(where, f"expected YAML, got something else here: {said}") from error
+    except yaml.reader.ReaderError as error:
+        before = text[: text.find(chr(error.character))]
+        line, column = before.count("\n"), len(before) - before.rfind("\n")
+        said = (
+            f"expected text, got the character {chr(error.character)!r}, which YAML does not allow"
+        )
+        raise Unreadable(Mark(mark.file, (mark.line or 1) + line, column), said) from error
+    except yaml.MarkedYAMLError as error:
+        where = error.problem_mark
+        at = Mark(mark.file, where.line + 1, where.column + 1) if where else mark
+        said = f"expected YAML, got something else here: {error.problem or error}"
+        raise Unreadable(at, said) from error
 
 
 class _Builder:

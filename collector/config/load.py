@@ -6,14 +6,17 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from collector.config.document import Node
+from collector.config.document import Node, unwrap
 from collector.config.expand import Expander
 from collector.config.gates import gates_on
 from collector.config.model import GraphConfig, Loaded, Pipeline, Telemetry, ids_of
 from collector.config.order import tell_order
-from collector.config.parts import KINDS, check_parts, read
+from collector.config.parts import KINDS, check_parts, tell
 from collector.config.pipelines import Parts, check_extensions, check_pipelines, tell_unused
+from collector.config.places import texts_of
+from collector.config.repair import repair
 from collector.config.report import Report
+from collector.config.settings import examine
 from collector.config.sources import gather
 from collector.registry import Kind, schema_of
 
@@ -45,15 +48,13 @@ def load(
 
 
 def _check(root: Node, gates: frozenset[str], report: Report) -> GraphConfig:
+    root, service, unclear = _structure(root, report)
     parts = check_parts(root, gates, report)
-    whole = read(root, root, (), schema_of(SCHEMA), report)
-    if whole is None:
-        return GraphConfig(components={}, pipelines={})
-    service = whole["service"]
     extensions: list[str] = service["extensions"]
-    pipelines = check_pipelines(root, service, parts, report)
+    pipelines = check_pipelines(root, service["pipelines"], unclear, parts, report)
     check_extensions(root, extensions, parts, report)
-    tell_unused(root, pipelines.values(), extensions, parts, report)
+    if not unclear:
+        tell_unused(root, pipelines.values(), extensions, parts, report)
     if not report.problems:
         tell_order(root, pipelines, parts, report)
     return GraphConfig(
@@ -63,6 +64,24 @@ def _check(root: Node, gates: frozenset[str], report: Report) -> GraphConfig:
         telemetry=_telemetry(service["telemetry"]),
         gates=gates,
     )
+
+
+def _structure(root: Node, report: Report) -> tuple[Node, Mapping[str, Any], frozenset[str]]:
+    """Return the configuration with its mistakes repaired, its `service`, and the pipelines that are unclear."""
+    schema = schema_of(SCHEMA)
+    examined = examine(schema, unwrap(root), texts_of(root))
+    tell(root, (), examined, report)
+    unclear = {
+        fault.path[2]
+        for fault in examined.faults
+        if fault.path[:2] == ("service", "pipelines") and len(fault.path) > 2 and not fault.meant
+    }
+    if examined.faults:
+        root = repair(root, examined.faults)
+        examined = examine(schema, unwrap(root), texts_of(root))
+    if examined.faults:  # beyond repair
+        report.finish()
+    return root, examined.settings["service"], frozenset(map(str, unclear))
 
 
 def _used(

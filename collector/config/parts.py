@@ -10,9 +10,8 @@ from typing import Any, Final, get_args
 from collector.config.document import Node, Path, unwrap
 from collector.config.places import at, mark_of, steps, texts_of
 from collector.config.report import Report
-from collector.config.schema import Schema
 from collector.config.sentences import did_you_mean
-from collector.config.settings import examine
+from collector.config.settings import Examined, examine
 from collector.registry import ComponentType, Kind, components, schema_of
 from processors.errors import Finding, InvalidConfig
 from processors.ports import Context
@@ -47,18 +46,14 @@ def check_parts(
     return parts
 
 
-def read(
-    root: Node, node: Node, path: Path, schema: Schema, report: Report
-) -> Mapping[str, Any] | None:
-    """Return the settings at `path`, or None when something is wrong with them, which is told."""
-    examined = examine(schema, unwrap(node), texts_of(node))
+def tell(root: Node, path: Path, examined: Examined, report: Report) -> None:
+    """Report what is wrong and odd about the settings at `path`."""
     for fault in examined.faults:
         where = (*path, *fault.path)
         report.wrong(mark_of(root, where, at_key=fault.at_key), where, fault.text)
     for fault in examined.ignored:
         where = (*path, *fault.path)
         report.odd(mark_of(root, where, at_key=True), where, fault.text)
-    return None if examined.faults else examined.settings
 
 
 def _check(root: Node, kind: Kind, name: str, gates: frozenset[str], report: Report) -> Part | None:
@@ -67,12 +62,14 @@ def _check(root: Node, kind: Kind, name: str, gates: frozenset[str], report: Rep
     node = at(root, path)
     if type_ is None or node is None:
         return None
-    settings = read(root, node, path, schema_of(type_.schema), report)
+    examined = examine(schema_of(type_.schema), unwrap(node), texts_of(node))
+    tell(root, path, examined, report)
+    settings = None if examined.faults else examined.settings
     if settings is not None:
         for finding in _findings(type_, settings, Context(id=name, gates=gates)):
             where = (*path, *steps(node, finding.path))
-            tell = report.odd if finding.warning else report.wrong
-            tell(mark_of(root, where), where, finding.text)
+            say = report.odd if finding.warning else report.wrong
+            say(mark_of(root, where), where, finding.text)
     return Part(kind, name, type_, settings)
 
 

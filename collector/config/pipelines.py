@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from collector.config.model import Pipeline
 from collector.config.parts import KINDS, Part
 from collector.config.places import mark_of
 from collector.config.report import Report
-from collector.config.sentences import did_you_mean
+from collector.config.sentences import did_you_mean, nearest
 from collector.registry import Kind
 from processors.batch import Signal
 
@@ -27,22 +27,22 @@ _ROLES: Final[Mapping[str, tuple[Kind, ...]]] = {
 
 
 def check_pipelines(
-    root: Node, service: Mapping[str, Any], parts: Parts, report: Report
+    root: Node, written: Mapping[str, Any], unclear: Container[str], parts: Parts, report: Report
 ) -> dict[str, Pipeline]:
-    """Return the pipelines; everything wrong with them is told."""
+    """Return the pipelines; everything wrong with them is told. `unclear`: those with problems told before."""
     checker = _Checker(root, parts, report)
     pipelines = {}
-    for name, lists in service["pipelines"].items():
+    for name, lists in written.items():
         signal = checker.signal_of(name)
-        if signal is not None:
-            pipelines[name] = Pipeline(
-                signal=signal, **{role: tuple(lists[role]) for role in _ROLES}
-            )
+        if signal is not None and name not in unclear:
+            named = {role: tuple(lists[role]) for role in _ROLES}
+            pipelines[name] = Pipeline(signal=signal, **named)
     for name, pipeline in pipelines.items():
         checker.check_lists(name, pipeline)
-    checker.check_connectors(pipelines)
-    checker.check_circles(pipelines)
-    if not service["pipelines"]:
+    if len(pipelines) == len(written):
+        checker.check_connectors(pipelines)
+        checker.check_circles(pipelines)
+    if not written and not report.problems:
         path = ("service", "pipelines")
         report.wrong(mark_of(root, path), path, "expected at least one pipeline, got none")
     return pipelines
@@ -86,6 +86,12 @@ def feeds(
                     yield source, connector, target
 
 
+def _leads(part: Part, source: Signal, target: Signal) -> bool:
+    """Say whether a connector turns one signal into another; those that change nothing keep the signal."""
+    takes, gives = part.type.signals, part.type.emits or part.type.signals
+    return source is target if takes == gives else source in takes and target in gives
+
+
 class _Checker:
     def __init__(self, root: Node, parts: Parts, report: Report) -> None:
         self._root = root
@@ -124,13 +130,20 @@ class _Checker:
             self._wrong(
                 path, f"{name!r} is used here but not defined under {role}{self._hint(role, name)}"
             )
-        elif len(found) > 1:
+        if len(found) > 1:
             self._wrong(
                 path,
                 f"expected one component called {name!r}, got one under {found[0]} and one under connectors",
             )
-        else:
+        elif found:
             self._check_signal(path, role, self._parts[found[0]][name], signal)
+
+    def _misspelt(self, role: str, name: str) -> bool:
+        """Say whether the definition is there with a misspelt type, which was told."""
+        unknown = [
+            n for kind in _ROLES[role] for n, part in self._parts[kind].items() if part is None
+        ]
+        return bool(nearest(name, unknown))
 
     def _hint(self, role: str, name: str) -> str:
         elsewhere = [kind for kind in KINDS if name in self._parts[kind]]
@@ -153,23 +166,27 @@ class _Checker:
 
     def check_connectors(self, pipelines: Mapping[str, Pipeline]) -> None:
         """Tell connectors that data enters and does not leave, or the other way round."""
-        for name in self._parts["connectors"]:
-            for role, other in (("exporters", "receivers"), ("receivers", "exporters")):
-                uses = [(p, pipe) for p, pipe in pipelines.items() if name in getattr(pipe, role)]
-                if uses and not any(name in getattr(p, other) for p in pipelines.values()):
-                    pipeline, lists = uses[0]
-                    path = (
-                        "service",
-                        "pipelines",
-                        pipeline,
-                        role,
-                        getattr(lists, role).index(name),
-                    )
-                    text = (
-                        f"connector {name!r} used as {role[:-1]} in [{pipeline}] pipeline but not used"
-                        f" in any supported {other[:-1]} pipeline"
-                    )
-                    self._wrong(path, text)
+        for name, part in self._parts["connectors"].items():
+            if part is None:
+                continue
+            into = {id_: p.signal for id_, p in pipelines.items() if name in p.exporters}
+            out_of = {id_: p.signal for id_, p in pipelines.items() if name in p.receivers}
+            for id_, source in into.items():
+                if not any(_leads(part, source, target) for target in out_of.values()):
+                    self._dead_end(id_, name, pipelines[id_].exporters, "exporters", "receiver")
+            for id_, target in out_of.items():
+                if not any(_leads(part, source, target) for source in into.values()):
+                    self._dead_end(id_, name, pipelines[id_].receivers, "receivers", "exporter")
+
+    def _dead_end(
+        self, pipeline: str, name: str, listed: Sequence[str], role: str, other: str
+    ) -> None:
+        """Contains the Collector's sentence."""
+        text = (
+            f"connector {name!r} used as {role[:-1]} in [{pipeline}] pipeline but not used in any"
+            f" supported {other} pipeline"
+        )
+        self._wrong(("service", "pipelines", pipeline, role, listed.index(name)), text)
 
     def check_circles(self, pipelines: Mapping[str, Pipeline]) -> None:
         """Tell when data would run in a circle."""

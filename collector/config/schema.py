@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from collector.config.sentences import Violation, sentence
+from collector.config.sentences import Violation, key_meant, sentence
 from collector.config.units import PARSERS
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -34,6 +34,8 @@ class Fault:
     path: Path
     text: str
     at_key: bool = False
+    meant: str = ""
+    """The key that was probably meant by a misspelt one."""
 
 
 def faults(schema: Schema, value: Any) -> list[Fault]:
@@ -134,10 +136,9 @@ def _bound(keyword: str) -> Callable[[Any, Any, Any, Schema], _Errors]:
         parse = PARSERS.get(schema.get("format", ""))
         try:
             number = parse(value) if parse and isinstance(value, str) else value
-            limit = parse(bound) if parse else bound
         except ValueError:
             return  # `format` tells it
-        yield from standard(validator, limit, number, schema) or ()
+        yield from standard(validator, bound, number, schema) or ()
 
     return check
 
@@ -215,4 +216,5 @@ def _fault(error: ValidationError) -> Fault:
         message=error.message,
     )
     at_key = violation.keyword == "additionalProperties"
-    return Fault(violation.path, sentence(violation), at_key)
+    meant = key_meant(violation) if at_key else ""
+    return Fault(violation.path, sentence(violation), at_key, meant)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
 
+from collector.config.units import PARSERS, write_unit
+
 _NOUNS: Final[Mapping[str, str]] = {
     "string": "text",
     "integer": "a whole number",
@@ -41,10 +43,15 @@ def dotted(path: Iterable[str | int]) -> str:
     return text.removeprefix(".")
 
 
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is most similar, or nothing."""
+    return next(iter(get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" for the most similar known word, or nothing."""
-    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = nearest(word, known)
+    return f"; did you mean {close!r}?" if close else ""
 
 
 def sentence(violation: Violation) -> str:
@@ -108,16 +115,22 @@ def _plain(text: str) -> bool:
     return True
 
 
-def _key_sentence(error: Violation) -> str:
-    """Contains what the Collector (mapstructure) says, so that a search for it finds this."""
-    *parent, key = error.path
+def key_meant(error: Violation) -> str:
+    """Return the key that was probably meant by one that is not known."""
     holder = error.schema
     known = [*holder.get("properties", {})]
     if "x-block" in holder:
         kind = error.value.get("type")
         known += [kind] if isinstance(kind, str) else [*holder["x-block"]]
-    free = [name for name in known if name not in error.value]
-    return f"no such key{did_you_mean(str(key), free)} ({dotted(parent)!r} has invalid keys: {key})"
+    return nearest(str(error.path[-1]), [name for name in known if name not in error.value])
+
+
+def _key_sentence(error: Violation) -> str:
+    """Contains what the Collector (mapstructure) says, so that a search for it finds this."""
+    *parent, key = error.path
+    meant = key_meant(error)
+    guess = f"; did you mean {meant!r}?" if meant else ""
+    return f"no such key{guess} ({dotted(parent)!r} has invalid keys: {key})"
 
 
 def _missing(error: Violation) -> str:
@@ -149,7 +162,8 @@ def _block_sentence(error: Violation) -> str:
 
 def _bound_sentence(words: str) -> Callable[[Violation], str]:
     def sentence(error: Violation) -> str:
-        bound = error.schema[str(error.keyword)]
+        kind = error.schema.get("format", "")
+        bound = write_unit(kind, error.rule) if kind in PARSERS else error.rule
         return f"expected {words} {bound}, got {_described(error)}"
 
     return sentence

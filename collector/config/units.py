@@ -64,6 +64,28 @@ def parse_size(value: str | int | float) -> int:
     return _bounded(int(Decimal(match[1]) * BYTES[match[2]]), value)
 
 
+def write_unit(kind: str, number: int) -> str:
+    """Write nanoseconds (`duration`) or bytes (`size`) with the largest unit that keeps them whole."""
+    units = _WRITTEN[kind]
+    unit = max(
+        (u for u in units if number and number % units[u] == 0), key=units.__getitem__, default=""
+    )
+    return f"{number // units[unit]}{unit}" if unit else str(number)
+
+
+_WRITTEN: Final[Mapping[str, Mapping[str, int]]] = {
+    "duration": {
+        "ns": 1,
+        "us": 1_000,
+        "ms": 1_000_000,
+        "s": 10**9,
+        "m": 60 * 10**9,
+        "h": 3600 * 10**9,
+    },
+    "size": {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30},
+}
+
+
 def _bounded(number: int, written: str | int | float) -> int:
     if abs(number) > _LARGEST:
         raise ValueError(f"expected less than 2^63 nanoseconds or bytes, got {written!r}")

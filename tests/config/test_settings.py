@@ -14,7 +14,7 @@ SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        "wait": {"type": "string", "format": "duration", "default": "30s", "minimum": "1ms"},
+        "wait": {"type": "string", "format": "duration", "default": "30s", "minimum": 1_000_000},
         "buffer": {
             "type": "object",
             "default": {},
