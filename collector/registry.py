@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any, Final, Literal, TypeAlias
 
 from collector import connectors, memory_limiter
-from collector.exporters import debug, file, otlp_grpc, prometheus
+from collector.exporters import debug, file, otlp_grpc, otlp_http, prometheus
 from collector.receivers import otlp
 from processors import attributes, genai, llm_cost, llm_metrics, redaction, tail_sampling
 from processors.batch import Signal
@@ -132,6 +132,14 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         schema="collector/exporters/otlp_grpc.schema.json",
         build=otlp_grpc.build,
         check=otlp_grpc.check,
+    ),
+    ComponentType(
+        kind="exporters",
+        type="otlp_http",
+        aliases=("otlphttp",),
+        schema="collector/exporters/otlp_http.schema.json",
+        build=otlp_http.build,
+        check=otlp_http.check,
     ),
     ComponentType(
         kind="exporters",

@@ -10,6 +10,7 @@ not flooded; until it accepts something again, nothing more is searched.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -19,6 +20,46 @@ from typing import Final, NamedTuple
 from collector.errors import ExportFailed
 from collector.exporters.requests import MAX_REQUEST_BYTES, Request, cut, halves
 from collector.exporters.retry import Backoff, RetryConfig
+
+
+class CredentialsRefused(ExportFailed):
+    """The destination does not take our credentials: it would refuse everybody else's request too."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, retryable=False)
+
+
+class Gate:
+    """Shut while our credentials are refused: one request tries every `interval_s`, the others wait.
+
+    The data is kept meanwhile: an expired token should not cost what a new one could still deliver.
+    """
+
+    def __init__(self, interval_s: float, clock: Callable[[], float]) -> None:
+        self._interval_s = interval_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._next_s = 0.0
+        self._shut = False
+
+    def wait_s(self) -> float:
+        """Return how long to wait before asking again; 0 = go ahead, which claims this try."""
+        if not self._shut:
+            return 0.0
+        with self._lock:
+            now = self._clock()
+            if now < self._next_s:
+                return self._next_s - now
+            self._next_s = now + self._interval_s
+            return 0.0
+
+    def shut(self) -> None:
+        with self._lock:
+            self._shut = True
+            self._next_s = self._clock() + self._interval_s
+
+    def open(self) -> None:
+        self._shut = False
 
 
 class Answer(NamedTuple):
@@ -75,6 +116,7 @@ class Delivery:
         self._most_items = most_items
         self._most_bytes = most_bytes
         self._clock = clock
+        self._gate = Gate(retry.unauthenticated_s, clock)
         self._search_pays = True
 
     def deliver(self, request: Request) -> Outcome:
@@ -123,22 +165,40 @@ class Delivery:
         """Send, with retries; return why it was not taken in the end."""
         backoff = Backoff(self._retry, self._clock())
         while True:
-            try:
-                answer = self._push(part)
-            except ExportFailed as failed:
-                failure = failed
-            else:
-                self._settle(part, answer, outcome)
-                return None
-            if not failure.retryable:
+            failure = self._try(part, outcome)
+            if failure is None or outcome.kept:
                 return failure
-            delay_s = backoff.delay_s(self._clock(), failure.retry_after_s)
+            delay_s = self._delay_s(failure, backoff)
             if delay_s is None:
                 return failure
             outcome.retries += 1
             if not self._pause(delay_s):
                 outcome.kept = True
                 return failure
+
+    def _try(self, part: Request, outcome: Outcome) -> ExportFailed | None:
+        """Send once, when nobody is known to be refused."""
+        while wait_s := self._gate.wait_s():
+            if not self._pause(wait_s):
+                outcome.kept = True
+                return None
+        try:
+            answer = self._push(part)
+        except ExportFailed as failure:
+            return failure
+        self._gate.open()
+        self._settle(part, answer, outcome)
+        return None
+
+    def _delay_s(self, failure: ExportFailed, backoff: Backoff) -> float | None:
+        """Return how long to wait before the next attempt; None when there is none."""
+        asked_s = failure.retry_after_s
+        if isinstance(failure, CredentialsRefused) and self._retry.unauthenticated_s:
+            self._gate.shut()
+            asked_s = self._retry.unauthenticated_s
+        elif not failure.retryable:
+            return None
+        return backoff.delay_s(self._clock(), asked_s)
 
     def _settle(self, part: Request, answer: Answer, outcome: Outcome) -> None:
         rejected = min(answer.rejected, part.items)

@@ -5,6 +5,7 @@ Source: OTLP specification 1.11, "Partial Success", "Failures", "OTLP/gRPC Throt
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping
 from functools import cache
@@ -34,6 +35,12 @@ _REPLIES: Final[Mapping[Signal, tuple[type[Message], str]]] = {
     Signal.LOGS: (ExportLogsServiceResponse, "rejected_log_records"),
 }
 
+_JSON_FIELDS: Final[Mapping[Signal, str]] = {
+    Signal.TRACES: "rejectedSpans",
+    Signal.METRICS: "rejectedDataPoints",
+    Signal.LOGS: "rejectedLogRecords",
+}
+
 
 @cache
 def user_agent() -> str:
@@ -56,6 +63,18 @@ def partial_success(signal: Signal, reply: bytes) -> Answer:
     except DecodeError:
         return TAKEN
     return Answer(max(0, getattr(partial, field)), partial.error_message)
+
+
+def partial_success_json(signal: Signal, reply: bytes) -> Answer:
+    """The same for a reply in JSON; 64-bit integers may be strings."""
+    if not reply:
+        return TAKEN
+    field = _JSON_FIELDS[signal]
+    try:
+        partial = json.loads(reply)["partialSuccess"]
+        return Answer(max(0, int(partial.get(field, 0))), str(partial.get("errorMessage", "")))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return TAKEN
 
 
 def throttle_s(seconds: float) -> float:

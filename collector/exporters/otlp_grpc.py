@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import grpc
 
-from collector.errors import ExportFailed, StartError
-from collector.exporters.delivery import Answer
+from collector.errors import ExportFailed
+from collector.exporters import client_tls
+from collector.exporters.client_tls import ClientTls
+from collector.exporters.delivery import Answer, CredentialsRefused
 from collector.exporters.otlp import (
     MAX_REPLY_BYTES,
     partial_success,
@@ -60,24 +61,26 @@ class Config:
 
     target: str
     secure: bool
-    tls: Mapping[str, Any]
+    tls: ClientTls
     timeout_s: float
     compression: str
     headers: tuple[tuple[str, str], ...]
+    wait_for_ready: bool
     options: tuple[tuple[str, Any], ...]
 
     @classmethod
     def load(cls, settings: Mapping[str, Any]) -> Config:
         scheme, _, rest = settings["endpoint"].rpartition("://")
         plain = scheme in ("http", "https")
-        tls = settings["tls"]
+        tls = ClientTls.load(settings["tls"])
         return cls(
             target=rest if plain else settings["endpoint"],
-            secure=scheme == "https" or (scheme != "http" and not tls["insecure"]),
+            secure=scheme == "https" or (scheme != "http" and not tls.insecure),
             tls=tls,
             timeout_s=settings["timeout"] / NANOSECONDS,
             compression=settings["compression"],
             headers=tuple((key.lower(), value) for key, value in settings["headers"].items()),
+            wait_for_ready=settings["wait_for_ready"],
             options=_options(settings),
         )
 
@@ -100,7 +103,9 @@ def _options(settings: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
         options["grpc.keepalive_permit_without_calls"] = int(keepalive["permit_without_stream"])
     if settings["write_buffer_size"]:
         options["grpc.http2.write_buffer_size"] = settings["write_buffer_size"]
-    if settings.get("authority"):
+    if tls_name := settings["tls"]["server_name_override"]:
+        options["grpc.ssl_target_name_override"] = tls_name
+    if settings["authority"]:
         options["grpc.default_authority"] = settings["authority"]
     return tuple(options.items())
 
@@ -117,7 +122,7 @@ class GrpcTransport:
         config = self._config
         compression = _COMPRESSION[config.compression]
         if config.secure:
-            credentials = channel_credentials(config.tls)
+            credentials = config.tls.grpc_credentials()
             channel = grpc.secure_channel(config.target, credentials, config.options, compression)
         else:
             channel = grpc.insecure_channel(config.target, config.options, compression)
@@ -129,7 +134,12 @@ class GrpcTransport:
     def push(self, request: Request) -> Answer:
         call, config = self._calls[request.signal], self._config
         try:
-            reply = call(request.raw, timeout=config.timeout_s, metadata=config.headers)
+            reply = call(
+                request.raw,
+                timeout=config.timeout_s,
+                metadata=config.headers,
+                wait_for_ready=config.wait_for_ready,
+            )
         except grpc.RpcError as error:
             raise failure(error) from error
         except ValueError as error:  # "Cannot invoke RPC on closed channel!"
@@ -144,6 +154,8 @@ class GrpcTransport:
 def failure(error: grpc.RpcError) -> ExportFailed:
     """Return what a failed call means for its request."""
     code, details = error.code(), error.details() or ""
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return CredentialsRefused(f"{code.name}: {details}")
     metadata: dict[str, Any] = {entry.key: entry.value for entry in error.trailing_metadata() or ()}
     asked_s = retry_info_s(metadata.get("grpc-status-details-bin", b""))
     exhausted = code is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -156,21 +168,10 @@ def failure(error: grpc.RpcError) -> ExportFailed:
     )
 
 
-def channel_credentials(tls: Mapping[str, Any]) -> grpc.ChannelCredentials:
-    """Read the key files. Raises: `StartError`."""
-    try:
-        root, key, chain = (
-            Path(tls[name]).read_bytes() if tls[name] else None
-            for name in ("ca_file", "key_file", "cert_file")
-        )
-    except OSError as error:
-        raise StartError(f"Cannot read the TLS files: {error}.") from error
-    return grpc.ssl_channel_credentials(root, key, chain)
-
-
 def check(settings: Mapping[str, Any], context: Context) -> Iterable[Finding]:
     """Say what the schema cannot."""
     yield from sending_findings(settings, context)
+    yield from client_tls.findings(settings["tls"], grpc_client=True)
 
 
 def build(settings: Mapping[str, Any], context: Context) -> Sender:

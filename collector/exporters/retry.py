@@ -26,6 +26,8 @@ class RetryConfig:
     randomization: float
     max_elapsed_s: float
     """0 = never give up."""
+    unauthenticated_s: float = 0.0
+    """Between two tries while our credentials are refused; 0 = drop."""
 
     @classmethod
     def load(cls, settings: Mapping[str, Any]) -> RetryConfig:
@@ -36,6 +38,7 @@ class RetryConfig:
             multiplier=settings["multiplier"],
             randomization=settings["randomization_factor"],
             max_elapsed_s=settings["max_elapsed_time"] / NANOSECONDS,
+            unauthenticated_s=settings["unauthenticated_interval"] / NANOSECONDS,
         )
 
 

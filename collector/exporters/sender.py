@@ -7,6 +7,7 @@ futures with callbacks, which wake one more thread per reply.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -204,6 +205,7 @@ class Sender:
             self._failing = True
             self._say(
                 "Data could not be delivered.",
+                level=logging.ERROR,
                 dropped=dict(outcome.dropped),
                 why=str(outcome.failure),
             )
