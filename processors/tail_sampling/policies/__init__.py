@@ -15,6 +15,7 @@ from processors.tail_sampling.policies.base import Desk, Policy, Settings
 from processors.tail_sampling.policies.combine import and_, composite, drop, not_
 from processors.tail_sampling.policies.cost import trace_cost, trace_tokens
 from processors.tail_sampling.policies.limits import bytes_limiting, rate_limiting
+from processors.tail_sampling.policies.ottl_condition import ottl_condition
 from processors.tail_sampling.policies.probability import probabilistic
 from processors.tail_sampling.policies.spans import (
     always_sample,
@@ -35,6 +36,7 @@ POLICIES: Final[Mapping[str, Callable[[Settings, Desk], Policy]]] = {
     "latency": latency,
     "not": not_,
     "numeric_attribute": numeric_attribute,
+    "ottl_condition": ottl_condition,
     "probabilistic": probabilistic,
     "rate_limiting": rate_limiting,
     "span_count": span_count,

@@ -1,0 +1,268 @@
+"""The functions of conditions by name: contrib `pkg/ottl/ottlfuncs` v0.158, those that look at a value or convert it.
+
+Each gets its arguments evaluated and raises `ConditionFailed` for what it cannot read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import re2
+
+from processors.tail_sampling.ottl.values import (
+    Any_,
+    ConditionFailed,
+    Duration,
+    Id,
+    Time,
+    compare,
+    int64,
+    kind,
+    text_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function: its parameters in order, how many of them must be given, and what it does."""
+
+    parameters: tuple[str, ...]
+    apply: Callable[..., Any_]
+    required: int = -1
+    """-1: all."""
+
+
+def _text(value: Any_) -> str:
+    if isinstance(value, str):
+        return value
+    raise ConditionFailed(f"expected string but got {kind(value)}")
+
+
+def _whole(value: Any_) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ConditionFailed(f"expected int64 but got {kind(value)}")
+
+
+def _list(value: Any_) -> list[Any_]:
+    if isinstance(value, list):
+        return value
+    raise ConditionFailed(f"expected a list but got {kind(value)}")
+
+
+def _length(value: Any_) -> Duration:
+    if isinstance(value, Duration):
+        return value
+    raise ConditionFailed(f"expected a duration but got {kind(value)}")
+
+
+@lru_cache(maxsize=256)
+def pattern(text: str) -> Any:
+    """Compile an RE2 pattern. Raises: `ConditionFailed`."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(text, options)
+    except re2.error:
+        raise ConditionFailed("the regular expression is invalid") from None
+
+
+def _is_match(target: Any_, regex: Any_) -> bool:
+    text = text_of(target)
+    return text is not None and pattern(_text(regex)).search(text) is not None
+
+
+def _int(value: Any_) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        return int64(int(value)) if abs(value) < 2**64 else None
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]+", value):
+        number = int(value)
+        return number if int64(number) == number else None
+    if isinstance(value, str):
+        return None
+    raise ConditionFailed(f"cannot convert {kind(value)} to an integer")
+
+
+def _double(value: Any_) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, (bool, int, float)):
+        return float(value)
+    if isinstance(value, str):
+        try:
+            return float(value) if value == value.strip() and "_" not in value else None
+        except ValueError:
+            return None
+    raise ConditionFailed(f"cannot convert {kind(value)} to a double")
+
+
+def _bool(value: Any_) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)):
+        return value != 0
+    if isinstance(value, str) and value in _GO_BOOLEANS:
+        return _GO_BOOLEANS[value]
+    raise ConditionFailed(f"cannot convert {kind(value)} to a boolean")
+
+
+_GO_BOOLEANS: Final = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+
+
+def _len(value: Any_) -> int:
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, (bytes, list, dict)):
+        return len(value)
+    raise ConditionFailed(f"{kind(value)} has no length")
+
+
+def _parse_json(value: Any_) -> Any_:
+    try:
+        return json.loads(_text(value), parse_int=float)
+    except (ValueError, RecursionError):
+        raise ConditionFailed("could not parse JSON") from None
+
+
+def _concat(values: Any_, delimiter: Any_) -> str:
+    texts = (text_of(value) for value in _list(values))
+    return _text(delimiter).join("<nil>" if text is None else text for text in texts)
+
+
+def _substring(target: Any_, start: Any_, length: Any_) -> str:
+    raw, begin, size = _text(target).encode(), _whole(start), _whole(length)
+    if begin < 0 or size <= 0 or begin + size > len(raw):
+        raise ConditionFailed("invalid range for substring function")
+    return raw[begin : begin + size].decode("utf-8", "replace")
+
+
+def _contains_value(target: Any_, item: Any_) -> bool:
+    return any(compare("==", value, item) for value in _list(target))
+
+
+def _index(target: Any_, value: Any_) -> int:
+    if isinstance(target, list):
+        return next((i for i, item in enumerate(target) if compare("==", item, value)), -1)
+    return _text(target).encode().find(_text(value).encode())
+
+
+def _duration(value: Any_) -> Duration:
+    text = _text(value)
+    if not _GO_DURATION.fullmatch(text):
+        raise ConditionFailed("invalid duration")
+    sign = -1 if text.startswith("-") else 1
+    total = sum(float(n) * _UNITS[unit] for n, unit in _GO_PART.findall(text))
+    return Duration(sign * round(total))
+
+
+_UNITS: Final = {
+    "ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9
+}  # fmt: skip
+_GO_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
+_GO_DURATION: Final = re.compile(rf"[+-]?(?:{_GO_PART.pattern})+|[+-]?0")
+
+
+def _in_whole(unit: int) -> Callable[[Any_], int]:
+    def convert(value: Any_) -> int:
+        ns = _length(value).ns
+        return ns // unit if ns >= 0 else -(-ns // unit)
+
+    return convert
+
+
+def _in_units(unit: int) -> Callable[[Any_], float]:
+    return lambda value: _length(value).ns / unit
+
+
+def _unix(unit: int) -> Callable[[Any_], int]:
+    def convert(value: Any_) -> int:
+        if not isinstance(value, Time):
+            raise ConditionFailed(f"expected a time but got {kind(value)}")
+        return value.ns // unit
+
+    return convert
+
+
+def _id(size: int) -> Callable[[Any_], Id]:
+    def convert(value: Any_) -> Id:
+        raw = value if isinstance(value, bytes) else _from_hex(_text(value))
+        if len(raw) != size:
+            raise ConditionFailed(f"ids of this kind must be {size} bytes")
+        return Id(raw)
+
+    return convert
+
+
+def _from_hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise ConditionFailed("expected hexadecimal digits") from None
+
+
+def _is(*types: type) -> Callable[[Any_], bool]:
+    return lambda value: type(value) in types
+
+
+_ONE: Final = ("target",)
+_LENGTH: Final = ("duration",)
+
+FUNCTIONS: Final[Mapping[str, Function]] = {
+    "Bool": Function(_ONE, _bool),
+    "Concat": Function(("values", "delimiter"), _concat),
+    "ContainsValue": Function(("target", "item"), _contains_value),
+    "Double": Function(_ONE, _double),
+    "Duration": Function(_LENGTH, _duration),
+    "HasPrefix": Function(("target", "prefix"), lambda t, p: _text(t).startswith(_text(p))),
+    "HasSuffix": Function(("target", "suffix"), lambda t, s: _text(t).endswith(_text(s))),
+    "Hours": Function(_LENGTH, _in_units(_UNITS["h"])),
+    "Index": Function(("target", "value"), _index),
+    "Int": Function(_ONE, _int),
+    "IsBool": Function(_ONE, _is(bool)),
+    "IsDouble": Function(_ONE, _is(float)),
+    "IsInt": Function(_ONE, _is(int)),
+    "IsList": Function(_ONE, _is(list)),
+    "IsMap": Function(_ONE, _is(dict)),
+    "IsMatch": Function(("target", "pattern"), _is_match),
+    "IsString": Function(_ONE, _is(str)),
+    "Len": Function(_ONE, _len),
+    "Microseconds": Function(_LENGTH, _in_whole(_UNITS["us"])),
+    "Milliseconds": Function(_LENGTH, _in_whole(_UNITS["ms"])),
+    "Minutes": Function(_LENGTH, _in_units(_UNITS["m"])),
+    "Nanoseconds": Function(_LENGTH, _in_whole(_UNITS["ns"])),
+    "ParseJSON": Function(_ONE, _parse_json),
+    "Seconds": Function(_LENGTH, _in_units(_UNITS["s"])),
+    "SpanID": Function(_ONE, _id(8)),
+    "Split": Function(("target", "delimiter"), lambda t, d: _split(_text(t), _text(d))),
+    "String": Function(_ONE, text_of),
+    "Substring": Function(("target", "start", "length"), _substring),
+    "ToLowerCase": Function(_ONE, lambda target: _text(target).lower()),
+    "ToUpperCase": Function(_ONE, lambda target: _text(target).upper()),
+    "TraceID": Function(_ONE, _id(16)),
+    "Trim": Function(
+        ("target", "replacement"), lambda t, r=" ": _text(t).strip(_text(r)), required=1
+    ),
+    "TrimPrefix": Function(("target", "prefix"), lambda t, p: _text(t).removeprefix(_text(p))),
+    "TrimSuffix": Function(("target", "suffix"), lambda t, s: _text(t).removesuffix(_text(s))),
+    "UnixMicro": Function(("time",), _unix(_UNITS["us"])),
+    "UnixMilli": Function(("time",), _unix(_UNITS["ms"])),
+    "UnixNano": Function(("time",), _unix(_UNITS["ns"])),
+    "UnixSeconds": Function(("time",), _unix(_UNITS["s"])),
+}
+"""`IsRootSpan()` is the compiler's: it looks at the span."""
+
+
+def _split(text: str, delimiter: str) -> list[str]:
+    return text.split(delimiter) if delimiter else list(text)
