@@ -141,7 +141,11 @@ class GraphIntake:
             now_ns = gate.clock.now_ns()
             try:
                 for pipeline in route.pipelines:
-                    pipeline.consume(Batch(signal, raw, received_ns=now_ns, items=items))
+                    batch = Batch(signal, raw, received_ns=now_ns, items=items)
+                    try:
+                        pipeline.consume(batch)
+                    finally:
+                        batch.release()
             finally:
                 tickets = gate.tickets.copy()
                 gate.tickets.clear()

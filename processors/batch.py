@@ -607,6 +607,15 @@ class Batch:
             return sum(count_points(item.body()) for item in self.items())
         return sum(1 for _ in self.items())
 
+    def release(self) -> None:
+        """Forget what was decoded. Whoever made the batch calls it in the end: groups and items point at each other, and
+        waiting for the garbage collector to find that costs a quarter of the CPU time of a busy pipeline."""
+        for group in self._groups or ():
+            for scope in group.scopes:
+                scope.items = []
+            group.scopes = []
+        self._groups = None
+
     def encode(self) -> bytes:
         """Return the request; the very same bytes when nothing was changed."""
         if self._groups is None or not any(map(_group_touched, self._groups)):
