@@ -8,6 +8,7 @@ from typing import Any
 from collector.component import Intake
 from collector.receivers.otlp.config import Config, findings
 from collector.receivers.otlp.grpc import GrpcServer
+from collector.receivers.otlp.http import OtlpHttpServer
 from processors.errors import Finding
 from processors.ports import Context
 from processors.stats import Stats
@@ -19,7 +20,8 @@ class OtlpReceiver:
     def __init__(self, config: Config) -> None:
         self.stats = Stats()
         self.grpc = GrpcServer(config.grpc, config.limits) if config.grpc else None
-        self._servers = [server for server in (self.grpc,) if server is not None]
+        self.http = OtlpHttpServer(config.http, config.limits) if config.http else None
+        self._servers = [server for server in (self.grpc, self.http) if server is not None]
 
     def start(self, intake: Intake) -> None:
         """Listen. Raises: `StartError`."""

@@ -1,0 +1,347 @@
+"""HTTP servers of the process: one event loop in one thread for all of them, uvicorn's parser, bare ASGI.
+
+Uvicorn's protocol is used without its `Server`, which handles signals, exits the process when a port is taken and
+wakes up ten times a second. What it lacks against slow and hostile clients is added here: the head of a request has a
+deadline and a size, an answer must be read in time, connections are counted. How long a body may take is up to the
+application.
+
+An application MUST NOT block the loop; what blocks runs in a thread pool of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias, TypeVar
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from collector import logs
+from collector.errors import StartError
+from collector.tls import Renewal, ServerTls, load_chain, server_context
+
+_T = TypeVar("_T")
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
+Headers: TypeAlias = Iterable[tuple[str, str]]
+
+_SILENT: Final = logging.getLogger("otelcol_llm.http")
+_SILENT.setLevel(
+    logging.CRITICAL + 1
+)  # uvicorn logs per request what anybody on the network can cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpLimits:
+    """What a client may do to the server."""
+
+    head_timeout_s: float = 10.0
+    head_bytes: int = 16 << 10
+    idle_timeout_s: float = 60.0
+    write_timeout_s: float = 30.0
+    connections: int = 10_000
+
+
+async def respond(
+    send: Send, status: int, body: bytes, content_type: str, headers: Headers = ()
+) -> None:
+    """Send a whole answer."""
+    head = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
+    head += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
+class HttpServer:
+    """One listening address that serves one application."""
+
+    def __init__(
+        self,
+        app: App,
+        endpoint: str,
+        *,
+        unix: bool = False,
+        tls: ServerTls | None = None,
+        limits: HttpLimits | None = None,
+    ) -> None:
+        """`endpoint`: host:port, or a path with `unix`. Port 0 takes a free one: see `port`."""
+        self._app = app
+        self._endpoint = endpoint
+        self._unix = unix
+        self._tls = tls
+        self._limits = limits or HttpLimits()
+        self._state = ServerState()
+        self._listener: asyncio.Server | None = None
+        self._renewing: asyncio.TimerHandle | None = None
+        self.port = 0
+        """The bound port, once started."""
+
+    def start(self) -> None:
+        """Listen. Raises: `StartError`."""
+        context, renewal = server_context(self._tls) if self._tls else (None, None)
+        listening = self._bind()
+        if not self._unix:
+            self.port = listening.getsockname()[1]
+        try:
+            loop = _LOOP.join()
+        except BaseException:
+            listening.close()
+            raise
+        asyncio.run_coroutine_threadsafe(self._listen(listening, context, renewal), loop).result()
+
+    def stop(self, deadline_s: float) -> None:
+        """Take no new requests, finish those in flight, cut off what is left after `deadline_s`."""
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return
+        asyncio.run_coroutine_threadsafe(self._close(listener, deadline_s), _LOOP.loop).result()
+        _LOOP.leave()
+        if self._unix:
+            with suppress(FileNotFoundError):
+                Path(self._endpoint).unlink()
+
+    def _bind(self) -> socket.socket:
+        try:
+            return _bind_unix(self._endpoint) if self._unix else _bind_tcp(self._endpoint)
+        except OSError as error:
+            raise StartError(
+                f"expected a free address for HTTP, could not listen on {self._endpoint}: {error.strerror}"
+            ) from error
+
+    async def _listen(
+        self, listening: socket.socket, context: ssl.SSLContext | None, renewal: Renewal | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        config = Config(
+            _answering(self._app),
+            interface="asgi3",
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=self._limits.idle_timeout_s,  # type: ignore[arg-type] # any number does
+        )
+        config.load()
+        self._listener = await loop.create_server(
+            lambda: _Connection(config, self._state, self._limits, loop),
+            sock=listening,
+            backlog=2048,
+            ssl=context,
+            ssl_handshake_timeout=self._limits.head_timeout_s if context else None,
+        )
+        if context and renewal:
+            self._renew(context, renewal, self._tls.reload_interval_s if self._tls else 0.0)
+
+    def _renew(self, context: ssl.SSLContext, renewal: Renewal, interval_s: float) -> None:
+        """Look at the certificates now and again."""
+        found = renewal.renewed()
+        if found is not None:
+            try:
+                load_chain(context, found)
+            except StartError as error:
+                logs.warn("New certificates cannot be used.", problem=str(error))
+        if interval_s:
+            loop = asyncio.get_running_loop()
+            self._renewing = loop.call_later(interval_s, self._renew, context, renewal, interval_s)
+
+    async def _close(self, listener: asyncio.Server, deadline_s: float) -> None:
+        listener.close()
+        if self._renewing:
+            self._renewing.cancel()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        if self._state.tasks:
+            await asyncio.wait(list(self._state.tasks), timeout=deadline_s)
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        left = list(self._state.tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.sleep(0)  # lets the transports close
+
+
+class _Connection(HttpToolsProtocol):
+    """Uvicorn's connection with the limits it lacks."""
+
+    def __init__(
+        self,
+        config: Config,
+        state: ServerState,
+        limits: HttpLimits,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(config, state, {}, loop)
+        self.logger = _SILENT
+        self._limits = limits
+        self._head_bytes = 0
+        self._head_open = True
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        super().connection_made(transport)
+        if len(self.connections) > self._limits.connections:
+            transport.abort()
+            return
+        self._expire_after(self._limits.head_timeout_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expire_never()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_open:  # a header that never ends is not reported by the parser
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.head_bytes:
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = 0
+        self._head_open = True
+        if self._timer is None:
+            self._expire_after(self._limits.head_timeout_s)
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count_head(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_head(len(name) + len(value) + 4)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._head_open = False
+        self._expire_never()
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        self._expire_after(self._limits.write_timeout_s)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._expire_never()
+        super().resume_writing()
+
+    def _count_head(self, size: int) -> None:
+        """The parser turns the exception into status 400 and closes."""
+        self._head_bytes += size
+        if self._head_bytes > self._limits.head_bytes:
+            raise ValueError("the head of the request is too large")
+
+    def _expire_after(self, seconds: float) -> None:
+        self._expire_never()
+        self._timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def _expire_never(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class _Loop:
+    """The event loop of all HTTP servers, running as long as there is one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._servers = 0
+        self._thread: threading.Thread | None = None
+        self.loop: asyncio.AbstractEventLoop
+
+    def join(self) -> asyncio.AbstractEventLoop:
+        """Start the loop for the first server."""
+        with self._lock:
+            self._servers += 1
+            if self._thread is None:
+                self.loop = asyncio.new_event_loop()
+                self.loop.set_exception_handler(_say_failure)
+                self._thread = threading.Thread(
+                    target=self.loop.run_forever, name="http", daemon=True
+                )
+                self._thread.start()
+            return self.loop
+
+    def leave(self) -> None:
+        """Stop the loop behind the last server."""
+        with self._lock:
+            self._servers -= 1
+            if self._servers or self._thread is None:
+                return
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join()
+            self._thread = None
+            self.loop.close()
+
+
+_LOOP: Final = _Loop()
+"""One for the process, whatever graphs come and go: a reload starts new servers before it stops old ones."""
+
+
+def _answering(app: App) -> App:
+    """Answer 500 for what escapes an application, and say so."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception as failure:  # noqa: BLE001 - the edge of the application
+            logs.error("An HTTP request failed.", failure=type(failure).__name__)
+            await respond(send, 500, b"internal error", "text/plain")
+
+    return answering
+
+
+def _say_failure(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    failure = context.get("exception")
+    if not isinstance(failure, (ConnectionError, ssl.SSLError)):  # what clients do
+        logs.warn(
+            "The HTTP loop met a problem.",
+            problem=str(context.get("message")),
+            failure=repr(failure),
+        )
+
+
+def _bind_tcp(endpoint: str) -> socket.socket:
+    host, _, port = endpoint.rpartition(":")
+    if not host and socket.has_dualstack_ipv6():
+        listening = socket.create_server(
+            ("::", int(port)), family=socket.AF_INET6, dualstack_ipv6=True
+        )
+    else:
+        name = host.strip("[]") or "0.0.0.0"  # noqa: S104 - an endpoint without a host asks for it
+        found = socket.getaddrinfo(name, int(port), type=socket.SOCK_STREAM)
+        listening = socket.create_server(found[0][4], family=found[0][0])
+    # Inherited by connections; asyncio does it only for sockets that name their protocol, and answers wait 40 ms.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
+
+
+def _bind_unix(path: str) -> socket.socket:
+    """Bind to a path; a socket that a killed process left behind is removed."""
+    if Path(path).is_socket():
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(path)
+            except ConnectionRefusedError:
+                Path(path).unlink()
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        listening.bind(path)
+    except OSError:
+        listening.close()
+        raise
+    return listening
