@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from collector.config.document import Node, unwrap
 from collector.config.expand import Expander
@@ -20,7 +20,9 @@ from collector.config.settings import examine
 from collector.config.sources import gather
 from collector.registry import Kind, schema_of
 
-SCHEMA = "collector/config/configuration.schema.json"
+SCHEMA: Final = "collector/config/configuration.schema.json"
+_ROUNDS: Final = 5
+"""Below a misspelt key, misspelt keys are found after the first is repaired; this deep at most."""
 
 
 def load(
@@ -68,18 +70,21 @@ def _check(root: Node, gates: frozenset[str], report: Report) -> GraphConfig:
 
 def _structure(root: Node, report: Report) -> tuple[Node, Mapping[str, Any], frozenset[str]]:
     """Return the configuration with its mistakes repaired, its `service`, and the pipelines that are unclear."""
-    schema = schema_of(SCHEMA)
-    examined = examine(schema, unwrap(root), texts_of(root))
-    tell(root, (), examined, report)
-    unclear = {
-        fault.path[2]
-        for fault in examined.faults
-        if fault.path[:2] == ("service", "pipelines") and len(fault.path) > 2 and not fault.meant
-    }
-    if examined.faults:
-        root = repair(root, examined.faults)
+    schema, unclear = schema_of(SCHEMA), set()
+    for _ in range(_ROUNDS):
         examined = examine(schema, unwrap(root), texts_of(root))
-    if examined.faults:  # beyond repair
+        tell(root, (), examined, report)
+        if not examined.faults:
+            break
+        unclear |= {
+            fault.path[2]
+            for fault in examined.faults
+            if fault.path[:2] == ("service", "pipelines")
+            and len(fault.path) > 2
+            and not (fault.at_key and fault.meant)
+        }
+        root = repair(root, examined.faults)
+    else:
         report.finish()
     return root, examined.settings["service"], frozenset(map(str, unclear))
 

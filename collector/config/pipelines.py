@@ -24,6 +24,7 @@ _ROLES: Final[Mapping[str, tuple[Kind, ...]]] = {
     "exporters": ("exporters", "connectors"),
 }
 """Which kinds may stand in which list of a pipeline."""
+_VERBS: Final = {"receivers": "gives", "processors": "works on", "exporters": "takes"}
 
 
 def check_pipelines(
@@ -69,8 +70,8 @@ def tell_unused(
     used = {name for p in pipelines for name in (*p.receivers, *p.processors, *p.exporters)}
     for kind in KINDS:
         where = "service.extensions" if kind == "extensions" else "any pipeline"
-        for name in parts[kind]:
-            if name not in (extensions if kind == "extensions" else used):
+        for name, part in parts[kind].items():
+            if part and name not in (extensions if kind == "extensions" else used):
                 mark = mark_of(root, (kind, name), at_key=True)
                 report.odd(mark, (kind, name), f"this is defined but not used in {where}")
 
@@ -90,6 +91,12 @@ def _leads(part: Part, source: Signal, target: Signal) -> bool:
     """Say whether a connector turns one signal into another; those that change nothing keep the signal."""
     takes, gives = part.type.signals, part.type.emits or part.type.signals
     return source is target if takes == gives else source in takes and target in gives
+
+
+def _signals(part: Part, role: str) -> frozenset[Signal]:
+    """Return the signals of the pipelines in which a component may stand under `role`."""
+    gives = part.kind == "connectors" and role == "receivers"
+    return (part.type.emits if gives else None) or part.type.signals
 
 
 class _Checker:
@@ -126,15 +133,12 @@ class _Checker:
 
     def _check_use(self, path: Path, role: str, name: str, signal: Signal) -> None:
         found = [kind for kind in _ROLES[role] if name in self._parts[kind]]
-        if not found:
-            self._wrong(
-                path, f"{name!r} is used here but not defined under {role}{self._hint(role, name)}"
-            )
+        if not found and not self._misspelt(role, name):
+            text = f"{name!r} is used here but not defined under {role}"
+            self._wrong(path, text + self._hint(role, name))
         if len(found) > 1:
-            self._wrong(
-                path,
-                f"expected one component called {name!r}, got one under {found[0]} and one under connectors",
-            )
+            both = " and ".join(found)
+            self._wrong(path, f"expected one component called {name!r}, got one each under {both}")
         elif found:
             self._check_signal(path, role, self._parts[found[0]][name], signal)
 
@@ -154,28 +158,28 @@ class _Checker:
     def _check_signal(self, path: Path, role: str, part: Part | None, signal: Signal) -> None:
         if part is None:
             return  # its type is unknown, which was told
-        takes = part.type.signals
-        if part.kind == "connectors" and role == "receivers":
-            takes = part.type.emits or takes
-        if signal not in takes:
-            words = " and ".join(s.label for s in Signal if s in takes)
-            self._wrong(
-                path,
-                f"expected something for {signal.label}, but {part.id!r} is for {words} only here",
-            )
+        fit = _signals(part, role)
+        if signal not in fit:
+            words = " and ".join(s.label for s in Signal if s in fit)
+            self._wrong(path, f"{part.id!r} {_VERBS[role]} {words}, not {signal.label}")
 
     def check_connectors(self, pipelines: Mapping[str, Pipeline]) -> None:
         """Tell connectors that data enters and does not leave, or the other way round."""
         for name, part in self._parts["connectors"].items():
             if part is None:
                 continue
+            takes, gives = _signals(part, "exporters"), _signals(part, "receivers")
             into = {id_: p.signal for id_, p in pipelines.items() if name in p.exporters}
             out_of = {id_: p.signal for id_, p in pipelines.items() if name in p.receivers}
             for id_, source in into.items():
-                if not any(_leads(part, source, target) for target in out_of.values()):
+                if source in takes and not any(
+                    _leads(part, source, target) for target in out_of.values()
+                ):
                     self._dead_end(id_, name, pipelines[id_].exporters, "exporters", "receiver")
             for id_, target in out_of.items():
-                if not any(_leads(part, source, target) for source in into.values()):
+                if target in gives and not any(
+                    _leads(part, source, target) for source in into.values()
+                ):
                     self._dead_end(id_, name, pipelines[id_].receivers, "receivers", "exporter")
 
     def _dead_end(

@@ -1,5 +1,7 @@
-"""Guesses what was meant, so that one mistake does not hide others or cause false ones. Only for looking on: what was
-repaired is never run."""
+"""Guesses what was meant, so that one mistake does not hide others or cause false ones.
+
+Only for looking on: what was repaired is never run.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from collector.config.schema import Fault
 def repair(root: Node, faults: Iterable[Fault]) -> Node:
     """Return the tree with misspelt keys renamed as suggested, and without the other faulty values."""
     for fault in sorted(faults, key=lambda fault: [str(part) for part in fault.path], reverse=True):
-        root = _repaired(root, fault.path, fault.meant)
+        root = _repaired(root, fault.path, fault.meant if fault.at_key else "")
     return root
 
 

@@ -35,12 +35,17 @@ class Fault:
     text: str
     at_key: bool = False
     meant: str = ""
-    """The key that was probably meant by a misspelt one."""
+    """The key that was probably meant by a misspelt one, or that is missing."""
 
 
 def faults(schema: Schema, value: Any) -> list[Fault]:
-    """Return everything in `value` that `schema` does not allow, in the order of the schema."""
-    return [_fault(error) for error in _VALIDATOR(dict(schema)).iter_errors(value)]
+    """Return everything in `value` that `schema` does not allow, in the order of the schema.
+
+    A key that is missing because it is misspelt is told once, as misspelt.
+    """
+    found = [_fault(error) for error in _VALIDATOR(dict(schema)).iter_errors(value)]
+    misspelt = {(*fault.path[:-1], fault.meant) for fault in found if fault.at_key}
+    return [f for f in found if f.at_key or not f.meant or (*f.path, f.meant) not in misspelt]
 
 
 def dereference(root: Schema, schema: Schema) -> Schema:
@@ -178,8 +183,9 @@ def _block(validator: Any, blocks: Any, value: Any, schema: Schema) -> _Errors:
     if not isinstance(value, dict):
         return
     kind = value.get("type")
+    allowed = {*schema.get("properties", {}), *([kind] if isinstance(kind, str) else blocks)}
     for key in value:
-        if key not in schema.get("properties", {}) and key != kind:
+        if key not in allowed:
             yield ValidationError("key", path=(key,), validator="additionalProperties")
     if isinstance(kind, str) and kind not in blocks:
         yield ValidationError("unknown", path=("type",))
@@ -216,5 +222,8 @@ def _fault(error: ValidationError) -> Fault:
         message=error.message,
     )
     at_key = violation.keyword == "additionalProperties"
-    meant = key_meant(violation) if at_key else ""
+    meant = key_meant(violation) if violation.keyword in _ABOUT_KEYS else ""
     return Fault(violation.path, sentence(violation), at_key, meant)
+
+
+_ABOUT_KEYS: Final = frozenset({"additionalProperties", "required"})

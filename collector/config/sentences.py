@@ -93,11 +93,7 @@ def _type_sentence(error: Violation) -> str:
 def _hint(wanted: Sequence[str], value: Any) -> str:
     if isinstance(value, str) and {"integer", "number", "boolean"} & set(wanted):
         return "; write it without quotes" if _plain(value) else ""
-    if isinstance(value, bool) and "string" in wanted:
-        return (
-            "; YAML reads yes, no, on, off, true and false as booleans: put quotes around the word"
-        )
-    if isinstance(value, (int, float)) and "string" in wanted:
+    if isinstance(value, (bool, int, float)) and "string" in wanted:
         return "; put quotes around it"
     if isinstance(value, str) and "array" in wanted:
         return "; write it as a list, [...]"
@@ -116,7 +112,9 @@ def _plain(text: str) -> bool:
 
 
 def key_meant(error: Violation) -> str:
-    """Return the key that was probably meant by one that is not known."""
+    """Return the key that is missing, or that was probably meant by one that is not known."""
+    if error.keyword == "required":
+        return _missing(error)
     holder = error.schema
     known = [*holder.get("properties", {})]
     if "x-block" in holder:
@@ -147,7 +145,7 @@ def _required_sentence(error: Violation) -> str:
 def _enum_sentence(error: Violation) -> str:
     key = error.path[-1] if error.path else "value"
     value = error.value
-    known = [str(item) for item in error.rule]
+    known = [str(item) if item else repr(item) for item in error.rule]
     guess = did_you_mean(value, known) if isinstance(value, str) else ""
     return f"invalid {key} {_described(error)}: expected {_any_of(known)}{guess}"
 

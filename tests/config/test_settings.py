@@ -166,8 +166,7 @@ def test_blocks_named_after_their_type_get_their_defaults() -> None:
         (
             {"headers": {"accept": False}},
             "headers.accept",
-            "expected text, got false; YAML reads yes, no, on, off, true and false as booleans:"
-            " put quotes around the word",
+            "expected text, got false; put quotes around it",
         ),
         ({"names": [12]}, "names[0]", "expected text, got 12; put quotes around it"),
         ({"names": "x"}, "names", 'expected a list, got "x"; write it as a list, [...]'),
