@@ -14,12 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
 from collector import logs
 from collector.clock import Clock
-from collector.config.model import GraphConfig, Loaded
+from collector.config.model import GraphConfig, Loaded, Telemetry
 from collector.errors import CollectorError, StartError
 from collector.graph import Graph, State
+from collector.http_server import HttpServer
 from collector.intake import Gate, InFlight
+from collector.pages import Answer, page
+from collector.self_metrics import SelfTelemetry, process_stats
+from collector.telemetry import METRICS
 from processors.errors import InvalidConfig
 from processors.stats import Stats
 
@@ -48,19 +55,24 @@ class App:
         self.graph = Graph(config, self.state)
         self.reloads = Reloads(succeeded_at=time.time())
         self._own = self._own_stats()
+        self._process = process_stats()
+        self._metrics = self._metrics_server(config.telemetry)
         self._stopping = threading.Event()
         self._swap = threading.Lock()
         self._ticker = threading.Thread(target=self._tick_forever, name="ticker", daemon=True)
 
     def start(self) -> None:
         """Open everything, receivers last. Raises: `StartError`."""
-        self.graph.start()
+        if self._metrics is not None:
+            self._metrics.start()
         try:
+            self.graph.start()
             self.graph.open()
         except StartError:
             self.stop(0.0)
             raise
         self.graph.take_over()
+        self.state.running = True
         self._ticker.start()
 
     def reload(self, config: GraphConfig) -> None:
@@ -95,6 +107,8 @@ class App:
             exporter.stop(max(0.0, until - time.monotonic()))
         for extension in reversed(graph.extensions.values()):
             extension.stop(max(0.0, until - time.monotonic()))
+        if self._metrics is not None:
+            self._metrics.stop(max(0.0, until - time.monotonic()))
 
     def _tick_forever(self) -> None:
         while not self._stopping.wait(TICK_S):
@@ -119,9 +133,23 @@ class App:
         )
         return stats
 
+    def _metrics_server(self, telemetry: Telemetry) -> HttpServer | None:
+        if telemetry.metrics_level == "none":
+            return None
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(SelfTelemetry(METRICS, telemetry.resource, self.sources))
+
+        def render(accept: str) -> Answer:
+            encode, content_type = choose_encoder(accept)
+            return Answer(200, encode(registry), content_type)
+
+        return HttpServer(
+            page("/metrics", render), f"{telemetry.metrics_host}:{telemetry.metrics_port}"
+        )
+
     def sources(self) -> list[tuple[str, Stats]]:
         """Return everything that counts now, with the id of its component."""
-        return [("", self._own), *self.graph.sources()]
+        return [("", self._own), ("", self._process), *self.graph.sources()]
 
 
 def run(loaded: Loaded, load_again: Callable[[], Loaded], secret: bytes | None = None) -> int:

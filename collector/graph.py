@@ -40,6 +40,14 @@ class State:
     decisions: DecisionBus = field(default_factory=DecisionBus)
     shared: dict[tuple[str, str], Any] = field(default_factory=dict)
     secret: bytes | None = None
+    running: bool = False
+    """Set while receivers are open."""
+
+    def obstacle(self) -> str:
+        """Say what is in the way of taking data; empty when nothing is."""
+        if self.gate.draining:
+            return "stopping"
+        return "" if self.running else "starting"
 
 
 class Graph:
@@ -92,6 +100,7 @@ class Graph:
             open_store=self._open_store,
             shared=partial(_shared, self.state.shared, name),
             say=logs.say,
+            ready=self.state.obstacle,
             secret=self.state.secret,
         )
 

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from collector import connectors, memory_limiter
 from collector.exporters import debug, file, otlp_grpc, otlp_http, prometheus
+from collector.extensions import health_check
 from collector.receivers import otlp
 from processors import attributes, genai, llm_cost, llm_metrics, redaction, tail_sampling
 from processors.batch import Signal
@@ -88,6 +89,12 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         type="resource",
         schema="processors/resource.schema.json",
         build=attributes.build_resource,
+    ),
+    ComponentType(
+        kind="extensions",
+        type="health_check",
+        schema="collector/extensions/health_check.schema.json",
+        build=health_check.build,
     ),
     ComponentType(
         kind="connectors",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -26,18 +26,22 @@ Source = tuple[str, Stats]
 class SelfTelemetry(Collector):
     """Reads everything that counts at the moment of a scrape."""
 
-    def __init__(self, metrics: Iterable[Metric], constant: Mapping[str, str]) -> None:
-        """`constant`: labels on every series (`service.telemetry.resource`)."""
+    def __init__(
+        self,
+        metrics: Iterable[Metric],
+        constant: Mapping[str, str],
+        sources: Callable[[], Iterable[Source]],
+    ) -> None:
+        """`constant`: labels on every series; `sources`: everything that counts now, asked at every scrape."""
         self._rows = {metric.name: metric for metric in metrics}
         self._constant = dict(constant)
-        self.sources: Iterable[Source] = ()
-        """Set by the app; read at every scrape."""
+        self._sources = sources
 
     def collect(self) -> Iterator[Family]:
         """Yield one family per metric that somebody counted."""
         values: dict[str, dict[tuple[str, ...], float]] = {}
         histograms: dict[str, dict[tuple[str, ...], list[Histogram]]] = {}
-        for owner, stats in list(self.sources):
+        for owner, stats in self._sources():
             for key, number in list(stats.counters.items()):
                 self._add(values, owner, key, number)
             for key, read in list(stats.gauges.items()):

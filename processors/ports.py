@@ -71,6 +71,10 @@ class DecisionBus:
     def listen(self, listener: DecisionListener) -> None:
         self._listeners.append(listener)
 
+    def leave(self, listener: DecisionListener) -> None:
+        """Listen no more; may be called twice."""
+        self._listeners = [one for one in self._listeners if one is not listener]
+
     def decided(self, trace_id: bytes, kept: bool) -> None:
         for listener in self._listeners:
             listener.decided(trace_id, kept)
@@ -94,6 +98,11 @@ class Shared(Protocol):
     def __call__(self, key: str, make: Callable[[], _T]) -> _T: ...
 
 
+def _always() -> str:
+    """Nothing is in the way."""
+    return ""
+
+
 def _ignore(text: str, **fields: object) -> None:
     """Say nothing: the default of a library."""
 
@@ -112,5 +121,7 @@ class Context:
     shared: Shared = _alone
     say: Callable[..., None] = _ignore
     """Log one sentence about a state change, values as keyword fields. Never per item, never with payload."""
+    ready: Callable[[], str] = _always
+    """What is in the way of taking data now; empty when nothing is."""
     secret: bytes | None = None
     """Key for hashing where the user configured none and the shell may provide one (embedded default)."""

@@ -1,0 +1,1 @@
+"""Extensions: what stands beside the pipelines."""
