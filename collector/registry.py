@@ -19,7 +19,7 @@ from collector import connectors, memory_limiter
 from collector.exporters import debug, file, otlp_grpc, otlp_http, prometheus
 from collector.extensions import health_check
 from collector.receivers import otlp
-from processors import attributes, genai, llm_cost, llm_metrics, redaction, tail_sampling
+from processors import attributes, batching, genai, llm_cost, llm_metrics, redaction, tail_sampling
 from processors.batch import Signal
 from processors.errors import Finding
 from processors.ports import Context
@@ -83,6 +83,12 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         type="attributes",
         schema="processors/attributes.schema.json",
         build=attributes.build_attributes,
+    ),
+    ComponentType(
+        kind="processors",
+        type="batch",
+        schema="processors/batching.schema.json",
+        build=batching.build,
     ),
     ComponentType(
         kind="processors",

@@ -71,17 +71,9 @@ class Matcher:
             if value is None:
                 pairs.append((entry["key"], None))
             elif self._regexp and isinstance(value, str):
-                test = self._test(value, key)
-                pairs.append(
-                    (entry["key"], lambda found, test=test: isinstance(found, str) and test(found))
-                )
+                pairs.append((entry["key"], _texts(self._test(value, key))))
             else:
-                pairs.append(
-                    (
-                        entry["key"],
-                        lambda found, value=value: type(found) is type(value) and found == value,
-                    )
-                )
+                pairs.append((entry["key"], _same(value)))
         return pairs
 
     def matches(self, item: Item) -> bool:
@@ -114,3 +106,12 @@ def _any(tests: Sequence[Test], value: Any) -> bool:
 
 def _all(pairs: Sequence[tuple[str, Callable[[Any], bool] | None]], element: Element) -> bool:
     return all(key in element and (test is None or test(element.get(key))) for key, test in pairs)
+
+
+def _texts(test: Test) -> Callable[[Any], bool]:
+    return lambda found: isinstance(found, str) and test(found)
+
+
+def _same(value: Any) -> Callable[[Any], bool]:
+    """Compare with the type: 1, 1.0 and true are different attribute values."""
+    return lambda found: type(found) is type(value) and found == value

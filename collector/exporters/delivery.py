@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from collector.errors import ExportFailed
-from collector.exporters.requests import MAX_REQUEST_BYTES, Request, cut, halves
 from collector.exporters.retry import Backoff, RetryConfig
+from processors.requests import MAX_REQUEST_BYTES, Request, cut, halves
 
 
 class CredentialsRefused(ExportFailed):

@@ -23,11 +23,11 @@ from collector import otlp_json
 from collector.errors import ExportFailed, StartError
 from collector.exporters.delivery import TAKEN, Answer
 from collector.exporters.queue import Joining, QueueConfig
-from collector.exporters.requests import Request
 from collector.exporters.retry import RetryConfig
 from collector.exporters.sender import Sender
 from processors.errors import Finding
 from processors.ports import Context
+from processors.requests import Request
 
 _TIME: Final = "%Y-%m-%dT%H-%M-%S"
 _BACKUP: Final = re.compile(r"-(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)\.(\d{3})")

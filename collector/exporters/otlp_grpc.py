@@ -23,12 +23,12 @@ from collector.exporters.otlp import (
     user_agent,
 )
 from collector.exporters.queue import NANOSECONDS, QueueConfig
-from collector.exporters.requests import Request
 from collector.exporters.retry import RetryConfig
 from collector.exporters.sender import Sender, sending_findings
 from processors.batch import Signal
 from processors.errors import Finding
 from processors.ports import Context
+from processors.requests import Request
 
 _Call: TypeAlias = "grpc.UnaryUnaryMultiCallable[bytes, bytes]"
 

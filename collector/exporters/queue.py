@@ -19,10 +19,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from collector.exporters.requests import Request, join
 from processors.batch import Signal
 from processors.errors import Overloaded
 from processors.ports import Ticket
+from processors.requests import Request, join
 
 NANOSECONDS: Final = 1e9
 

@@ -16,12 +16,12 @@ from typing import Any, ClassVar, Final, Protocol
 from collector.errors import ExportFailed, Rejected
 from collector.exporters.delivery import Answer, Delivery, Outcome
 from collector.exporters.queue import MemoryQueue, Queue, QueueConfig, Taken
-from collector.exporters.requests import USUAL_REQUEST_BYTES, Request
 from collector.exporters.retry import RetryConfig
 from processors.base import ALL_SIGNALS
 from processors.batch import Batch, Signal
 from processors.errors import Finding, Overloaded
 from processors.ports import Context, Ticket
+from processors.requests import USUAL_REQUEST_BYTES, Request
 from processors.stats import Histogram, Stats
 
 LAST_RETRY_S: Final = 0.5

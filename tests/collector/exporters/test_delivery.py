@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from collector.errors import ExportFailed
 from collector.exporters.delivery import MOST_FRUITLESS, Answer, CredentialsRefused, Delivery
-from collector.exporters.requests import MAX_REQUEST_BYTES, Request
 from collector.exporters.retry import RetryConfig
 from processors.batch import Batch, Signal
+from processors.requests import MAX_REQUEST_BYTES, Request
 from tests.countable import metrics, span_ids, traces
 
 RETRY = RetryConfig(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.exporters.requests import Request, cut, halves, join
 from processors.batch import Batch, Signal
+from processors.requests import Request, cut, halves, join
 from tests.countable import logs, metrics, span_ids, traces
 
 
