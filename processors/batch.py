@@ -40,6 +40,7 @@ from processors.wire import (
     key_value,
     read_varint,
     skip,
+    varint,
 )
 
 _Owner = TypeVar("_Owner", "Resource", "Scope")
@@ -79,7 +80,7 @@ class Element:
     A key that occurs twice (invalid OTLP) reads as its last value and is forwarded as it came.
     """
 
-    __slots__ = ("_buf", "_edits", "_end", "_frame", "_start", "_view")
+    __slots__ = ("_buf", "_edits", "_end", "_frame", "_start", "_tail", "_view")
 
     ATTRIBUTES: ClassVar[bytes]
     """Tag of the repeated KeyValue field."""
@@ -96,6 +97,7 @@ class Element:
         self._end = end
         self._view: Any = None
         self._edits: dict[str, Value | _Removed] | None = None
+        self._tail: tuple[bytes, Mapping[str, Value]] | None = None
 
     @property
     def view(self) -> Any:
@@ -139,16 +141,32 @@ class Element:
         raw: bytes | None = (self._view or self.view).attributes.get(key)
         return raw
 
-    @property
-    def edited(self) -> bool:
-        """Whether attributes were written or removed since it came, so that `view` does not tell all."""
-        return bool(self._edits)
-
     def set(self, key: str, value: Value) -> None:
         """Write the attribute, in place of an old one or behind all others."""
         if self._edits is None:
             self._edits = {}
         self._edits[key] = value
+        self._tail = None
+
+    @classmethod
+    def fields(cls, values: Mapping[str, Value]) -> bytes:
+        """Encode attributes for `append`."""
+        tag = cls.ATTRIBUTES
+        return b"".join([delimited(tag, encode_key_value(k, v)) for k, v in values.items()])
+
+    def append(self, fields: bytes, values: Mapping[str, Value]) -> None:
+        """Write attributes that MUST NOT be there yet, given as values and as their `fields`.
+
+        Spares the encoding of what many elements have in common: 0.5 µs against 4 µs for eight attributes.
+        """
+        if self._edits:
+            self._edits.update(values)
+        else:
+            self._edits = dict(values)
+        if self._tail is not None:
+            before, covered = self._tail
+            fields, values = before + fields, {**covered, **values}
+        self._tail = (fields, values)
 
     def remove(self, key: str) -> None:
         """Take the attribute away; nothing happens when it is absent."""
@@ -191,20 +209,36 @@ class Element:
 
     def body(self) -> bytes:
         """Encode the message, edits included."""
-        edits = self._edits
-        body = self._buf[self._start : self._end]
-        if not edits:
-            return body
+        if not self._edits:
+            return self._buf[self._start : self._end]
+        return b"".join(self._pieces(self._edits))
+
+    def _pieces(self, edits: Mapping[str, Value | _Removed]) -> list[bytes | memoryview]:
+        """Return the encoded message in pieces."""
+        came = memoryview(self._buf)[self._start : self._end]
+        if self._tail is None:
+            return self._merged(came, edits)
+        fields, covered = self._tail
+        if len(covered) == len(edits):
+            return [came, fields]
+        others = {key: value for key, value in edits.items() if key not in covered}
+        return [*self._merged(came, others), fields]
+
+    def _merged(
+        self, came: memoryview, edits: Mapping[str, Value | _Removed]
+    ) -> list[bytes | memoryview]:
         present = (self._view or self.view).attributes
         replaced = {key: value for key, value in edits.items() if key in present}
-        pieces = [body] if not replaced else list(self._rewritten(replaced))
+        pieces: list[bytes | memoryview] = [came]
+        if replaced:
+            pieces = [*self._rewritten(replaced)]
         tag = self.ATTRIBUTES
         pieces += [
             delimited(tag, encode_key_value(key, value))
             for key, value in edits.items()
             if key not in replaced and not isinstance(value, _Removed)
         ]
-        return b"".join(pieces)
+        return pieces
 
     def _rewritten(self, edits: Mapping[str, Value | _Removed]) -> Iterator[bytes]:
         """Yield the body in pieces, edited attributes replaced where they stand; a second one of a key goes."""
@@ -234,6 +268,13 @@ class Element:
             return delimited(self.TAG, self.body())
         return self._buf[self._frame : self._end]
 
+    def framed(self) -> list[bytes | memoryview]:
+        """Return `frame` in pieces, which spares copies of what is large."""
+        if not self._edits:
+            return [self.frame()]
+        pieces = self._pieces(self._edits)
+        return [self.TAG + varint(sum(map(len, pieces))), *pieces]
+
     def message(self) -> Message:
         """Parse a protobuf object of what the element is now. Change it and hand it to `replace`."""
         return self.MESSAGE.FromString(self.body())
@@ -242,7 +283,7 @@ class Element:
         """Put another message, or its encoded body, in place of this one."""
         body = message if isinstance(message, bytes) else message.SerializeToString()
         self._buf, self._frame, self._start, self._end = body, -1, 0, len(body)
-        self._view, self._edits = None, None
+        self._view, self._edits, self._tail = None, None, None
 
 
 class Resource(Element):
@@ -620,7 +661,7 @@ class Batch:
         """Return the request; the very same bytes when nothing was changed."""
         if self._groups is None or not any(map(_group_touched, self._groups)):
             return self.raw
-        return b"".join([_encode_group(group) for group in self._groups])
+        return b"".join([piece for group in self._groups for piece in _encode_group(group)])
 
 
 def _group_touched(group: ResourceGroup) -> bool:
@@ -630,15 +671,40 @@ def _group_touched(group: ResourceGroup) -> bool:
     )
 
 
-def _encode_group(group: ResourceGroup) -> bytes:
-    scopes = []
+def _encode_group(group: ResourceGroup) -> list[bytes | memoryview]:
+    """Return an encoded group in pieces: lengths are added up, so that only the last join copies."""
+    pieces: list[bytes | memoryview] = [group.envelope()]
     for scope in group.scopes:
-        frames = [item.frame() for item in scope.items if not item.dropped]
-        if frames or not scope.items:
-            scopes.append(delimited(b"\x12", b"".join([scope.envelope(), *frames])))
-    if not scopes and group.scopes:
-        return b""
-    return delimited(b"\x0a", b"".join([group.envelope(), *scopes]))
+        items = [item for item in scope.items if not item.dropped]
+        if items or not scope.items:
+            pieces += _enclosed(b"\x12", [scope.envelope(), *_encode_items(items)])
+    if len(pieces) == 1 and group.scopes:
+        return []
+    return _enclosed(b"\x0a", pieces)
+
+
+def _encode_items(items: Iterable[Item]) -> list[bytes | memoryview]:
+    """Return the frames of items in pieces; neighbours that nobody touched leave as one."""
+    pieces: list[bytes | memoryview] = []
+    run_buf, run_start, run_end = b"", 0, 0
+    for item in items:
+        if item._frame == run_end and not item._edits and item._buf is run_buf:
+            run_end = item._end
+            continue
+        if run_end > run_start:
+            pieces.append(memoryview(run_buf)[run_start:run_end])
+        if item.touched:
+            pieces += item.framed()
+            run_buf, run_start, run_end = b"", 0, 0
+        else:
+            run_buf, run_start, run_end = item._buf, item._frame, item._end
+    if run_end > run_start:
+        pieces.append(memoryview(run_buf)[run_start:run_end])
+    return pieces
+
+
+def _enclosed(tag: bytes, pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
+    return [tag + varint(sum(map(len, pieces))), *pieces]
 
 
 def _decode(signal: Signal, raw: bytes) -> list[ResourceGroup]:
