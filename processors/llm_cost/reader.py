@@ -1,23 +1,24 @@
 """Reads from a span what its price depends on: whether it is a model call, its identity and its usage.
 
 Spans of one instrumentation carry the same keys, so the set of keys (the *shape*) is compiled once to the names that
-are there: of the 60 attributes that can matter a usual call has eight. Values are encoded AnyValues.
+are there: of the 60 attributes that can matter a usual call has eight.
 Names: pricing attributes of semconv 1.41 and of the emitters named beside them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from processors import semconv as s
 from processors.llm_cost.book import Identity
 from processors.llm_cost.names import clean, host
 from processors.llm_cost.usage import Usage, count, quantity
-from processors.wire import decode_value
+from processors.wire import Value, encode_value
 
-Encoded: TypeAlias = Callable[[str], bytes]
-"""Returns the encoded AnyValue of an attribute that is there."""
+Get: TypeAlias = Callable[[str], Value]
+"""Returns the value of an attribute; None when it is absent or empty (`Element.get`)."""
 
 OPERATIONS: Final = frozenset(
     (
@@ -26,6 +27,8 @@ OPERATIONS: Final = frozenset(
     )
 )
 """Values of `gen_ai.operation.name` that are model calls."""
+MODEL_CALLS: Final = frozenset(map(encode_value, OPERATIONS))
+"""The same, encoded."""
 
 PROVIDER: Final = (s.GEN_AI_PROVIDER_NAME, "gen_ai.system")
 RESPONSE_MODEL: Final = (s.GEN_AI_RESPONSE_MODEL,)
@@ -94,13 +97,21 @@ COUNTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Count → attributes, the first that is there and not empty wins."""
 
+_PLAIN: Final = frozenset({"input", "output", "cache_read", "cache_write"})
+_SPECIAL: Final = (
+    s.APP_LLM_COST_SKIP_REASON,
+    s.APP_LLM_USAGE_REPORTED_COST_USD,
+)
 _COUNTED: Final = frozenset({"web_searches", "images"})
 
 
 class Shape:
     """Which of the attributes that matter a span with these keys has."""
 
-    __slots__ = ("_fields", "batch", "counts", "identity", "implied", "keys", "ours", "seconds")
+    __slots__ = (
+        *("_fields", "batch", "counts", "has_output", "has_reads", "identity", "implied", "keys"),
+        *("ours", "pick", "plain", "seconds", "writes"),
+    )
 
     def __init__(self, keys: Collection[str], ours: Collection[str]) -> None:
         """`ours`: attributes that the caller writes, to know the stale ones."""
@@ -119,10 +130,27 @@ class Shape:
         self.seconds = s.APP_LLM_USAGE_AUDIO_SECONDS in present
         self.implied = bool((self.counts or self.seconds) and (self._fields[1] or self._fields[2]))
         """Whether there are a model and usage, which make a span without operation a model call."""
+        found = dict(self.counts)
+        self.plain = (
+            bool(self.identity)
+            and "input" in found
+            and found.keys() <= _PLAIN
+            and present.isdisjoint(_SPECIAL)
+            and not (self.seconds or self.ours or self.batch)
+            and all(len(names) == 1 for names in found.values())
+        )
+        """Whether nothing but a price and plain usage matters."""
+        self.has_output = "output" in found
+        self.has_reads = "cache_read" in found
+        self.writes = found["cache_write"][0] if "cache_write" in found else ""
+        self.pick: Callable[[Mapping[str, bytes]], Any] = (
+            itemgetter(*self.identity) if self.identity else _nothing
+        )
+        """Returns the encoded values of `identity`, hashable."""
 
-    def read_identity(self, encoded: Encoded) -> Identity:
+    def read_identity(self, get: Get) -> Identity:
         """Return who was called and how."""
-        texts = [_first(names, encoded) for names in self._fields]
+        texts = [_first(names, get) for names in self._fields]
         provider, response, request, address, served, requested, processing, speed, region = texts
         tier = served or (requested if requested not in {"auto", "default"} else "")
         if tier == "batch" or self.batch:
@@ -139,17 +167,17 @@ class Shape:
             region=region,
         )
 
-    def read_usage(self, encoded: Encoded) -> Usage:
+    def read_usage(self, get: Get) -> Usage:
         """Return the counts as reported. Raises: `NotACount`."""
         found: dict[str, Any] = {}
         for field, names in self.counts:
             for name in names:
-                value = count(value_of(encoded(name)))
+                value = count(get(name))
                 if value is not None:
                     found[field] = value
                     break
         if self.seconds:
-            seconds = quantity(value_of(encoded(s.APP_LLM_USAGE_AUDIO_SECONDS)))
+            seconds = quantity(get(s.APP_LLM_USAGE_AUDIO_SECONDS))
             if seconds is not None:
                 found |= {"audio_seconds": seconds, "counted": True}
         if not _COUNTED.isdisjoint(found):
@@ -157,14 +185,13 @@ class Shape:
         return Usage(**found)
 
 
-def value_of(raw: bytes) -> Any:
-    """Decode an AnyValue."""
-    return decode_value(raw, 0, len(raw)) if raw else None
-
-
-def _first(names: Collection[str], encoded: Encoded) -> str:
+def _first(names: Collection[str], get: Get) -> str:
     for name in names:
-        text = clean(value_of(encoded(name)))
+        text = clean(get(name))
         if text:
             return text
     return ""
+
+
+def _nothing(attributes: Mapping[str, bytes]) -> tuple[()]:
+    return ()

@@ -73,11 +73,14 @@ class Tariff:
 
     @property
     def plain(self) -> tuple[int, int, int, int, int] | None:
-        """Rates of fresh input, cache reads, writes and output, and the fee of a request: all that most calls need."""
+        """Rates of fresh input, cache reads, writes and output (-1: none), and the fee of a request.
+
+        That is all that most calls need. None without an input rate.
+        """
         fresh, read, write, out = (self.rates[_PLACE[leaf]] for leaf in _PLAIN)
-        if fresh is None or read is None or write is None or out is None:
+        if fresh is None or read is None or write is None:
             return None
-        return fresh, read, write, out, self.fees.get("request", 0)
+        return fresh, read, write, -1 if out is None else out, self.fees.get("request", 0)
 
     def cost(self, usage: Usage) -> int | None:
         """Return the price of a settled usage in attoUSD; None when a leaf with tokens has no rate."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,6 @@ from collector.config.document import parse as parse_yaml
 from collector.config.document import unwrap
 from collector.config.report import Mark, Report
 from collector.config.settings import resolve
-from collector.registry import schema_of
 from processors.batch import Batch, Signal
 from processors.llm_cost import LlmCost, build
 from processors.llm_cost.catalog import SECOND
@@ -22,7 +22,7 @@ from processors.ports import Context
 from tests.telemetry import key_values, spans_of
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "llm_cost"
-SCHEMA = "processors/llm_cost/schema.json"
+SCHEMA = json.loads((GOLDEN.parents[2] / "processors/llm_cost/schema.json").read_text("utf-8"))
 NOON = "2026-11-20T12:00:00Z"
 
 CALL = {
@@ -43,7 +43,7 @@ def overlay(text: str) -> Any:
 def settings(text: str | None = None, **rest: Any) -> dict[str, Any]:
     """Return the component's settings with a price list in YAML."""
     written = rest if text is None else rest | {"pricing": overlay(text)}
-    return resolve(schema_of(SCHEMA), written)
+    return resolve(SCHEMA, written)
 
 
 def llm_cost(text: str | None = None, context: Context | None = None, **rest: Any) -> LlmCost:

@@ -1,0 +1,176 @@
+"""The short way for what most calls are: a span with whole-number usage at a price that is known already.
+
+It gives the same answer as `Book`, `Usage` and `Tariff`, or none at all (a property test compares them): 1.5 µs
+instead of 12 µs a call. What is the same for all calls at one price is encoded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from struct import Struct
+from typing import Any, Final
+
+from processors import semconv as s
+from processors.batch import Span
+from processors.llm_cost.book import Miss, Offer
+from processors.llm_cost.money import ATTO
+from processors.llm_cost.offers import KEPT, RANGES, Offers
+from processors.llm_cost.reader import Shape
+from processors.llm_cost.tariff import Tariff
+from processors.llm_cost.verdict import (
+    CALLS,
+    DEFAULTS,
+    MATCHES,
+    UNPRICED,
+    VARIANTS,
+    provenance,
+    unpriced,
+)
+from processors.stats import Stats
+from processors.wire import INT, Value
+
+NOT_QUICK: Final = -1
+"""The long way must answer."""
+
+_CACHES: Final = ("cache_read", "cache_write")
+_DOUBLE: Final = Struct("<d").pack
+_COST_FIELD: Final = Span.fields({s.APP_LLM_COST_USD: 0.0})[:-8]
+"""Everything of the encoded attribute but the eight bytes of the double."""
+
+
+@dataclass(slots=True)
+class _Bill:
+    """What calls at one tier of one price have in common. `rates` is None for those without a price."""
+
+    above: int
+    rates: tuple[int, int, int, int, int] | None
+    defaults: tuple[str, ...]
+    """Of cache reads and writes, those without a rate of their own: taking the input rate is counted."""
+    fields: bytes
+    values: Mapping[str, Value]
+    counters: tuple[tuple[str, ...], ...]
+
+
+@dataclass(slots=True)
+class _Terms:
+    """Bills by tier, ascending, for times in [start, end)."""
+
+    start: int
+    end: int
+    bills: tuple[_Bill, ...]
+
+
+class Quick:
+    """Prices spans by the encoded values of the attributes that identify the price."""
+
+    def __init__(self, offers: Offers, stats: Stats, *, misses: bool) -> None:
+        """`misses`: whether calls without a price are answered here, too (not where they are estimated)."""
+        self._offers = offers
+        self._counters = stats.counters
+        self._misses = misses
+        self._known: dict[tuple[str, ...], dict[Any, list[_Terms]]] = {}
+        self._kept = 0
+
+    def price(self, span: Span, shape: Shape, attributes: Any, at: int) -> int:
+        """Write the cost of a span that nobody edited and return its tokens, or NOT_QUICK."""
+        known = self._known.get(shape.identity)
+        key = shape.pick(attributes)
+        for terms in known.get(key, ()) if known else ():
+            if terms.start <= at < terms.end:
+                break
+        else:
+            terms = self._remember(span, shape, key, at)
+        total = whole(attributes[s.GEN_AI_USAGE_INPUT_TOKENS])
+        output = whole(attributes[s.GEN_AI_USAGE_OUTPUT_TOKENS]) if shape.has_output else 0
+        reads = whole(attributes[s.GEN_AI_USAGE_CACHE_READ]) if shape.has_reads else 0
+        writes = whole(attributes[shape.writes]) if shape.writes else 0
+        if total < 0 or output < 0 or reads < 0 or writes < 0 or reads + writes > total:
+            return NOT_QUICK
+        for bill in terms.bills:
+            if total > bill.above:
+                return self._write(span, bill, total, output, reads, writes)
+        return NOT_QUICK
+
+    def _write(
+        self, span: Span, bill: _Bill, total: int, output: int, reads: int, writes: int
+    ) -> int:
+        rates = bill.rates
+        if rates is None:
+            span.append(bill.fields, bill.values)
+        elif rates[3] < 0 and output:
+            return NOT_QUICK
+        else:
+            fresh, read, write, out, fee = rates
+            atto = (total - reads - writes) * fresh + reads * read + writes * write
+            cost = (atto + output * out + fee) / ATTO
+            span.append(
+                _COST_FIELD + _DOUBLE(cost) + bill.fields, {s.APP_LLM_COST_USD: cost, **bill.values}
+            )
+        counters = self._counters
+        for key in bill.counters:
+            counters[key] += 1
+        if bill.defaults and (reads or writes):
+            for leaf, tokens in zip(_CACHES, (reads, writes), strict=True):
+                if tokens and leaf in bill.defaults:
+                    counters[DEFAULTS, leaf] += 1
+        return total + output
+
+    def _remember(self, span: Span, shape: Shape, key: Any, at: int) -> _Terms:
+        offer = self._offers.find(shape.read_identity(span.get), at)
+        terms = _Terms(offer.start, offer.end, self._bills(offer))
+        if self._kept >= KEPT:
+            self._known.clear()
+            self._kept = 0
+        ranges = self._known.setdefault(shape.identity, {}).setdefault(key, [])
+        ranges.insert(0, terms)
+        del ranges[RANGES:]
+        self._kept += 1
+        return terms
+
+    def _bills(self, offer: Offer | Miss) -> tuple[_Bill, ...]:
+        """Return bills, the highest tier first; none where the long way has to answer."""
+        if isinstance(offer, Offer):
+            bills = [_bill(offer, tariff) for tariff in reversed(offer.tariffs)]
+            return tuple(bill for bill in bills if bill) if all(bills) else ()
+        if not self._misses:
+            return ()
+        values = unpriced(offer.reason)
+        counters = ((CALLS, "unpriced"), (UNPRICED, offer.reason))
+        return (_Bill(-1, None, (), Span.fields(values), values, counters),)
+
+
+def _bill(offer: Offer, tariff: Tariff) -> _Bill | None:
+    rates = tariff.plain
+    if rates is None:
+        return None
+    values = provenance(offer, tariff)
+    return _Bill(
+        above=tariff.above,
+        rates=rates,
+        defaults=tuple(leaf for leaf in _CACHES if leaf not in tariff.used),
+        fields=Span.fields(values),
+        values=values,
+        counters=(
+            (CALLS, "priced"),
+            (MATCHES, offer.source, offer.match),
+            *((VARIANTS, dimension) for dimension in offer.unpriced),
+        ),
+    )
+
+
+def whole(raw: bytes) -> int:
+    """Read an encoded AnyValue that is one integer below 2^21; everything else is -1."""
+    size = len(raw)
+    if size < 2 or raw[0] != INT:
+        return -1
+    low = raw[1]
+    if size == 2:
+        return low if low < 128 else -1
+    middle = raw[2]
+    if size == 3:
+        return low & 127 | middle << 7 if low > 127 and middle < 128 else -1
+    high = raw[3]
+    if size == 4 and low > 127 and middle > 127 and high < 128:
+        return low & 127 | (middle & 127) << 7 | high << 14
+    return -1
