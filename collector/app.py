@@ -116,7 +116,7 @@ class App:
                 try:
                     self.graph.tick()
                 except Exception as failure:  # noqa: BLE001 - the ticker must survive a bug of one tick
-                    logs.error("A tick failed.", failure=type(failure).__name__)
+                    logs.failure("A tick failed.", failure)
 
     # -- telemetry
 

@@ -299,7 +299,7 @@ def _answering(app: App) -> App:
         try:
             await app(scope, receive, send)
         except Exception as failure:  # noqa: BLE001 - the edge of the application
-            logs.error("An HTTP request failed.", failure=type(failure).__name__)
+            logs.failure("An HTTP request failed.", failure)
             await respond(send, 500, b"internal error", "text/plain")
 
     return answering

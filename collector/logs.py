@@ -43,6 +43,15 @@ def error(text: str, **fields: object) -> None:
     say(text, level=logging.ERROR, **fields)
 
 
+def failure(text: str, cause: BaseException, **fields: object) -> None:
+    """Log an exception of ours: its type and place, never its text, which may quote payload."""
+    trace = cause.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    at = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    error(text, failure=type(cause).__name__, at=at, **fields)
+
+
 def _clean(value: object) -> object:
     """Cut what is long and escape what is not printable: values can come from the network."""
     if isinstance(value, (int, float, bool)):

@@ -76,18 +76,12 @@ class Stage:
         return closed
 
     def _complain(self, failure: Exception) -> None:
-        """Log a failure once a minute. Only its type and place: its text may quote payload."""
+        """Log a failure once a minute."""
         now = time.monotonic()
         if now < self._quiet_until:
             return
         self._quiet_until = now + _COMPLAIN_EVERY_S
-        place = failure.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
-        logs.error(
-            "A processor failed.", processor=self.id, failure=type(failure).__name__, at=where
-        )
+        logs.failure("A processor failed.", failure, processor=self.id)
 
     def released(self, batches: Iterable[Batch]) -> Iterable[Batch]:
         """Pass on what `tick` or `close` yields, counted; a failure ends it and is logged."""
