@@ -18,4 +18,4 @@ __all__ = ["Config", "Genai", "build"]
 
 def build(settings: Mapping[str, Any], context: Context) -> Genai:
     """Make the processor from checked settings."""
-    return Genai(Config.load(settings))
+    return Genai(Config.load(settings), context)

@@ -18,7 +18,7 @@ from processors.genai.config import Override
 from processors.genai.dimensions import DIMENSIONS, METADATA
 from processors.genai.identity import Identity, first_text, identify
 from processors.genai.plan import TIERS, DimensionSources, Plan, Source
-from processors.genai.table import Role
+from processors.genai.table import Hint, Role
 from processors.genai.usage import Usage, read_usage
 from processors.genai.values import (
     count_of,
@@ -48,7 +48,7 @@ class Normalised(NamedTuple):
     """What became of one span or record."""
 
     role: Role
-    identity: Identity | None
+    identity: Identity
     usage: Usage | None
     """None on tools and others: whatever they carry is not billed."""
     response_id: str | None
@@ -81,9 +81,16 @@ class Normaliser:
         name: str,
         shared: Shared,
         override: Override | None,
+        told: Hint | None = None,
     ) -> Normalised:
-        """Normalise one span or record. `name` is the span's; `shared` comes from its resource."""
+        """Normalise one span or record. `name` is the span's; `shared` comes from its resource.
+
+        `told` is what the name of an event says, which then needs no other hint.
+        """
         role, operation, is_written = classify(plan, attributes, name)
+        if told is not None:
+            role = told.role
+            operation = operation or told.operation
         usage: Usage | None = None
         identity = identify(plan, attributes)
         if role is None or role in (Role.MODEL_CALL, Role.AGGREGATE):

@@ -16,7 +16,7 @@ from processors import semconv
 from processors.genai.dialects import DIALECTS
 from processors.genai.dimensions import DIMENSIONS, METADATA, Dimension
 from processors.genai.scopes import ScopeProfile, profile
-from processors.genai.table import TOTAL, UNCACHED, Alias, Emitter, Kind, UsageObject
+from processors.genai.table import REQUEST_ID, TOTAL, UNCACHED, Alias, Emitter, Kind, UsageObject
 from processors.genai.values import Reader, count, flag, number, reasons, text
 
 _MARKERS: Final = (
@@ -48,6 +48,8 @@ START_TIMES: Final = ("langfuse.observation.completion_start_time",)
 """Moments at which the first token came."""
 _COMPLETION_REASON: Final = re.compile(r"gen_ai\.completion\.(\d{1,4})\.finish_reason\Z")
 
+_RECORD: Final = "\n"
+"""Begins the cache key of log records; no attribute is called so."""
 _MAX_PLANS: Final = 512
 _MAX_SCOPES: Final = 512
 
@@ -153,6 +155,7 @@ class Plan:
     request: Sources
     response: Sources
     response_id: Sources
+    request_id: Sources
     conversation: Sources
     finish: Sources
     completions: tuple[str, ...]
@@ -217,6 +220,17 @@ def plan_for(scope: ScopeProfile, keys: Iterable[str]) -> Plan | None:
     return None if found is UNMARKED else found  # type: ignore[return-value] # only Plan and UNMARKED go in
 
 
+def plan_for_record(scope: ScopeProfile, keys: Iterable[str]) -> Plan:
+    """Return the plan for a log record that reports a call: it needs no marker among its keys."""
+    present = (_RECORD, *keys)
+    found = scope.plans.get(present)
+    if found is None:
+        if len(scope.plans) >= _MAX_PLANS:
+            scope.plans.clear()
+        found = scope.plans[present] = compile_plan(scope, present[1:])
+    return found  # type: ignore[return-value] # under keys that begin so stand only plans
+
+
 def _plan_of(scope: ScopeProfile, present: Sequence[str]) -> object:
     if not is_marked(present):
         return UNMARKED
@@ -249,6 +263,7 @@ def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
         request=sources(semconv.GEN_AI_REQUEST_MODEL),
         response=sources(semconv.GEN_AI_RESPONSE_MODEL),
         response_id=sources(semconv.GEN_AI_RESPONSE_ID),
+        request_id=sources(REQUEST_ID),
         conversation=sources(semconv.GEN_AI_CONVERSATION_ID),
         finish=sources(semconv.GEN_AI_RESPONSE_FINISH_REASONS),
         completions=_completion_reasons(present),

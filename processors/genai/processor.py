@@ -4,55 +4,363 @@ Invariants
 - A span or record without a GenAI marker passes byte for byte.
 - A second pass changes nothing.
 - One verdict per record: without `app.llm.cost.skip_reason` a model call counts.
+- An agent's or workflow's span with usage waits until it is known whether anything below it counts; it is kept as
+  bytes, and leaves by `tick` or `close`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Final, NamedTuple
 
-from processors.base import Stateless
-from processors.batch import Batch, ScopeGroup, Signal, Span
+from processors import semconv
+from processors.base import OnError
+from processors.batch import Batch, LogRecord, ScopeGroup, Signal, Span, assemble
 from processors.genai.config import Config, Override
-from processors.genai.normalise import Normaliser, Shared, resource_dimensions
-from processors.genai.plan import Planner, plan_for
+from processors.genai.identity import Identity, first_text, identify
+from processors.genai.ledger import Ledger
+from processors.genai.normalise import (
+    Normalised,
+    Normaliser,
+    Shared,
+    resource_dimensions,
+    write_usage,
+)
+from processors.genai.plan import Plan, Planner, is_cache_hit, plan_for, plan_for_record
+from processors.genai.records import call_record
+from processors.genai.rules import DUPLICATE_DELIVERY, NOT_BILLED
 from processors.genai.scopes import ScopeProfile
+from processors.genai.table import Role
+from processors.genai.trace import COUNTED, Call, Trace
+from processors.genai.usage import Usage, read_usage
 from processors.genai.values import text
+from processors.ports import Context
+from processors.stats import Stats
 
-_SERVICE_NAME = "service.name"
+_SERVICE_NAME: Final = "service.name"
+_BEDROCK: Final = "aws.bedrock"
+_AGGREGATE_BASIS: Final = "aggregate"
+_CACHED: Final = "cached"
+
+SKIPPED: Final = "otelcol_llm_genai_skipped_records_total"
+NORMALISED: Final = "otelcol_llm_genai_records_total"
 
 
-class Genai(Stateless):
+class Held(NamedTuple):
+    """A span that waits for its verdict, as bytes."""
+
+    call: Call
+    resource: bytes
+    scope: bytes
+    frame: bytes
+
+
+class _Sender(NamedTuple):
+    """What holds for all items of one scope group."""
+
+    scope: ScopeProfile
+    shared: Shared
+    service: str
+    override: Override | None
+
+
+class _Touched:
+    """What one batch brought of one trace."""
+
+    __slots__ = ("calls", "trace")
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.calls: list[tuple[Call, Span, bool]] = []
+
+
+class Genai:
     """One per pipeline; instances of one id share the ledger."""
 
+    on_error: ClassVar[OnError] = OnError.PASS
     signals: ClassVar[frozenset[Signal]] = frozenset({Signal.TRACES, Signal.LOGS})
 
-    def __init__(self, config: Config) -> None:
-        super().__init__()
+    def __init__(self, config: Config, context: Context) -> None:
+        self.stats = Stats()
         self._config = config
         self._planner = Planner()
         self._normaliser = Normaliser(dict(config.defaults))
+        self._ledger: Ledger = context.shared("genai.ledger", lambda: Ledger(config))
+        self._held: dict[bytes, list[Held]] = {}
+
+    def adopt(self, predecessor: Genai) -> None:
+        """Go on with the ledger, and the waiting spans, of the instance that a reload replaces."""
+        self._ledger = predecessor._ledger
+        self._ledger.configure(self._config)
+        self._held, predecessor._held = predecessor._held, {}
+
+    # -- the contract
 
     def process(self, batch: Batch) -> Batch | None:
-        """Normalise in place."""
+        """Normalise in place and take out what must wait."""
+        if batch.signal is Signal.LOGS:
+            self._process_logs(batch)
+            return batch
+        touched: dict[bytes, _Touched] = {}
         for group in batch.groups:
-            shared = resource_dimensions(group.resource)
-            service = text(group.resource.view.attributes.get(_SERVICE_NAME, b"")) or ""
-            for scope in group.scopes:
-                self._normalise_scope(scope, shared, service)
+            shared, service = resource_dimensions(group.resource), _service(group.resource.view)
+            for scope_group in group.scopes:
+                sender = self._sender(scope_group, shared, service)
+                for item in scope_group.items:
+                    if isinstance(item, Span) and not item.dropped:
+                        self._span(item, sender, touched, batch.received_ns)
+        for trace_id, some in touched.items():
+            self._settle(trace_id, some, batch.received_ns)
+        return batch if any(True for _ in batch.items()) else None
+
+    def tick(self, now_ns: int) -> Iterable[Batch]:
+        """Release the spans whose verdict came."""
+        self._ledger.settle(now_ns)
+        return self._release(now_ns)
+
+    def close(self) -> Iterable[Batch]:
+        """Close every open verdict and release everything."""
+        self._ledger.settle_all()
+        return self._release(0)
+
+    # -- spans
+
+    def _span(
+        self, span: Span, sender: _Sender, touched: dict[bytes, _Touched], now_ns: int
+    ) -> None:
+        if span.edits:
+            span.replace(span.body())
+        view = span.view
+        attributes = view.attributes
+        trace_id = span.trace_id
+        some = touched.get(trace_id)
+        if some is None:
+            some = touched[trace_id] = _Touched(self._ledger.open(trace_id, now_ns))
+        plan = plan_for(sender.scope, attributes)
+        if plan is None:
+            some.trace.link(view.span_id, view.parent_span_id, solid=False)
+            return
+        found = self._normaliser.apply(
+            span, plan, attributes, view.name, sender.shared, sender.override
+        )
+        role = found.role
+        self.stats.counters[NORMALISED, role.label] += 1
+        solid = role in (Role.MODEL_CALL, Role.AGGREGATE, Role.TOOL)
+        some.trace.link(view.span_id, view.parent_span_id, solid=solid)
+        if found.usage is not None:
+            self._enter(span, plan, attributes, found, some)
+        elif role is Role.TOOL and plan.spring:
+            some.trace.tools.append((view.parent_span_id, view.start_ns, view.end_ns))
+        elif plan.has_counts and role is not Role.TOOL and not plan.skipped:
+            span.set(semconv.APP_LLM_COST_SKIP_REASON, NOT_BILLED)
+
+    def _enter(
+        self,
+        span: Span,
+        plan: Plan,
+        attributes: Mapping[str, bytes],
+        found: Normalised,
+        some: _Touched,
+    ) -> None:
+        """Enter a record in the ledger, unless another sidecar has set it aside or it was here before."""
+        usage = found.usage
+        aggregate = found.role is Role.AGGREGATE
+        if usage is None or plan.skipped or (aggregate and not usage.known):
+            return
+        call = _call(span, plan, found, usage)
+        call.aggregate = aggregate
+        if some.trace.was_delivered(call.span_id):
+            self._skip(span, DUPLICATE_DELIVERY)
+            return
+        if aggregate and semconv.APP_LLM_USAGE_BASIS in plan.keys:
+            call.verdict = COUNTED  # another sidecar has settled it
+        elif aggregate and plan.scope.task_totals:
+            call.agent = text(attributes.get(semconv.GEN_AI_AGENT_NAME, b""))
+        some.trace.add(call)
+        some.calls.append((call, span, is_cache_hit(plan, attributes)))
+
+    def _settle(self, trace_id: bytes, some: _Touched, now_ns: int) -> None:
+        """Ask for the verdicts on what one batch brought of a trace, and act on them."""
+        self._ledger.close(trace_id, some.trace, [call for call, *_ in some.calls], now_ns)
+        for call, span, cached in some.calls:
+            if call.verdict is None:
+                self._hold(trace_id, call, span)
+            elif call.verdict != COUNTED:
+                self._skip(span, call.verdict)
+            else:
+                if call.adds is not None:
+                    _write_difference(span, call.adds)
+                if cached:
+                    span.set(semconv.APP_LLM_COST_STATUS, _CACHED)
+
+    def _skip(self, item: Span | LogRecord, reason: str) -> None:
+        item.set(semconv.APP_LLM_COST_SKIP_REASON, reason)
+        self.stats.counters[SKIPPED, reason] += 1
+
+    # -- spans that wait
+
+    def _hold(self, trace_id: bytes, call: Call, span: Span) -> None:
+        envelopes = span.group.parent.envelope(), span.group.envelope()
+        held = Held(call, *envelopes, span.frame())
+        self._held.setdefault(trace_id, []).append(held)
+        span.dropped = True
+
+    def _release(self, now_ns: int) -> list[Batch]:
+        batches: list[Batch] = []
+        for trace_id, waiting in list(self._held.items()):
+            ready = [held for held in waiting if held.call.verdict is not None]
+            if not ready:
+                continue
+            batches.append(self._released(ready, now_ns))
+            if len(ready) == len(waiting):
+                del self._held[trace_id]
+            else:
+                self._held[trace_id] = [h for h in waiting if h.call.verdict is None]
+        return batches
+
+    def _released(self, ready: list[Held], now_ns: int) -> Batch:
+        frames: dict[tuple[bytes, bytes], list[bytes]] = {}
+        order: dict[tuple[bytes, bytes], list[Held]] = {}
+        for held in ready:
+            frames.setdefault((held.resource, held.scope), []).append(held.frame)
+            order.setdefault((held.resource, held.scope), []).append(held)
+        batch = Batch(Signal.TRACES, assemble(frames), received_ns=now_ns)
+        for held, span in zip(
+            (h for some in order.values() for h in some), batch.spans(), strict=True
+        ):
+            self._finish(held.call, span)
         return batch
 
-    def _normalise_scope(self, group: ScopeGroup, shared: Shared, service: str) -> None:
-        scope = self._planner.scope(group.scope.name, group.scope.version)
-        override = self._override(scope, service)
-        for item in group.items:
-            if item.touched:
-                item.replace(item.body())
-            attributes = item.view.attributes
-            plan = plan_for(scope, attributes)
-            if plan is not None and isinstance(item, Span):
-                self._normaliser.apply(item, plan, attributes, item.name, shared, override)
+    def _finish(self, call: Call, span: Span) -> None:
+        if call.verdict != COUNTED:
+            self._skip(span, call.verdict or "")
+            return
+        write_usage(span, span.view.attributes, call.usage)
+        span.set(semconv.APP_LLM_USAGE_BASIS, _AGGREGATE_BASIS)
+        self._normaliser.write_defaults(span)
 
-    def _override(self, scope: ScopeProfile, service: str) -> Override | None:
-        fitting: Iterable[Override] = self._config.token_semantics
-        return next((row for row in fitting if row.fits(scope.name, service)), None)
+    # -- log records
+
+    def _process_logs(self, batch: Batch) -> None:
+        for group in batch.groups:
+            shared, service = resource_dimensions(group.resource), _service(group.resource.view)
+            for scope_group in group.scopes:
+                sender = self._sender(scope_group, shared, service)
+                for item in scope_group.items:
+                    if isinstance(item, LogRecord) and not item.dropped:
+                        self._record(item, sender, batch.received_ns)
+
+    def _record(self, record: LogRecord, sender: _Sender, now_ns: int) -> None:
+        if record.edits:
+            record.replace(record.body())
+        body = record.body()
+        read_as = call_record(record)
+        if read_as is None:
+            return
+        plan = plan_for_record(sender.scope, read_as.attributes)
+        identity = identify(plan, read_as.attributes)
+        usage = read_usage(plan, read_as.attributes, identity, sender.override)
+        if not _reports_call(identity, usage, of_emitter=read_as.of_emitter):
+            return
+        found = self._normaliser.apply(
+            record, plan, read_as.attributes, "", sender.shared, sender.override, read_as.hint
+        )
+        self.stats.counters[NORMALISED, found.role.label] += 1
+        if not plan.skipped:
+            self._judge_record(record, plan, read_as.attributes, found, sender, now_ns, hash(body))
+
+    def _judge_record(
+        self,
+        record: LogRecord,
+        plan: Plan,
+        attributes: Mapping[str, bytes],
+        found: Normalised,
+        sender: _Sender,
+        now_ns: int,
+        digest: int,
+    ) -> None:
+        if not self._ledger.is_new_record(digest):
+            self._skip(record, DUPLICATE_DELIVERY)
+            return
+        verdict = COUNTED
+        if record.trace_id.strip(b"\0") and sender.service not in self._config.log_only:
+            log = _log_call(record, plan, attributes, found)
+            verdict = self._ledger.record(record.trace_id, log, now_ns)
+        if verdict != COUNTED:
+            self._skip(record, verdict)
+        elif is_cache_hit(plan, attributes):
+            record.set(semconv.APP_LLM_COST_STATUS, _CACHED)
+
+    # -- configuration of emitters
+
+    def _sender(self, group: ScopeGroup, shared: Shared, service: str) -> _Sender:
+        scope = self._planner.scope(group.scope.name, group.scope.version)
+        overrides = self._config.token_semantics
+        override = next((row for row in overrides if row.fits(scope.name, service)), None)
+        return _Sender(scope, shared, service, override)
+
+
+def _service(resource_view: object) -> str:
+    attributes: Mapping[str, bytes] = resource_view.attributes  # type: ignore[attr-defined]
+    return text(attributes.get(_SERVICE_NAME, b"")) or ""
+
+
+def _call(span: Span, plan: Plan, found: Normalised, usage: Usage) -> Call:
+    view = span.view
+    identity = found.identity
+    call = Call(
+        view.span_id,
+        view.parent_span_id,
+        plan.scope,
+        usage,
+        identity.comparable,
+        found.response_id,
+        view.start_ns,
+        view.end_ns,
+        view.kind,
+    )
+    if plan.request_id:
+        call.request_id = first_text(plan.request_id, view.attributes)
+    call.loop = plan.spring and identity.provider == _BEDROCK
+    return call
+
+
+def _log_call(
+    record: LogRecord, plan: Plan, attributes: Mapping[str, bytes], found: Normalised
+) -> Call:
+    usage = found.usage
+    assert usage is not None  # noqa: S101 - a record that reports a call has usage
+    at = record.time_ns
+    call = Call(
+        record.span_id or b"-",
+        b"",
+        plan.scope,
+        usage,
+        found.identity.comparable,
+        found.response_id,
+        at,
+        at,
+        0,
+    )
+    call.request_id = first_text(plan.request_id, attributes)
+    return call
+
+
+def _reports_call(identity: Identity, usage: Usage, *, of_emitter: bool) -> bool:
+    if of_emitter:
+        return usage.input is not None
+    return usage.known and bool(identity.comparable)
+
+
+def _write_difference(span: Span, adds: Usage) -> None:
+    """Write what a running total adds to an earlier one, in place of the total."""
+    for key, value in (
+        (semconv.GEN_AI_USAGE_INPUT_TOKENS, adds.input),
+        (semconv.GEN_AI_USAGE_OUTPUT_TOKENS, adds.output),
+        (semconv.GEN_AI_USAGE_CACHE_READ, adds.cache_read),
+        (semconv.GEN_AI_USAGE_CACHE_CREATION, adds.cache_write),
+        (semconv.APP_LLM_USAGE_CACHE_CREATION_1H, adds.cache_write_1h),
+        (semconv.GEN_AI_USAGE_REASONING, adds.reasoning),
+    ):
+        if value is not None:
+            span.set(key, value)

@@ -19,6 +19,8 @@ TOTAL: Final = "total tokens"
 """Field of the emitter's own total: evidence, never written."""
 UNCACHED: Final = "uncached input tokens"
 """Field of an explicit count of input tokens outside the cache."""
+REQUEST_ID: Final = "request id"
+"""Field of a request's own id: by it a log record and a span of one call are told to be one."""
 
 
 class Role(IntEnum):

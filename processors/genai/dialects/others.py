@@ -6,7 +6,7 @@ from typing import Final
 
 from processors import semconv
 from processors.genai.dialects.vercel import milliseconds
-from processors.genai.table import Alias, Dialect, Hint, Kind, Role
+from processors.genai.table import REQUEST_ID, Alias, Dialect, Hint, Kind, Role
 
 SENTRY: Final = Dialect(
     name="sentry",
@@ -54,6 +54,12 @@ HAND_MADE: Final = Dialect(
     name="hand_made",
     aliases={
         semconv.GEN_AI_PROVIDER_NAME: (Alias("provider", 100),),
+        REQUEST_ID: (
+            Alias("request_id", 10),
+            Alias("externalRequestId", 20),
+            Alias("external_request_id", 30),
+            Alias("app.llm.request.external_id", 40),
+        ),
         semconv.GEN_AI_REQUEST_MODEL: (Alias("model", 130),),
         semconv.GEN_AI_USAGE_INPUT_TOKENS: (Alias("inputTokens", 100),),
         semconv.GEN_AI_USAGE_OUTPUT_TOKENS: (Alias("outputTokens", 100),),

@@ -1,0 +1,70 @@
+"""Which log records report a model call, and the attributes they are read by.
+
+Only usage-bearing records of known emitters count, and the users' own call records: a marker key, or a message
+`llm_call_<status>`, with a model and a token count. Records that carry content are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from processors.batch import LogRecord
+from processors.genai.plan import CALL_RECORD_KEYS, EVENTS
+from processors.genai.table import Hint, Role
+from processors.genai.values import encoded, mapping, text, value_of
+from processors.wire import encode_value
+
+EVENT_NAME: Final = "event.name"
+_MESSAGE: Final = "message"
+_CALL_MESSAGE: Final = "llm_call_"
+_CALL_RECORD: Final = Hint(Role.MODEL_CALL, "chat")
+_IN_BODY: Final = tuple(key.encode() for key in (*CALL_RECORD_KEYS, _CALL_MESSAGE))
+_CANONICAL: Final = ("gen_ai.", "app.llm.")
+
+
+class CallRecord(NamedTuple):
+    """A log record that may report a call."""
+
+    attributes: Mapping[str, bytes]
+    """Its attributes, with those that its body carries as members of an object."""
+    hint: Hint
+    of_emitter: bool
+    """A known emitter's event, which needs an input count; others need a model and any count."""
+
+
+def call_record(record: LogRecord) -> CallRecord | None:
+    """Return what a record is read by, or None when it reports no call."""
+    view = record.view
+    attributes: Mapping[str, bytes] = view.attributes
+    name = view.event_name or text(attributes.get(EVENT_NAME, b""))
+    if name in EVENTS:
+        named = {**attributes, EVENT_NAME: encode_value(name)}
+        return CallRecord(named, EVENTS[name], of_emitter=True)
+    if any(key in attributes for key in CALL_RECORD_KEYS) or _is_call_message(attributes):
+        return CallRecord(attributes, _CALL_RECORD, of_emitter=False)
+    if any(mark in view.body for mark in _IN_BODY):
+        return _from_body(record, attributes)
+    return None
+
+
+def _is_call_message(attributes: Mapping[str, bytes]) -> bool:
+    return _MESSAGE in attributes and _says_call(value_of(attributes[_MESSAGE]))
+
+
+def _says_call(message: object) -> bool:
+    return isinstance(message, str) and message.startswith(_CALL_MESSAGE)
+
+
+def _from_body(record: LogRecord, attributes: Mapping[str, bytes]) -> CallRecord | None:
+    """Read a body that is the message itself, or an object with message and counts."""
+    body = record.view.body
+    if _says_call(value_of(body)):
+        return CallRecord(attributes, _CALL_RECORD, of_emitter=False)
+    members: Mapping[str, Any] = mapping(body) or {}
+    if not CALL_RECORD_KEYS & members.keys() and not _says_call(members.get(_MESSAGE)):
+        return None
+    for key, value in members.items():
+        if key.startswith(_CANONICAL) and key not in attributes and isinstance(value, str | int):
+            record.set(key, value)
+    return CallRecord({**encoded(members), **attributes}, _CALL_RECORD, of_emitter=False)
