@@ -73,7 +73,9 @@ class ServerTls:
             if len(given) != 1:
                 text = f"expected the server's {what} as either {part}_file or {part}_pem, got "
                 yield Finding(path, text + ("both" if given else "neither"))
-        if grpc and (settings["min_version"] != "1.2" or settings["max_version"]):
+        if grpc and (
+            settings["min_version"] != "1.2" or settings["max_version"] not in ("", "1.3")
+        ):
             text = "the gRPC library offers TLS 1.2 and 1.3 and cannot be told otherwise"
             yield Finding(f"{path}.min_version", text)
 

@@ -127,6 +127,8 @@ def findings(settings: Mapping[str, Any], *, grpc_client: bool) -> Iterator[Find
             "the gRPC library always checks the server's certificate; name its authority in ca_file"
         )
         yield Finding("tls.insecure_skip_verify", text)
-    if grpc_client and (settings["min_version"] != "1.2" or settings["max_version"]):
+    if grpc_client and (
+        settings["min_version"] != "1.2" or settings["max_version"] not in ("", "1.3")
+    ):
         text = "the gRPC library offers TLS 1.2 and 1.3 and cannot be told otherwise"
         yield Finding("tls.min_version", text)
