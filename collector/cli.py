@@ -147,7 +147,10 @@ def schema(component: str | None) -> None:
     """Print the JSON Schema of COMPONENT (a type, or kind/type), or of a whole configuration."""
     from collector.config.whole import schema_named, whole_schema
 
-    found = whole_schema() if component is None else schema_named(component)
+    try:
+        found = whole_schema() if component is None else schema_named(component)
+    except LookupError as error:
+        raise click.UsageError(str(error)) from error
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 

@@ -7,14 +7,13 @@ from typing import Any
 from collector.config.load import SCHEMA
 from collector.config.parts import KINDS
 from collector.config.sentences import did_you_mean
-from collector.errors import CollectorError
 from collector.registry import components, schema_of
 
 
 def schema_named(name: str) -> dict[str, Any]:
     """Return the schema of a component: `redaction`, or `exporters/otlp` where several kinds share a type.
 
-    Raises: `CollectorError` when there is none, or more than one.
+    Raises: LookupError when there is none, or more than one.
     """
     kind, _, type_ = name.rpartition("/")
     found = {
@@ -24,10 +23,10 @@ def schema_named(name: str) -> dict[str, Any]:
     }
     if not found:
         known = {t for k in KINDS for t in components(k)}
-        raise CollectorError(f"no such component{did_you_mean(name, known)}")
+        raise LookupError(f"no such component{did_you_mean(name, known)}")
     if len(found) > 1:
         choices = " or ".join(f"{k}/{type_}" for k in found)
-        raise CollectorError(f"expected one component, got several: say {choices}")
+        raise LookupError(f"expected one component, got several: say {choices}")
     return next(iter(found.values()))
 
 

@@ -1,0 +1,125 @@
+"""The command line: what it prints and how it exits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from collector.cli import cli, main
+
+VALID = """
+receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:0"}}}}
+exporters: {debug: }
+service: {telemetry: {metrics: {level: none}}, pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}
+"""
+
+
+@pytest.fixture
+def valid(tmp_path: Path) -> str:
+    (tmp_path / "config.yaml").write_text(VALID)
+    return str(tmp_path / "config.yaml")
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["otelcol-llm", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    return caught.value.code
+
+
+def test_a_valid_configuration_is_called_valid(
+    valid: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "validate", "--config", valid) == 0
+    assert capsys.readouterr().out == "The configuration is valid: 1 pipeline.\n"
+
+
+def test_options_before_the_command_count_too(
+    valid: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--config", valid, "--set", "exporters.debug.verbosty=basic", "validate")
+    assert call(monkeypatch, *arguments) == 2
+    assert "exporters.debug.verbosty" in capsys.readouterr().err
+
+
+def test_a_broken_configuration_exits_with_2_and_all_problems(
+    valid: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = ("--set", "exporters.debg={}", "--set", "service.extensions=[health_check]")
+    for command in ("validate", ""):
+        assert call(monkeypatch, *filter(None, [command]), "--config", valid, *sets) == 2
+        assert capsys.readouterr().err.splitlines() == [
+            f"{'--set exporters.debg={}:1:1':46}exporters.debg",
+            "    no such exporter; did you mean 'debug'?",
+            f"{'--set service.extensions=[health_check]:1:2':46}service.extensions[0]",
+            "    'health_check' is used here but not defined under extensions",
+            "2 problems",
+        ]
+
+
+@pytest.mark.parametrize("arguments", [["vlidate"], ["--frobnicate"], ["schema", "a", "b"]])
+def test_wrong_usage_exits_with_2(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    assert call(monkeypatch, *arguments) == 2
+
+
+def test_components_lists_types_signals_and_other_names() -> None:
+    lines = CliRunner().invoke(cli, ["components"]).output.splitlines()
+    assert lines[0].split() == ["kind", "type", "signals", "also", "called"]
+    assert ["connectors", "llm_metrics", "traces,", "logs", "→", "metrics"] in [
+        x.split() for x in lines
+    ]
+
+
+def test_the_schema_of_a_component_is_printed() -> None:
+    printed = json.loads(CliRunner().invoke(cli, ["schema", "redaction"]).output)
+    assert "blocked_values" in printed["properties"]
+
+
+def test_a_type_of_several_kinds_needs_its_kind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "schema", "otlp") == 2
+    expected = "Error: expected one component, got several: say receivers/otlp or exporters/otlp"
+    assert capsys.readouterr().err.splitlines()[-1] == expected
+    assert call(monkeypatch, "schema", "receivers/otlp") == 0
+
+
+def test_an_unknown_component_is_refused_with_a_suggestion(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "schema", "redacton") == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told == "Error: no such component; did you mean 'redaction'?"
+
+
+def test_the_schema_of_a_whole_configuration_knows_every_component() -> None:
+    whole = json.loads(CliRunner().invoke(cli, ["schema"]).output)
+    assert "^otlp(/.+)?$" in whole["properties"]["receivers"]["patternProperties"]
+    assert whole["properties"]["processors"]["additionalProperties"] is False
+
+
+def test_the_version_is_the_packages() -> None:
+    assert (
+        CliRunner().invoke(cli, ["--version"]).output
+        == f"otelcol-llm, version {version('otelcol-llm')}\n"
+    )
+
+
+def test_help_names_every_command() -> None:
+    output = CliRunner().invoke(cli, ["--help"]).output
+    for command in ("validate", "components", "schema", "demo"):
+        assert f"\n  {command} " in output
+
+
+def test_asking_for_a_schema_loads_no_server() -> None:
+    code = "import sys, collector.cli; print(sorted({'grpc', 'yaml', 'uvicorn', 'rich'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
