@@ -136,6 +136,7 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         type="tail_sampling",
         schema="processors/tail_sampling/schema.json",
         build=tail_sampling.build,
+        check=tail_sampling.check,
         signals=tail_sampling.TailSampling.signals,
     ),
     ComponentType(

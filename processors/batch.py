@@ -789,6 +789,19 @@ def _without(view: Any, children: str) -> bytes:
     return rest
 
 
+def without_schema_url(envelope: bytes) -> bytes:
+    """Return the envelope of a resource or scope group without its schema URL."""
+    return _without(PARSE["Schema"](envelope), "schema_url")
+
+
+def with_trace_state(span: bytes, text: str) -> bytes:
+    """Return an encoded span with another trace state; its other fields keep their bytes."""
+    view = PARSE["TraceState"](span)
+    view.trace_state = text
+    edited: bytes = view.SerializeToString()
+    return edited
+
+
 _REQUEST: Final = PARSE["Request"]
 
 

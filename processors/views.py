@@ -69,7 +69,9 @@ _LAYOUTS: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
     "Request": {"groups": (1, ["Group"])},
     "Group": {"scopes": (2, ["ScopeItems"])},
     "ScopeItems": {"items": (2, [_BYTES])},
-    # what stands around the items
+    # what stands around the items, and what is edited without knowing the rest
+    "Schema": {"schema_url": (3, _STRING)},
+    "TraceState": {"trace_state": (3, _STRING)},
     "GroupHead": {"resource": (1, "Resource"), "schema_url": (3, _STRING)},
     "ScopeHead": {"scope": (1, "Scope"), "schema_url": (3, _STRING)},
     # a span without what can be large: 0.5 µs

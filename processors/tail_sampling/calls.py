@@ -6,13 +6,12 @@ call, and aggregates that stand in for calls nobody reported. Who has a price wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from math import isfinite
 from typing import Final
 
 from processors import semconv
-from processors.stats import Stats
 from processors.wire import decode_value
 
 COST_KEYS: Final = (semconv.APP_LLM_COST_USD, semconv.APP_LLM_COST_STATUS)
@@ -26,6 +25,7 @@ TOKEN_KEYS: Final = (
 _EXACT: Final = Context(prec=1_200, rounding=ROUND_HALF_EVEN)
 """Holds any sum of doubles without rounding: they reach from 5e-324 to 1.8e308."""
 
+Count = Callable[[str], None]
 Tokens = tuple[int | None, ...]
 """By the rows of TOKEN_KEYS; None where the span does not say."""
 
@@ -62,7 +62,7 @@ def exact_sum(amounts: Iterable[float]) -> Decimal:
     return total
 
 
-def note_cost(calls: Calls, span_id: bytes, attributes: Mapping[str, bytes], stats: Stats) -> None:
+def note_cost(calls: Calls, span_id: bytes, attributes: Mapping[str, bytes], count: Count) -> None:
     """Take down what a span cost, if it says."""
     raw = attributes.get(semconv.APP_LLM_COST_USD)
     if raw is not None:
@@ -70,20 +70,20 @@ def note_cost(calls: Calls, span_id: bytes, attributes: Mapping[str, bytes], sta
         if isinstance(usd, (int, float)) and not isinstance(usd, bool) and 0 <= usd < float("inf"):
             calls.costs[span_id] = float(usd)
             return
-        stats.counters["otelcol_llm_tail_sampling_invalid_cost_total",] += 1
+        count("invalid_cost_total")
         calls.costs[span_id] = None
     elif _text(attributes, semconv.APP_LLM_COST_STATUS) == "unpriced":
         calls.costs[span_id] = None
 
 
 def note_tokens(
-    calls: Calls, span_id: bytes, attributes: Mapping[str, bytes], stats: Stats
+    calls: Calls, span_id: bytes, attributes: Mapping[str, bytes], count: Count
 ) -> None:
     """Take down what a counted span used."""
     tokens = tuple(_count(attributes.get(key)) for key in TOKEN_KEYS)
-    for key, count in zip(TOKEN_KEYS, tokens, strict=True):
-        if count is None and key in attributes:
-            stats.counters["otelcol_llm_tail_sampling_invalid_tokens_total",] += 1
+    for key, number in zip(TOKEN_KEYS, tokens, strict=True):
+        if number is None and key in attributes:
+            count("invalid_tokens_total")
     calls.tokens[span_id] = tokens
 
 

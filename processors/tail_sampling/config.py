@@ -19,6 +19,8 @@ _DROPPED_IDS: Final = 1_000_000
 class PolicyConfig:
     """One entry of `policies`; `settings` is the whole mapping, for the policy's builder."""
 
+    position: int
+    """In the list as it was written."""
     name: str
     type: str
     tier: Tier
@@ -58,7 +60,7 @@ class Config:
     @classmethod
     def load(cls, settings: Mapping[str, Any], *, quirks: bool) -> Config:
         """Read resolved settings."""
-        policies = [_policy(row) for row in settings["policies"] or ()]
+        policies = [_policy(i, row) for i, row in enumerate(settings["policies"] or ())]
         root_wait = settings["decision_wait_after_root_received"]
         wait = max(_SECOND, settings["decision_wait"])
         record, buffer = settings["record"], settings["buffer"]
@@ -86,8 +88,14 @@ class Config:
         )
 
 
-def _policy(row: Mapping[str, Any]) -> PolicyConfig:
-    return PolicyConfig(name=row["name"], type=row["type"], tier=row["content_tier"], settings=row)
+def _policy(position: int, row: Mapping[str, Any]) -> PolicyConfig:
+    return PolicyConfig(
+        position=position,
+        name=row["name"],
+        type=row["type"],
+        tier=row["content_tier"],
+        settings=row,
+    )
 
 
 def _memories(cache: Mapping[str, Any], quirks: bool) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from processors.stats import Stats
 from processors.tail_sampling.config import Config, PolicyConfig
 from processors.tail_sampling.plan import Plan, Watch
 from processors.tail_sampling.policies import build, new_desk
-from processors.tail_sampling.policies.base import Policy
+from processors.tail_sampling.policies.base import Desk, Policy
 from processors.tail_sampling.traces import Trace
 from processors.tail_sampling.verdict import NOT_SAMPLED, Ballot, Tier, Verdict, Vote
 
@@ -45,6 +45,7 @@ class Panel:
             for p in config.policies
         )
         self.plan = Plan(watch)
+        self.may_drop = any(policy.type == "drop" for policy in config.policies)
         self._first_match = config.first_match
         self._stats = stats
 
@@ -74,10 +75,10 @@ class Panel:
         return votes
 
 
-def build_policy(config: PolicyConfig, desk: object) -> Policy:
+def build_policy(config: PolicyConfig, desk: Desk) -> Policy:
     """Build one policy. Raises: `InvalidConfig`, whose sentence is the Collector's."""
     try:
-        return build(config.settings, desk)  # type: ignore[arg-type]
+        return build(config.settings, desk)
     except InvalidConfig as wrong:
         where = f"{config.type}.{wrong.path}" if wrong.path else config.type
         text = f'failed to create policy evaluator for "{config.name}": {wrong.text}'

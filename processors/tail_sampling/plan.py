@@ -13,8 +13,14 @@ from functools import cache
 from typing import Any, Final, TypeAlias
 
 from processors import semconv
-from processors.stats import Stats
-from processors.tail_sampling.calls import COST_KEYS, Calls, is_counted, note_cost, note_tokens
+from processors.tail_sampling.calls import (
+    COST_KEYS,
+    Calls,
+    Count,
+    is_counted,
+    note_cost,
+    note_tokens,
+)
 from processors.tail_sampling.traces import Envelope, Trace
 from processors.tail_sampling.tracestate import explicit_randomness
 from processors.views import PARSE
@@ -34,9 +40,9 @@ _parse_whole: Final = PARSE["Span"]
 class Watch:
     """Collects what the policies want to know."""
 
-    def __init__(self, stats: Stats) -> None:
-        """`stats`: where what cannot be read is counted."""
-        self._stats = stats
+    def __init__(self, count: Count) -> None:
+        """`count`: counts what cannot be read."""
+        self._count = count
         self.keys: dict[str, None] = {}
         self.everything = False
         """Whether every span must be read whole."""
@@ -94,11 +100,11 @@ class Watch:
     def _note_cost(self, trace: Trace, view: Any, envelope: Envelope) -> None:
         attributes = view.attributes
         if any(key in attributes for key in COST_KEYS):
-            note_cost(_calls_of(trace), view.span_id, attributes, self._stats)
+            note_cost(_calls_of(trace), view.span_id, attributes, self._count)
 
     def _note_tokens(self, trace: Trace, view: Any, envelope: Envelope) -> None:
         if is_counted(view.attributes):
-            note_tokens(_calls_of(trace), view.span_id, view.attributes, self._stats)
+            note_tokens(_calls_of(trace), view.span_id, view.attributes, self._count)
 
     def text(self, key: str) -> None:
         """Keep `Trace.texts[key]` up to date."""
@@ -154,6 +160,7 @@ class Plan:
         self._wholes = tuple(watch.wholes)
         self._values = tuple(watch.values)
         self._resources = tuple(watch.resources)
+        self.sizes = watch.sizes
 
     def read(self, span: bytes) -> tuple[Any, bool]:
         """Return a view of an encoded span, and whether it is a whole one."""
@@ -168,12 +175,11 @@ class Plan:
         """Bring what is known of a trace up to date with one more span."""
         for note in self._heads:
             note(trace, view)
-        if envelope is not trace.last:
-            self._observe_resource(trace, envelope)
         if whole:
             self._observe_attributes(trace, view, envelope)
 
-    def _observe_resource(self, trace: Trace, envelope: Envelope) -> None:
+    def observe_resource(self, trace: Trace, envelope: Envelope) -> None:
+        """Bring what is known of a trace up to date with one more resource."""
         if envelope.read_by is not self:
             envelope.read_by = self
             envelope.matched = 0
@@ -199,11 +205,8 @@ class Plan:
         """Read a trace's spans again when another plan did before: after a reload or a restart."""
         if trace.plan is self:
             return
-        spans = trace.spans
         trace.reset(self)
-        trace.last = None
         for envelope, span in trace.held():
+            self.observe_resource(trace, envelope)
             view, whole = self.read(span)
             self.observe(trace, envelope, view, whole)
-            trace.last = envelope
-        trace.spans = spans

@@ -1,36 +1,42 @@
-"""The sampler: holds the spans of a trace, lets the panel decide when its time has come, and lets late spans follow.
+"""The sampler: holds the spans of a trace, lets the panel decide when its time has come, lets late spans follow.
 
 Invariants
-- Every span that comes in leaves once, is dropped by a decision, or is held; the ledger of spans says which (`_count`).
+- Every span that comes in leaves once, is dropped by a decision, or is held; `ledger` says which.
 - A trace is decided once. What became of it is remembered beyond its spans, so that later ones follow.
-- What is held never weighs more than `max_bytes` after `process` returns: the oldest traces are decided early, on what
-  is known, rather than lost.
-- Released spans leave as the very bytes that came.
+- What is held never weighs more than `max_bytes` after `process` returned: the oldest traces are decided early, on
+  what is known, rather than lost.
+- Released spans leave as the very bytes that came, unless `record` or a skeleton changes them.
 
-A trace is due `decision_wait` after its first span, or `decision_wait_after_root_received` after its root where that is
-earlier; deadlines of one kind are reached in the order they were set, so two queues hold them all.
+A trace is due `decision_wait` after its first span, or `decision_wait_after_root_received` after its root where that
+is earlier. Deadlines of one kind are reached in the order they were set, so two queues hold them all.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
 from processors.base import OnError
-from processors.batch import Batch, Signal
+from processors.batch import Batch, Signal, split
+from processors.errors import Overloaded
 from processors.ports import Context
 from processors.stats import Stats
 from processors.tail_sampling.config import Config
-from processors.tail_sampling.memory import DroppedIds, KeptIds
+from processors.tail_sampling.ledger import Ledger
+from processors.tail_sampling.memory import Memory
+from processors.tail_sampling.meter import Meter
 from processors.tail_sampling.panel import Panel
 from processors.tail_sampling.plan import Watch
-from processors.tail_sampling.traces import Envelope, Outbox, Table, Trace
+from processors.tail_sampling.release import Release
+from processors.tail_sampling.root import comes_from_outside
+from processors.tail_sampling.traces import SPAN_OVERHEAD, TRACE_OVERHEAD, Envelope, Table, Trace
 from processors.tail_sampling.verdict import NOT_SAMPLED, Trigger, Verdict
+from processors.views import PARSE
 
 _SPANS_A_BATCH: Final = 512
 _BYTES_A_BATCH: Final = 1 << 20
-_SPANS: Final = "otelcol_llm_tail_sampling_spans_total"
+_NS: Final = 1_000_000_000
 
 
 class TailSampling:
@@ -43,140 +49,239 @@ class TailSampling:
         """Compile the policies. Raises: `InvalidConfig`."""
         self.config = config
         self.stats = Stats()
-        _, _, name = context.id.partition("/")
-        watch = Watch(self.stats)
-        self._panel = Panel(config, watch, self.stats, f"{name}." if name else "")
-        self._plan = self._panel.plan
         self._decisions = context.decisions
         self._decisions.samplers += 1
-        self._table = Table()
-        self._kept = KeptIds(config.kept_ids)
-        self._dropped = DroppedIds(config.dropped_ids)
+        self._table = Table(with_schema_urls=not config.quirks)
+        self._ledger = Ledger(self.stats, self._table)
+        watch = Watch(self._ledger.count)
+        self._release = Release(config, watch, self._ledger)
+        _, _, name = context.id.partition("/")
+        self._panel = Panel(config, watch, self.stats, f"{name}." if name else "")
+        self._plan = self._panel.plan
+        self._measured = bool(config.max_trace_size) or self._plan.sizes
+        self._memory = Memory(config.kept_ids, config.dropped_ids, half_ids=config.quirks)
         self._due: deque[tuple[int, bytes]] = deque()
         self._due_by_root: deque[tuple[int, bytes]] = deque()
-        self._out = Outbox()
         self._now_ns = 0
 
     # -- the processor
 
     def process(self, batch: Batch) -> Batch | None:
-        """Hold the spans; what comes back are late spans of kept traces and traces that had to be decided now."""
-        now = self._now_ns = max(self._now_ns, batch.received_ns)
-        table, traces, read, observe = (
-            self._table, self._table.traces, self._plan.read, self._plan.observe
-        )  # fmt: skip
-        by_root = self.config.root_wait_ns is not None
-        count = weight = 0
-        for envelope, spans in table.groups(batch.encode()):
-            for span in spans:
-                view, whole = read(span)
-                trace_id = view.trace_id
-                trace = traces.get(trace_id)
-                if trace is None or trace.verdict is not None:
-                    trace = self._open(trace_id, envelope, span, now)
-                    if trace is None:
-                        continue
-                observe(trace, envelope, view, whole)
-                trace.add(envelope, span)
-                count += 1
-                weight += len(span)
-                if by_root and not trace.root_seen:
-                    self._look_for_root(trace, view)
-            table.keep(envelope)
-        table.spans += count
-        table.size += weight + count * 300
-        while table.size > self.config.max_bytes:
-            self._evict()
-        return self._take(now)
+        """Hold the spans; what comes back are late spans of kept traces and traces that had to be decided now.
+
+        Raises: `Overloaded` when the buffer is full and configured to refuse.
+        """
+        self._now_ns = max(self._now_ns, batch.received_ns)
+        raw = batch.encode()
+        if self.config.refuse:
+            self._refuse_what_does_not_fit(raw)
+        self._take_in(raw)
+        self._keep_bounds()
+        return self._release.take(self._now_ns)
 
     def tick(self, now_ns: int) -> Iterable[Batch]:
         """Decide what is due and yield what was kept."""
         self._now_ns = max(self._now_ns, now_ns)
-        queues: tuple[tuple[deque[tuple[int, bytes]], Trigger], ...] = (
-            (self._due_by_root, "root"),
-            (self._due, "wait"),
-        )
-        for due, trigger in queues:
+        self._keep_bounds()
+        for due in (self._due_by_root, self._due):
             while due and due[0][0] <= now_ns:
                 trace = self._table.traces.get(due.popleft()[1])
                 if trace is not None and trace.verdict is None and trace.deadline_ns <= now_ns:
-                    self._decide(trace, trigger)
-                    if self._out.spans >= _SPANS_A_BATCH or self._out.size >= _BYTES_A_BATCH:
-                        yield from self._leave(now_ns)
-        yield from self._leave(now_ns)
+                    self._decide(trace, "wait" if due is self._due else "root")
+                    if (
+                        self._release.spans >= _SPANS_A_BATCH
+                        or self._release.size >= _BYTES_A_BATCH
+                    ):
+                        yield from self._leave()
+        yield from self._leave()
 
     def close(self) -> Iterable[Batch]:
-        """Decide everything that waits, on what is known."""
+        """Decide everything that waits, on what is known; or drop it where that is configured."""
         for trace in self._table.undecided():
-            self._decide(trace, "shutdown")
-            yield from self._leave(self._now_ns)
+            if self.config.decide_on_shutdown:
+                self._decide(trace, "shutdown")
+            else:
+                self._settle(trace, NOT_SAMPLED, "shutdown")
+            if self._release.spans >= _SPANS_A_BATCH or self._release.size >= _BYTES_A_BATCH:
+                yield from self._leave()
+        yield from self._leave()
+
+    def _leave(self) -> Iterable[Batch]:
+        batch = self._release.take(self._now_ns)
+        return () if batch is None else (batch,)
 
     # -- arrival
 
-    def _open(self, trace_id: bytes, envelope: Envelope, span: bytes, now: int) -> Trace | None:
+    def _take_in(self, raw: bytes) -> None:
+        """Hold what is new, let late spans follow, and decide what arrival alone decides."""
+        table, plan = self._table, self._plan
+        traces, read, observe = table.traces, plan.read, plan.observe
+        by_root = self.config.root_wait_ns is not None
+        meter = Meter() if self._measured else None
+        arrived: dict[Trace, None] | None = {} if self.config.on_arrival else None
+        count = size = received = 0
+        for resource, envelope, spans in table.groups(raw):
+            if meter is not None:
+                self._drop_oversize(meter.begin(resource))
+            received += len(spans)
+            for span in spans:
+                view, whole = read(span)
+                trace = traces.get(view.trace_id)
+                if trace is None or trace.verdict is not None:
+                    trace = self._open(view.trace_id, envelope, span)
+                    if trace is None:
+                        continue
+                if arrived is not None and trace not in arrived:
+                    arrived[trace] = None
+                    trace.reset(plan)
+                    trace.last = None
+                if envelope is not trace.last:
+                    plan.observe_resource(trace, envelope)
+                    table.begin_run(trace, envelope)
+                observe(trace, envelope, view, whole)
+                trace.parts.append(span)
+                trace.spans += 1
+                trace.size += len(span)
+                count += 1
+                size += len(span)
+                if by_root and not trace.root_seen:
+                    self._look_for_root(trace, view)
+                if meter is not None:
+                    meter.span(trace, span)
+            if meter is not None:
+                meter.end_scope(envelope)
+        table.spans += count
+        table.size += size + count * SPAN_OVERHEAD
+        self._ledger.spans("received", received)
+        if meter is not None:
+            self._drop_oversize(meter.end_resource())
+        for trace in arrived or ():
+            self._decide_on_arrival(trace)
+
+    def _refuse_what_does_not_fit(self, raw: bytes) -> None:
+        """Refuse a request that needs more room than is left; one that needs more than there is at all is taken into
+        the empty buffer, where its oldest traces are decided early."""
+        table, config = self._table, self.config
+        spans = [span for _, _, items in split(raw) for span in items]
+        new = len(spans)
+        if table.waiting + new > config.num_traces:
+            ids = {PARSE["SpanHead"](span).trace_id for span in spans}
+            new = len(ids - table.traces.keys())
+        weight = len(raw) + len(spans) * SPAN_OVERHEAD + new * TRACE_OVERHEAD
+        if table.waiting and (
+            table.waiting + new > config.num_traces or table.size + weight > config.max_bytes
+        ):
+            self._ledger.spans("refused", len(spans))
+            raise Overloaded("The buffer of the tail sampler is full; send the data again later.")
+
+    def _open(self, trace_id: bytes, envelope: Envelope, span: bytes) -> Trace | None:
         """Begin to hold a trace; None when it was decided before, and the span has followed."""
-        verdict = self._remembered(trace_id)
-        if verdict is not None:
-            self._follow(verdict, envelope, span)
+        if self._follow(trace_id, envelope, span):
             return None
-        table = self._table
+        table, now = self._table, self._now_ns
         while len(table.traces) >= self.config.num_traces:
-            self._evict()
-        deadline = now + self.config.decision_wait_ns
-        trace = Trace(trace_id, now, deadline, self._plan)
-        table.traces[trace_id] = trace
-        table.size += 1000
-        self._due.append((deadline, trace_id))
-        self.stats.counters["otelcol_processor_tail_sampling_new_trace_id_received_total",] += 1
+            self._evict(next(iter(table.traces.values())))
+        trace = Trace(trace_id, now, now + self.config.decision_wait_ns, self._plan)
+        table.open(trace)
+        self._due.append((trace.deadline_ns, trace_id))
+        self._ledger.opened(1)
         return trace
 
-    def _remembered(self, trace_id: bytes) -> Verdict | None:
+    def _follow(self, trace_id: bytes, envelope: Envelope, span: bytes) -> bool:
+        """Let a span of a decided trace follow the verdict; say whether there was one."""
         trace = self._table.traces.get(trace_id)
-        if trace is not None:
-            return trace.verdict
-        if trace_id in self._dropped:
-            return NOT_SAMPLED
-        return self._kept.get(trace_id)
-
-    def _follow(self, verdict: Verdict, envelope: Envelope, span: bytes) -> None:
-        if verdict.kept:
-            self._out.add(envelope, span)
+        if trace is not None and trace.verdict is not None:
+            verdict, decided_ns = trace.verdict, trace.deadline_ns
+        else:
+            remembered = self._memory.get(trace_id)
+            if remembered is None:
+                return False
+            verdict, decided_ns = remembered
+        age_s = (self._now_ns - decided_ns) / _NS if decided_ns else None
+        self._ledger.late(verdict.kept, age_s, trace is None)
+        self._release.late(envelope, span, verdict)
+        self._decisions.decided(trace_id, verdict.kept)
+        return True
 
     def _look_for_root(self, trace: Trace, view: Any) -> None:
+        """Bring the decision forward when the root has come."""
         wait = self.config.root_wait_ns
-        if wait is None or view.parent_span_id:
+        if view.parent_span_id and not (self.config.local_root and comes_from_outside(view)):
             return
         trace.root_seen = True
-        deadline = self._now_ns + wait
+        deadline = self._now_ns + (wait or 0)
         if deadline < trace.deadline_ns:
             trace.deadline_ns = deadline
             self._due_by_root.append((deadline, trace.id))
 
     # -- decision
 
-    def _evict(self) -> None:
-        oldest = next(iter(self._table.traces.values()))
-        self._decide(oldest, "evicted")
-
     def _decide(self, trace: Trace, trigger: Trigger) -> None:
-        verdict = self._panel.decide(trace, self._now_ns)
-        if verdict.kept:
-            for envelope, span in trace.held():
-                self._out.add(envelope, span)
-            self._kept.add(trace.id, verdict)
+        """Decide a trace that waited."""
+        if not self.config.on_arrival:
+            self._settle(trace, self._panel.decide(trace, self._now_ns), trigger)
+        elif trace.pending is not None and not self.config.quirks:
+            self._settle(trace, trace.pending, trigger)
         else:
-            self._dropped.add(trace.id)
+            self._settle(trace, NOT_SAMPLED, trigger)
+
+    def _decide_on_arrival(self, trace: Trace) -> None:
+        """Ask the policies about what just came. A vote to keep waits for as long as a drop policy may still speak."""
+        if trace.verdict is not None:
+            return
+        verdict = self._panel.decide(trace, self._now_ns)
+        if verdict.dropped or (verdict.kept and not self._panel.may_drop):
+            self._settle(trace, verdict, "arrival")
+        elif verdict.kept and trace.pending is None:
+            trace.pending = verdict
+
+    def _drop_oversize(self, traces: Iterable[Trace]) -> None:
+        limit = self.config.max_trace_size
+        for trace in traces:
+            if limit and trace.wire_size > limit and trace.verdict is None:
+                self._ledger.too_large()
+                self._settle(trace, self._oversize_verdict(trace), "oversize")
+
+    def _oversize_verdict(self, trace: Trace) -> Verdict:
+        if self.config.on_oversize == "drop":
+            return NOT_SAMPLED
+        verdict = self._panel.decide(trace, self._now_ns)
+        if verdict.kept or self.config.on_oversize == "decide":
+            return verdict
+        return Verdict(kept=True, reason="oversize", tier="skeleton", threshold=None)
+
+    def _settle(self, trace: Trace, verdict: Verdict, trigger: Trigger) -> None:
+        """Carry out a verdict: release or forget the spans, remember what was decided, tell who listens."""
+        now = self._now_ns
+        self._ledger.decided(trace, verdict, trigger, now)
+        self._release.decided(trace, verdict, trigger)
         self._table.settle(trace)
-        del self._table.traces[trace.id]
+        trace.verdict, trace.deadline_ns = verdict, now
+        if self._memory.add(trace.id, verdict, now):
+            del self._table.traces[trace.id]
+            self._ledger.removed(trace, now)
         self._decisions.decided(trace.id, verdict.kept)
 
-    def _leave(self, now_ns: int) -> Iterator[Batch]:
-        batch = self._take(now_ns)
-        if batch is not None:
-            yield batch
+    # -- bounds
 
-    def _take(self, now_ns: int) -> Batch | None:
-        spans = self._out.spans
-        if not spans:
-            return None
-        return Batch(Signal.TRACES, self._out.take(), received_ns=now_ns, items=spans)
+    def _keep_bounds(self) -> None:
+        while self._table.size > self.config.max_bytes and self._table.waiting:
+            self._evict(self._oldest())
+
+    def _oldest(self) -> Trace:
+        """Return the undecided trace whose first span came first."""
+        while True:
+            trace = self._table.traces.get(self._due[0][1])
+            if trace is not None and trace.verdict is None:
+                return trace
+            self._due.popleft()
+
+    def _evict(self, trace: Trace) -> None:
+        """Make room: decide a trace on what is known, or forget one that was decided. The Collector loses it."""
+        if trace.verdict is None:
+            if self.config.quirks and not self.config.refuse:
+                self._settle(trace, NOT_SAMPLED, "evicted")
+            else:
+                self._decide(trace, "evicted")
+        if self._table.traces.pop(trace.id, None) is not None:
+            self._ledger.removed(trace, self._now_ns)

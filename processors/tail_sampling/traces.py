@@ -1,7 +1,7 @@
 """What is held: traces that wait for their decision, the envelopes they share, and the table that finds them.
 
 Invariants
-- A held span is its encoded bytes, nothing else: no view, no batch, no protobuf object outlives the call that got it.
+- A held span is its encoded bytes, nothing else: no view of it, no batch outlives the call that got it.
 - Equal envelopes are one object, counted once in `Table.size` for as long as any trace holds it.
 - `Table.size` is what the undecided traces `weigh` plus the envelopes: `buffer.max_bytes` bounds it.
 - A trace is in the table once, in the order its first span came. Decided ones stay only where the memory of decisions
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from processors.batch import assemble, frame, split
+from processors.batch import split, without_schema_url
 from processors.tail_sampling.calls import Calls
 from processors.tail_sampling.verdict import Verdict
 from processors.views import PARSE
@@ -64,6 +64,7 @@ class Trace:
         "last",
         "matched",
         "parts",
+        "pending",
         "plan",
         "root_seen",
         "rv",
@@ -86,6 +87,9 @@ class Trace:
         self.last: Envelope | None = None
         self.verdict: Verdict | None = None
         self.root_seen = False
+        self.pending: Verdict | None = None
+        """A vote to keep it that waits for a drop policy to speak."""
+        self.spans = 0
         self.size = 0
         """Bytes of its spans."""
         self.wire_size = 0
@@ -95,7 +99,6 @@ class Trace:
     def reset(self, plan: object) -> None:
         """Forget what was seen, not what is held: the plan will read the spans again."""
         self.plan = plan
-        self.spans = 0
         self.matched = 0
         """Bits of the tests that some span or resource passed."""
         self.failed = 0
@@ -115,16 +118,6 @@ class Trace:
         """R of consistent probability sampling: 56 bits, uniform over traces."""
         return int.from_bytes(self.id[-7:], "big") if self.rv is None else self.rv
 
-    def add(self, envelope: Envelope, span: bytes) -> None:
-        """Hold one span."""
-        if envelope is not self.last:
-            self.last = envelope
-            envelope.holders += 1
-            self.parts.append(envelope)
-        self.parts.append(span)
-        self.spans += 1
-        self.size += len(span)
-
     def held(self) -> Iterator[tuple[Envelope, bytes]]:
         """Yield every held span with its envelope, in order of arrival."""
         envelope: Envelope | None = None
@@ -139,60 +132,49 @@ class Trace:
         return self.size + self.spans * SPAN_OVERHEAD + TRACE_OVERHEAD
 
 
-class Outbox:
-    """Spans on their way out: equal envelopes share one group, whatever traces and requests they came with."""
-
-    def __init__(self) -> None:
-        self.spans = 0
-        self.size = 0
-        self._groups: dict[bytes, dict[bytes, list[bytes]]] = {}
-
-    def add(self, envelope: Envelope, span: bytes) -> None:
-        self.spans += 1
-        self.size += len(span)
-        scopes = self._groups.setdefault(envelope.resource, {})
-        scopes.setdefault(envelope.scope, []).append(frame(span))
-
-    def take(self) -> bytes:
-        """Return everything as one encoded request and be empty again."""
-        raw = assemble(
-            {
-                (resource, scope): spans
-                for resource, scopes in self._groups.items()
-                for scope, spans in scopes.items()
-            }
-        )
-        self.spans = self.size = 0
-        self._groups = {}
-        return raw
-
-
 class Table:
     """Traces by id, oldest first, and the envelopes they share."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_schema_urls: bool = True) -> None:
+        """`with_schema_urls`: whether they are part of the envelopes; the Collector loses them."""
         self.traces: OrderedDict[bytes, Trace] = OrderedDict()
+        self.waiting = 0
+        """Undecided traces."""
         self.spans = 0
-        """Undecided spans held."""
+        """Spans they hold."""
         self.size = 0
-        """What the undecided traces weigh, with their envelopes."""
+        """What they weigh, with their envelopes."""
         self._envelopes: dict[tuple[bytes, bytes], Envelope] = {}
+        self._clean = (lambda group: group) if with_schema_urls else without_schema_url
 
-    def groups(self, raw: bytes) -> Iterator[tuple[Envelope, Sequence[bytes]]]:
-        """Yield the spans of an encoded request with their envelopes."""
+    def groups(self, raw: bytes) -> Iterator[tuple[bytes, Envelope, Sequence[bytes]]]:
+        """Yield resource group, envelope and spans for every scope group of an encoded request, one at a time.
+
+        The resource group is the same object for scopes that came in one.
+        """
         for resource, scope, spans in split(raw):
-            envelope = self._envelopes.get((resource, scope))
-            yield envelope if envelope is not None else Envelope(resource, scope), spans
+            key = (self._clean(resource), self._clean(scope))
+            envelope = self._envelopes.get(key)
+            yield resource, envelope if envelope is not None else Envelope(*key), spans
 
-    def keep(self, envelope: Envelope) -> None:
-        """Share an envelope that somebody holds now."""
-        key = (envelope.resource, envelope.scope)
-        if envelope.holders and key not in self._envelopes:
-            self._envelopes[key] = envelope
+    def open(self, trace: Trace) -> None:
+        """Begin to hold a trace."""
+        self.traces[trace.id] = trace
+        self.waiting += 1
+        self.size += TRACE_OVERHEAD
+
+    def begin_run(self, trace: Trace, envelope: Envelope) -> None:
+        """Say that the trace's next spans are of this envelope."""
+        trace.last = envelope
+        trace.parts.append(envelope)
+        if not envelope.holders:
+            self._envelopes[envelope.resource, envelope.scope] = envelope
             self.size += envelope.size
+        envelope.holders += 1
 
     def settle(self, trace: Trace) -> None:
         """Let go of a trace's spans: it is decided. The trace itself stays until it is popped."""
+        self.waiting -= 1
         self.spans -= trace.spans
         self.size -= trace.weigh()
         for part in trace.parts:

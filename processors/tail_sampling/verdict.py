@@ -50,5 +50,12 @@ class Verdict:
     voters: tuple[str, ...] = ()
     """Policies that voted to keep it."""
 
+    @property
+    def word(self) -> str:
+        """What is stored of the trace, or why nothing is."""
+        if self.kept:
+            return self.tier
+        return "dropped" if self.dropped else "not_sampled"
+
 
 NOT_SAMPLED: Final = Verdict(kept=False)

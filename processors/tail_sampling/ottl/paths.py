@@ -123,7 +123,7 @@ def _attributes(view_of: Callable[[Subject], Any], inner: str, keys: tuple[str |
         return lambda subject: {
             key: decode_value(raw, 0, len(raw)) for key, raw in attributes(subject).items()
         }
-    first, *others = keys
+    first, others = str(keys[0]), keys[1:]
 
     def read(subject: Subject) -> Any_:
         raw = attributes(subject).get(first)

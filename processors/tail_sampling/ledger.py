@@ -1,0 +1,90 @@
+"""The ledger of spans and decisions. At any moment, in spans:
+
+    received = released_full + released_skeleton + dropped + late_released + late_dropped + held
+
+What is refused never came in. Names of the Collector where it has one; what it measures with a clock of its own (time
+spent on decisions) the core cannot.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from processors.stats import Histogram, Stats
+from processors.tail_sampling.calls import add_up
+from processors.tail_sampling.traces import Table, Trace
+from processors.tail_sampling.verdict import Trigger, Verdict
+
+_THEIRS: Final = "otelcol_processor_tail_sampling_"
+_OURS: Final = "otelcol_llm_tail_sampling_"
+_NS: Final = 1_000_000_000
+AGES_S: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+DELAYS_S: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300)
+
+
+class Ledger:
+    """Counts into a component's stats."""
+
+    def __init__(self, stats: Stats, table: Table) -> None:
+        self._counters = stats.counters
+        self._histograms = stats.histograms
+        stats.gauges[f"{_THEIRS}sampling_traces_on_memory",] = lambda: len(table.traces)
+        stats.gauges[f"{_OURS}held_spans",] = lambda: table.spans
+        stats.gauges[f"{_OURS}held_bytes",] = lambda: table.size
+
+    def spans(self, outcome: str, number: int) -> None:
+        """Enter spans under one of the terms of the equation."""
+        if number:
+            self._counters[f"{_OURS}spans_total", outcome] += number
+
+    def opened(self, traces: int) -> None:
+        if traces:
+            self._counters[f"{_THEIRS}new_trace_id_received_total",] += traces
+
+    def decided(self, trace: Trace, verdict: Verdict, trigger: Trigger, now_ns: int) -> None:
+        """Enter a verdict; the trace still knows its spans' number and size."""
+        counters, decision = self._counters, verdict.word
+        theirs = "sampled" if verdict.kept else "dropped" if verdict.dropped else "not_sampled"
+        sampled = "true" if verdict.kept else "false"
+        counters[f"{_THEIRS}global_count_traces_sampled_total", sampled, theirs] += 1
+        counters[f"{_OURS}decisions_total", verdict.policy, decision, trigger] += 1
+        if trigger == "evicted":
+            counters[f"{_THEIRS}sampling_trace_dropped_too_early_total",] += 1
+        if trace.calls is not None and trace.calls.costs:
+            counters[f"{_OURS}cost_usd_total", decision] += add_up(trace.calls.priced)
+        waited = (now_ns - trace.first_ns) / _NS
+        self._observe(f"{_OURS}decision_delay_seconds", DELAYS_S, waited, trigger)
+
+    def removed(self, trace: Trace, now_ns: int) -> None:
+        """Enter that a trace left the table."""
+        age = (now_ns - trace.first_ns) / _NS
+        self._observe(f"{_THEIRS}sampling_trace_removal_age_seconds", AGES_S, age)
+
+    def too_large(self) -> None:
+        self._counters[f"{_THEIRS}traces_dropped_too_large_total",] += 1
+
+    def stored(self, verdict: Verdict, spans: int, size: int) -> None:
+        """Enter what leaves of a trace that was just decided."""
+        self.spans(f"released_{verdict.tier}", spans)
+        self._counters[f"{_OURS}stored_bytes_total", verdict.policy, verdict.word] += size
+
+    def late(self, kept: bool, age_s: float | None, from_memory: bool) -> None:
+        """Enter one late span; its age where it is known."""
+        self.spans("late_released" if kept else "late_dropped", 1)
+        counters, word = self._counters, "kept" if kept else "dropped"
+        counters[f"{_OURS}late_spans_total", word] += 1
+        if from_memory:
+            sampled = "true" if kept else "false"
+            counters[f"{_THEIRS}early_releases_from_cache_decision_total", sampled] += 1
+        if age_s is not None:
+            self._observe(f"{_THEIRS}sampling_late_span_age_seconds", AGES_S, age_s)
+
+    def count(self, name: str, *labels: str) -> None:
+        """Add one to a counter of ours."""
+        self._counters[f"{_OURS}{name}", *labels] += 1
+
+    def _observe(self, name: str, bounds: tuple[float, ...], value: float, *labels: str) -> None:
+        histogram = self._histograms.get((name, *labels))
+        if histogram is None:
+            histogram = self._histograms[name, *labels] = Histogram(bounds)
+        histogram.observe(max(0.0, value))

@@ -1,0 +1,38 @@
+"""Spans on their way out: equal envelopes share one group, whatever traces and requests they came with."""
+
+from __future__ import annotations
+
+from processors.batch import Batch, Signal, assemble, frame
+from processors.tail_sampling.traces import Envelope
+
+
+class Outbox:
+    """Collects released spans and makes batches of them."""
+
+    def __init__(self) -> None:
+        self.spans = 0
+        self.size = 0
+        self._groups: dict[bytes, dict[bytes, list[bytes]]] = {}
+
+    def add(self, envelope: Envelope, span: bytes) -> None:
+        """Take a span; those of one scope leave in this order."""
+        self.spans += 1
+        self.size += len(span)
+        scopes = self._groups.setdefault(envelope.resource, {})
+        scopes.setdefault(envelope.scope, []).append(frame(span))
+
+    def take(self, now_ns: int) -> Batch | None:
+        """Return everything, or None when there is nothing, and be empty again."""
+        if not self.spans:
+            return None
+        raw = assemble(
+            {
+                (resource, scope): spans
+                for resource, scopes in self._groups.items()
+                for scope, spans in scopes.items()
+            }
+        )
+        batch = Batch(Signal.TRACES, raw, received_ns=now_ns, items=self.spans)
+        self.spans = self.size = 0
+        self._groups = {}
+        return batch
