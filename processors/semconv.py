@@ -109,3 +109,11 @@ APP_LLM_COST_CACHE_READ_USD: Final = "app.llm.cost.cache_read_usd"
 APP_LLM_COST_CACHE_WRITE_USD: Final = "app.llm.cost.cache_write_usd"
 APP_LLM_COST_FEES_USD: Final = "app.llm.cost.fees_usd"
 APP_LLM_CONVERSATION_CUMULATIVE_TOKENS: Final = "app.llm.conversation.cumulative_tokens"
+GEN_AI_EVALUATION_NAME: Final = "gen_ai.evaluation.name"
+GEN_AI_EVALUATION_SCORE_VALUE: Final = "gen_ai.evaluation.score.value"
+
+# What redaction says it did: contrib's name for the count and the keys, ours for the rest. Never a value.
+REDACTION_MASKED_COUNT: Final = "redaction.masked.count"
+REDACTION_MASKED_KEYS: Final = "redaction.masked.keys"
+REDACTION_ENTITIES: Final = "redaction.entities"
+REDACTION_FINGERPRINTS: Final = "redaction.fingerprints"
