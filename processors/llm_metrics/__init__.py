@@ -8,7 +8,7 @@ Invariants
 
 from __future__ import annotations
 
-from processors.llm_metrics.config import Config
+from processors.llm_metrics.config import Config, check
 from processors.llm_metrics.connector import LlmMetrics, build
 
-__all__ = ["Config", "LlmMetrics", "build"]
+__all__ = ["Config", "LlmMetrics", "build", "check"]

@@ -70,7 +70,7 @@ TOTAL: Final = (
 TPOT: Final = (0.005, 0.01, 0.015, 0.02, 0.025, 0.033, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0)
 GAP: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 DECODE: Final = (5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0, 100.0, 150.0, 200.0, 300.0)
-COST: Final = (
+COSTS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 )  # fmt: skip
 TOKENS_IN: Final = (
@@ -178,7 +178,7 @@ CACHE_HIT_RATIO: Final = _histogram(
     "llm_cache_hit_ratio", "1", RATIO, MODEL_LABELS,
     "Share of the input tokens that came from the prompt cache, one observation per call whose provider reports it.")
 REQUEST_COST: Final = _histogram(
-    "llm_request_cost_usd", "{USD}", COST, TIMING_LABELS,
+    "llm_request_cost_usd", "{USD}", COSTS, TIMING_LABELS,
     "Cost of a priced model call, in dollars.")
 REQUEST_INPUT: Final = _histogram(
     "llm_request_input_tokens", "{token}", TOKENS_IN, TIMING_LABELS,

@@ -7,89 +7,182 @@ from typing import Any, ClassVar, Final
 
 from processors import semconv
 from processors.base import OnError
-from processors.batch import Batch, Item, LogRecord, Resource, Signal, Span
-from processors.llm_metrics.calls import Call, Calls
-from processors.llm_metrics.catalogue import METRICS, OVERFLOW
+from processors.batch import Batch, Resource, ScopeGroup, Signal
+from processors.llm_metrics.bindings import LABEL_KEYS, Bindings, overlaid
+from processors.llm_metrics.calls import CALL_KEYS, Calls
+from processors.llm_metrics.catalogue import BUDGET, FEATURE_INFO, METRICS, OVERFLOW, SERVICE_INFO
 from processors.llm_metrics.config import Config
-from processors.llm_metrics.labels import LabelValues, clean
+from processors.llm_metrics.exemplars import Exemplars
+from processors.llm_metrics.labels import LabelValues
+from processors.llm_metrics.passing import common_labels, labelled
 from processors.llm_metrics.series import Book
+from processors.llm_metrics.sides import EVALUATION, TOOL, Sides, event_name
 from processors.ports import Context
 from processors.stats import Stats
 
+_STATUS: Final = semconv.APP_LLM_COST_STATUS
+_CLASS: Final = semconv.APP_LLM_SPAN_CLASS
+_VALIDATION: Final = semconv.APP_LLM_VALIDATION_ERROR_CLASS
+_REJECTED: Final = semconv.APP_LLM_GUARDRAIL_REJECTED
+_KEYS: Final = LABEL_KEYS | CALL_KEYS
+_ERROR: Final = 2
 _SEVERITY_ERROR: Final = 17
 """SeverityNumber ERROR of the log data model."""
+_PER_POINT_NS: Final = 10**6
+_LONGEST_NS: Final = 10 * 10**9
+_MAX_RESOURCES: Final = 1024
 
 
 class LlmMetrics:
     """See the package. One object serves all pipelines that use its id."""
 
     on_error: ClassVar[OnError] = OnError.PASS
-    signals: ClassVar[frozenset[Signal]] = frozenset((Signal.TRACES, Signal.LOGS))
+    signals: ClassVar[frozenset[Signal]] = frozenset(Signal)
 
     def __init__(self, config: Config, context: Context) -> None:
         self.stats = Stats()
         self._interval_ns = config.metrics_flush_interval
         self._book = Book(METRICS, config.max_series_per_metric)
         self._labels = LabelValues(config.label_limits)
-        self._calls = Calls(self._book, self._labels)
-        self._now_ns = 0
+        self._bindings = Bindings(self._book, self._labels)
+        self._exemplars = Exemplars(context.decisions)
+        self._calls = Calls(self._bindings, self._exemplars)
+        self._sides = Sides(self._bindings, config.evaluation_pass_score)
+        self._environments: dict[bytes, str] = {}
         self._due_ns = 0
+        self._tell_config(config)
 
-    def process(self, batch: Batch) -> None:
-        """Count what is in the batch; nothing of it goes on."""
-        self._now_ns = max(self._now_ns, batch.received_ns)
+    def process(self, batch: Batch) -> Batch | None:
+        """Count spans and log records; hand on metrics, with the labels that ours carry."""
+        if batch.signal is Signal.METRICS:
+            return labelled(batch)
+        self._book.now_ns = max(self._book.now_ns, batch.received_ns)
+        count = self._count_spans if batch.signal is Signal.TRACES else self._count_records
         for group in batch.groups:
-            environment = _environment(group.resource)
+            environment = self._environment(group.resource)
             for scope in group.scopes:
-                for item in scope.items:
-                    if not item.dropped:
-                        self._count(item, environment)
+                count(scope, environment)
+        return None
 
-    def _count(self, item: Item, environment: str) -> None:
-        edits = item.edits
-        key = semconv.APP_LLM_COST_STATUS
-        attributes = item.view.attributes
-        status: Any = edits[key] if key in edits else attributes.get(key)
-        if not status:
+    def _count_spans(self, scope: ScopeGroup, environment: str) -> None:
+        for item in scope.items:
+            if item.dropped:
+                continue
+            view, edits = item.view, item.edits
+            attributes: Any = view.attributes
+            if _STATUS in edits:
+                status: Any = edits[_STATUS]
+            elif _STATUS in attributes:
+                status = attributes[_STATUS]
+            else:
+                if _CLASS in edits or _CLASS in attributes:
+                    self._beside(view, attributes, edits, environment)
+                continue
+            read = attributes
+            if edits and not _KEYS.isdisjoint(edits):
+                read = overlaid(attributes, edits, _KEYS)
+            binding = self._bindings.find(read, edits, environment)
+            seconds = (view.end_ns - view.start_ns) / 1e9
+            self._calls.count(binding, read, edits, status, seconds, view.status.code, view)
+            if view.events:
+                self._sides.events(binding, view.events)
+
+    def _beside(self, view: Any, attributes: Any, edits: Any, environment: str) -> None:
+        """Count what a span that is no counted call says."""
+        read = attributes if _KEYS.isdisjoint(edits) else overlaid(attributes, edits, _KEYS)
+        tool = (edits[_CLASS] if _CLASS in edits else attributes[_CLASS]) in TOOL
+        noted = _VALIDATION in read or _REJECTED in read
+        if not (tool or noted or view.events):
             return
-        seconds, code = _timing(item)
-        call = Call(attributes, edits, environment, seconds, code)
-        self._calls.count(call, status, self._now_ns)
+        binding = self._bindings.find(read, edits, environment)
+        if tool:
+            seconds = (view.end_ns - view.start_ns) / 1e9
+            self._sides.tool(binding, attributes, seconds, view.status.code)
+        if noted:
+            self._calls.notes.above(binding, read)
+        self._sides.events(binding, view.events)
+
+    def _count_records(self, scope: ScopeGroup, environment: str) -> None:
+        for item in scope.items:
+            if item.dropped:
+                continue
+            view, edits = item.view, item.edits
+            attributes: Any = view.attributes
+            status = edits[_STATUS] if _STATUS in edits else attributes.get(_STATUS)
+            evaluation = event_name(view) == EVALUATION
+            if not status and not evaluation:
+                continue
+            read = overlaid(attributes, edits, _KEYS)
+            binding = self._bindings.find(read, edits, environment)
+            if evaluation:
+                self._sides.evaluation(binding, attributes)
+            if status:
+                code = _ERROR if view.severity_number >= _SEVERITY_ERROR else 0
+                self._calls.count(binding, read, edits, status, None, code, view)
 
     def tick(self, now_ns: int) -> Iterable[Batch]:
         """Yield what changed, when it is time."""
-        self._now_ns = max(self._now_ns, now_ns)
+        self._book.now_ns = max(self._book.now_ns, now_ns)
         if now_ns >= self._due_ns:
-            self._due_ns = now_ns + self._interval_ns
-            yield from self._flush()
+            points = 0
+            for batch in self._flush():
+                points += len(batch)
+                yield batch
+            pause_ns = min(_LONGEST_NS, points * _PER_POINT_NS)
+            self._due_ns = now_ns + max(self._interval_ns, pause_ns)
 
     def close(self) -> Iterable[Batch]:
         """Yield what changed since the last flush."""
+        self._exemplars.leave()
         yield from self._flush()
 
     def _flush(self) -> Iterable[Batch]:
-        self._calls.queue()
+        self._bindings.queue()
+        self._forget_idle()
         for label, times in self._labels.take_overflow().items():
-            self._book.add(OVERFLOW, (label,), self._now_ns, times)
-        request, points = self._book.flush(self._now_ns)
+            self._book.one(OVERFLOW, label).value += times
+        request, points = self._book.flush()
         if points:
-            yield Batch(Signal.METRICS, request, received_ns=self._now_ns, items=points)
+            yield Batch(Signal.METRICS, request, received_ns=self._book.now_ns, items=points)
 
+    def _forget_idle(self) -> None:
+        """Give back series that nothing counted in for long, and the label values only they carried."""
+        if self._book.sweep():
+            for label in self._labels.names:
+                self._labels.forget(label, self._book.live(label))
+            self._bindings.forget()
+            self._environments.clear()
 
-def _timing(item: Item) -> tuple[float | None, int]:
-    """Return duration in seconds and span status code."""
-    if isinstance(item, Span):
-        view = item.view
-        return (view.end_ns - view.start_ns) / 1e9, view.status.code
-    assert isinstance(item, LogRecord)  # noqa: S101 - `signals` says so
-    return None, 2 if item.view.severity_number >= _SEVERITY_ERROR else 0
+    def _environment(self, resource: Resource) -> str:
+        frame = resource.frame()
+        known = self._environments
+        if frame not in known:
+            if len(known) >= _MAX_RESOURCES:
+                known.clear()
+            known[frame] = self._describe(resource)
+        return known[frame]
 
+    def _describe(self, resource: Resource) -> str:
+        """Note the version of the service, and return the environment as the resource says it."""
+        common = common_labels(resource)
+        environment = common["environment"]
+        if resource.get(semconv.SERVICE_NAME) is not None:
+            values = (
+                self._labels.admit("environment", environment),
+                common["data_mode"],
+                self._labels.admit("service", resource.get(semconv.SERVICE_NAME)),
+                self._labels.admit("version", resource.get(semconv.SERVICE_VERSION)),
+            )
+            self._book.one(SERVICE_INFO, *values).set(1.0)
+        return environment
 
-def _environment(resource: Resource) -> str:
-    return clean(
-        resource.get(semconv.DEPLOYMENT_ENVIRONMENT_NAME)
-        or resource.get(semconv.DEPLOYMENT_ENVIRONMENT)
-    )
+    def _tell_config(self, config: Config) -> None:
+        """Set what the configuration alone tells; it is never idle."""
+        for budget in config.budgets:
+            values = (budget.environment, budget.scope, budget.name, budget.period)
+            self._book.one(BUDGET, *values).keep(budget.usd)
+        for feature in config.features:
+            self._book.one(FEATURE_INFO, feature.name, feature.team, feature.tier).keep(1.0)
 
 
 def build(settings: Mapping[str, Any], context: Context) -> LlmMetrics:

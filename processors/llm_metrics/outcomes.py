@@ -67,6 +67,10 @@ class Outcome:
     """The model refused to answer."""
 
 
+PLAIN: Final = Outcome(status="success", error_class="", filtered=False, refused=False)
+"""What most calls become; the one object that says so."""
+
+
 def outcome(
     http: Value | bytes, error_type: Value | bytes, finish: Value | bytes, code: int
 ) -> Outcome:
@@ -76,9 +80,9 @@ def outcome(
     filtered = bool(reasons & _CONTENT_FILTER)
     if filtered and error_class == "bad_request":
         error_class = "content_policy"
-    return Outcome(
-        status, error_class, filtered or error_class == "content_policy", "refusal" in reasons
-    )
+    filtered = filtered or error_class == "content_policy"
+    found = Outcome(status, error_class, filtered, "refusal" in reasons)
+    return PLAIN if found == PLAIN else found
 
 
 def _failure(http: int, error_type: Value, code: int, reasons: frozenset[str]) -> tuple[str, str]:
@@ -104,5 +108,5 @@ def _number(value: Value) -> int:
 
 
 def _reasons(value: Value) -> frozenset[str]:
-    reasons = value if isinstance(value, list) else [value]
+    reasons = value if isinstance(value, list | tuple) else [value]
     return frozenset(reason.lower() for reason in reasons if isinstance(reason, str))

@@ -5,15 +5,16 @@ Invariants
 - `flush` tells every series that changed since the last one; and all of them every `REFRESH_NS`, so that what reads
   them can tell idle from gone.
 - The number of series of a metric is bounded: the label set that has no room becomes `other` in every open label.
+- A series that did not change for `IDLE_NS` is forgotten; when it comes back it is a new one, with a new start.
 
 Format (opentelemetry-proto 1.10, metrics.proto): numbers and times are fixed-width, so a point is a few bytes behind
-each other, of which only time and value change.
+each other, of which only time and value change. The cost of a point is in `flush`, not in counting.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from struct import Struct
 from typing import Any, Final, TypeAlias
@@ -23,10 +24,13 @@ from processors.wire import delimited, encode_key_value
 
 REFRESH_NS: Final = 60 * 10**9
 """How often an idle series is told again. Must be well under the `metric_expiration` of whoever serves them (5 m)."""
+IDLE_NS: Final = 24 * 3600 * 10**9
+_SWEEP_NS: Final = 600 * 10**9
 
 _U64: Final = Struct("<Q").pack
 _I64: Final = Struct("<q").pack
 _F64: Final = Struct("<d").pack
+_LARGEST: Final = (1 << 63) - 1
 _CUMULATIVE: Final = b"\x10\x02"
 _MONOTONIC: Final = b"\x18\x01"
 
@@ -36,28 +40,41 @@ Values: TypeAlias = tuple[str, ...]
 class Counter:
     """An integer that only grows."""
 
-    __slots__ = ("attributes", "family", "queued", "seen_ns", "sent", "start_ns", "value")
+    __slots__ = (
+        "attributes", "exemplar", "family", "queued", "seen_ns", "sent", "start_ns", "value"
+    )  # fmt: skip
 
     def __init__(self, family: Family, attributes: bytes, now_ns: int) -> None:
         self.family = family
         self.attributes = attributes
-        self.start_ns = self.seen_ns = now_ns
+        self.start_ns = _U64(now_ns)
+        self.seen_ns = now_ns
         self.value = 0
         self.sent = -1
         self.queued = False
+        self.exemplar = b""
 
     @property
     def changed(self) -> bool:
         return self.value != self.sent
 
+    def exemplify(self, value: float, exemplar: bytes) -> None:
+        """Show a trace beside the value; `exemplar` is an encoded Exemplar."""
+        self.exemplar = delimited(b"\x2a", exemplar)
+        self.family.queue(self)
+
     def point(self, stamp: bytes) -> bytes:
         """Encode a NumberDataPoint; `stamp` is the encoded time field."""
         self.sent = self.value
-        value = b"\x31" + _I64(self.value)
-        if self.family.metric.money:
-            value = b"\x21" + _F64(self.value / ATTO)
-        start = b"\x11" + _U64(self.start_ns)
-        return delimited(b"\x0a", b"".join((start, stamp, value, self.attributes)))
+        value = self._dollars() if self.family.metric.money else self._whole()
+        parts = (b"\x11", self.start_ns, stamp, value, self.exemplar, self.attributes)
+        return delimited(b"\x0a", b"".join(parts))
+
+    def _whole(self) -> bytes:
+        return b"\x31" + _I64(min(self.value, _LARGEST))
+
+    def _dollars(self) -> bytes:
+        return b"\x21" + _F64(self.value / ATTO)
 
 
 class Gauge:
@@ -77,6 +94,15 @@ class Gauge:
     def changed(self) -> bool:
         return self.value != self.sent
 
+    def set(self, value: float) -> None:
+        self.value = value
+        self.seen_ns = self.family.book.now_ns
+
+    def keep(self, value: float) -> None:
+        """Set a value that is never idle."""
+        self.value = value
+        self.seen_ns = _LARGEST
+
     def point(self, stamp: bytes) -> bytes:
         """Encode a NumberDataPoint; `stamp` is the encoded time field."""
         self.sent = self.value
@@ -87,36 +113,50 @@ class Histogram:
     """Observations in fixed buckets, upper bounds inclusive."""
 
     __slots__ = (
-        "attributes", "bounds", "counts", "family", "queued", "seen_ns", "sent", "start_ns", "sum"
+        "attributes", "counts", "exemplars", "family", "queued", "seen_ns", "sent", "start_ns", "sum"
     )  # fmt: skip
 
     def __init__(self, family: Family, attributes: bytes, now_ns: int) -> None:
         self.family = family
         self.attributes = attributes
-        self.start_ns = self.seen_ns = now_ns
-        self.bounds = family.metric.buckets
-        self.counts = [0] * (len(self.bounds) + 1)
+        self.start_ns = _U64(now_ns)
+        self.seen_ns = now_ns
+        self.counts = [0] * (len(family.metric.buckets) + 1)
         self.sum = 0.0
         self.sent = -1
         self.queued = False
+        self.exemplars: dict[int, bytes] = _NONE
 
     def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
+        self.counts[bisect_left(self.family.metric.buckets, value)] += 1
         self.sum += value
 
     @property
     def changed(self) -> bool:
         return sum(self.counts) != self.sent
 
+    def exemplify(self, value: float, exemplar: bytes) -> None:
+        """Show a trace beside the bucket of a value; `exemplar` is an encoded Exemplar."""
+        if self.exemplars is _NONE:
+            self.exemplars = {}
+        bucket = bisect_left(self.family.metric.buckets, value)
+        self.exemplars[bucket] = delimited(b"\x42", exemplar)
+        self.family.queue(self)
+
     def point(self, stamp: bytes) -> bytes:
         """Encode a HistogramDataPoint; `stamp` is the encoded time field."""
         counts = self.counts
         self.sent = sum(counts)
-        head = b"".join((b"\x11", _U64(self.start_ns), stamp, b"\x21", _U64(self.sent)))
-        buckets = delimited(b"\x32", Struct(f"<{len(counts)}Q").pack(*counts))
-        parts = (head, b"\x29", _F64(self.sum), buckets, self.family.bounds, self.attributes)
+        family = self.family
+        parts = (
+            b"\x11", self.start_ns, stamp, b"\x21", _U64(self.sent), b"\x29", _F64(self.sum),
+            family.counts_tag, family.pack_counts(*counts), family.bounds, *self.exemplars.values(),
+            self.attributes,
+        )  # fmt: skip
         return delimited(b"\x0a", b"".join(parts))
 
+
+_NONE: Final[dict[int, bytes]] = {}
 
 Series: TypeAlias = Counter | Gauge | Histogram
 
@@ -132,32 +172,29 @@ class Family:
     """All series of one metric."""
 
     __slots__ = (
-        "_attribute",
-        "_limit",
-        "_queue",
-        "_series",
-        "_wrap",
-        "bounds",
-        "metric",
-        "refused",
-    )
+        "_head", "_limit", "_queue", "_series", "book", "bounds", "counts_tag", "metric",
+        "pack_counts", "refused",
+    )  # fmt: skip
 
-    def __init__(self, metric: Metric, limit: int) -> None:
+    def __init__(self, book: Book, metric: Metric, limit: int) -> None:
+        self.book = book
         self.metric = metric
         self.refused = 0
-        """Label sets that had no room."""
+        """Times that a label set had no room."""
         bounds = metric.buckets
         self.bounds = delimited(b"\x3a", Struct(f"<{len(bounds)}d").pack(*bounds))
+        counts = Struct(f"<{len(bounds) + 1}Q")
+        self.counts_tag = delimited(b"\x32", bytes(counts.size))[: -counts.size]
+        self.pack_counts = counts.pack
         self._limit = limit
         self._series: dict[Values, Series] = {}
         self._queue: list[Series] = []
-        self._attribute = _FORMS[metric.kind][1]
-        self._wrap = _FORMS[metric.kind][2:]
+        self._head = _described(metric)
 
     def __len__(self) -> int:
         return len(self._series)
 
-    def series(self, values: Values, now_ns: int) -> Series:
+    def series(self, values: Values) -> Series:
         """Return the series of these label values, a new one if need be, or the one of `other`."""
         found = self._series.get(values)
         if found is None:
@@ -166,12 +203,12 @@ class Family:
                 values = tuple(map(_fold, self.metric.labels, values))
                 found = self._series.get(values)
             if found is None:
-                found = self._series[values] = self._new(values, now_ns)
+                found = self._series[values] = self._new(values)
         return found
 
-    def _new(self, values: Values, now_ns: int) -> Series:
-        attributes = _attributes(self._attribute, self.metric.labels, values)
-        made: Series = _FORMS[self.metric.kind][0](self, attributes, now_ns)
+    def _new(self, values: Values) -> Series:
+        form, tag, _, _ = _FORMS[self.metric.kind]
+        made: Series = form(self, _attributes(tag, self.metric.labels, values), self.book.now_ns)
         return made
 
     def queue(self, series: Series) -> None:
@@ -192,8 +229,8 @@ class Family:
             del self._series[values]
         return bool(idle)
 
-    def values_of(self, label: str) -> set[str]:
-        """Return the values of a label that live series carry."""
+    def live(self, label: str) -> set[str]:
+        """Return the values of a label that series carry."""
         if label not in self.metric.labels:
             return set()
         place = self.metric.labels.index(label)
@@ -202,18 +239,16 @@ class Family:
     def encode(self, now_ns: int) -> tuple[bytes, int]:
         """Encode what is queued as one Metric field; return it and the number of points."""
         stamp = b"\x19" + _U64(now_ns)
-        points = [one.point(stamp) for one in self._take(now_ns)]
-        tag, trailer = self._wrap
-        data = delimited(tag, b"".join((*points, trailer)))
-        return delimited(b"\x12", _described(self.metric) + data), len(points)
-
-    def _take(self, now_ns: int) -> Iterator[Series]:
         queue, self._queue = self._queue, []
+        points = []
         for series in queue:
             series.queued = False
             if series.changed:
-                series.seen_ns = now_ns
-            yield series
+                series.seen_ns = max(series.seen_ns, now_ns)
+            points.append(series.point(stamp))
+        _, _, tag, trailer = _FORMS[self.metric.kind]
+        data = delimited(tag, b"".join((*points, trailer)))
+        return delimited(b"\x12", self._head + data), len(points)
 
     @property
     def waiting(self) -> bool:
@@ -225,7 +260,7 @@ def _fold(label: str, value: str) -> str:
 
 
 @lru_cache(maxsize=8192)
-def _attributes(tag: bytes, labels: Sequence[str], values: Values) -> bytes:
+def _attributes(tag: bytes, labels: tuple[str, ...], values: Values) -> bytes:
     """Encode label names and values; the families of one label set share the bytes."""
     pairs = zip(labels, values, strict=True)
     return b"".join([delimited(tag, encode_key_value(name, value)) for name, value in pairs])
@@ -241,8 +276,11 @@ class Book:
 
     def __init__(self, metrics: Iterable[Metric], limit: int) -> None:
         """`limit`: series a metric may have."""
-        self._families = {metric.name: Family(metric, limit) for metric in metrics}
+        self.now_ns = 0
+        """The pipeline's clock, as far as it was told."""
+        self._families = {metric.name: Family(self, metric, limit) for metric in metrics}
         self._refreshed_ns = 0
+        self._swept_ns = 0
 
     def __getitem__(self, metric: Metric) -> Family:
         return self._families[metric.name]
@@ -250,22 +288,32 @@ class Book:
     def __iter__(self) -> Iterator[Family]:
         return iter(self._families.values())
 
-    def flush(self, now_ns: int) -> tuple[bytes, int]:
+    def one(self, metric: Metric, *values: str) -> Any:
+        """Return a series by all its label values, queued for the next flush."""
+        family = self[metric]
+        series = family.series(values)
+        family.queue(series)
+        return series
+
+    def flush(self) -> tuple[bytes, int]:
         """Encode what changed as an OTLP metrics request; return it, empty when nothing did, and its points."""
-        if now_ns - self._refreshed_ns >= REFRESH_NS:
-            self._refreshed_ns = now_ns
+        if self.now_ns - self._refreshed_ns >= REFRESH_NS:
+            self._refreshed_ns = self.now_ns
             for family in self:
                 family.refresh()
-        told = [family.encode(now_ns) for family in self if family.waiting]
+        told = [family.encode(self.now_ns) for family in self if family.waiting]
         if not told:
             return b"", 0
         scope = delimited(b"\x12", b"".join([metric for metric, _ in told]))
         return delimited(b"\x0a", scope), sum(points for _, points in told)
 
-    def add(self, metric: Metric, values: Values, now_ns: int, amount: int = 1) -> None:
-        """Count something that is rare; what is frequent keeps its series at hand."""
-        family = self[metric]
-        series = family.series(values, now_ns)
-        assert isinstance(series, Counter)  # noqa: S101 - tells mypy what the catalogue says
-        series.value += amount
-        family.queue(series)
+    def sweep(self) -> bool:
+        """Forget idle series, now and then; say whether any were forgotten."""
+        if self.now_ns - self._swept_ns < _SWEEP_NS:
+            return False
+        self._swept_ns = self.now_ns
+        return bool([family for family in self if family.drop_idle(self.now_ns - IDLE_NS)])
+
+    def live(self, label: str) -> set[str]:
+        """Return the values of a label that any series carries."""
+        return set().union(*(family.live(label) for family in self))

@@ -1,0 +1,81 @@
+"""Traces that stand for a value, attached only once the sampler kept them: a link to a dropped trace is a dead link.
+
+Invariants
+- A candidate waits by its trace until a sampler decides about that trace; without samplers it is an exemplar at once.
+- Candidates are bounded: the oldest makes room. A series holds one exemplar per bucket, the newest.
+- The time of an exemplar is the span's, not that of the decision.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Any, Final
+
+from processors.llm_metrics.bindings import COST, DECODE, LATENCY, PRICE, TTFT, Binding
+from processors.llm_metrics.series import Counter, Histogram
+from processors.ports import DecisionBus
+from processors.wire import delimited
+
+_MAX_WAITING: Final = 20_000
+"""Traces with candidates; about 400 bytes each."""
+_MAX_PER_TRACE: Final = 4
+_TIME_AND_VALUE: Final = Struct("<cQcd").pack
+
+
+class Exemplars:
+    """Listens to samplers and attaches what they kept."""
+
+    def __init__(self, bus: DecisionBus) -> None:
+        self._bus = bus
+        self._waiting: dict[bytes, list[tuple[Any, ...]]] = {}
+        bus.listen(self)
+
+    def offer(self, binding: Binding, view: Any, *values: float | None) -> None:
+        """Propose a call: its cost, duration, time to first token and decode rate, as far as known."""
+        trace_id: bytes = view.trace_id
+        if not trace_id:
+            return
+        series = binding.series
+        if not self._bus.samplers:
+            _attach(trace_id, (series, view.end_ns, values))
+            return
+        waiting = self._waiting
+        if trace_id not in waiting:
+            if len(waiting) >= _MAX_WAITING:
+                del waiting[next(iter(waiting))]
+            waiting[trace_id] = []
+        if len(waiting[trace_id]) < _MAX_PER_TRACE:
+            waiting[trace_id].append((series, view.end_ns, values))
+
+    def decided(self, trace_id: bytes, kept: bool) -> None:
+        """Attach or forget the candidates of a trace."""
+        candidates = self._waiting.pop(trace_id, ())
+        if kept:
+            for candidate in candidates:
+                _attach(trace_id, candidate)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def leave(self) -> None:
+        """Listen no more."""
+        self._bus.leave(self)
+        self._waiting.clear()
+
+
+_PLACES: Final = ((COST, PRICE), (LATENCY,), (TTFT,), (DECODE,))
+"""Which series of a binding each value belongs to."""
+
+
+def _attach(trace_id: bytes, candidate: tuple[Any, ...]) -> None:
+    series, end_ns, values = candidate
+    for places, value in zip(_PLACES, values, strict=True):
+        for place in places:
+            one: Counter | Histogram | None = series[place]
+            if value is not None and one is not None:
+                one.exemplify(value, encoded(trace_id, end_ns, value))
+
+
+def encoded(trace_id: bytes, time_ns: int, value: float) -> bytes:
+    """Encode the body of an OTLP Exemplar (metrics.proto 1.10)."""
+    return _TIME_AND_VALUE(b"\x11", time_ns, b"\x19", value) + delimited(b"\x2a", trace_id)

@@ -1,0 +1,129 @@
+"""What applications and providers say about a call beside its usage: failures of three kinds, languages, retries.
+
+Few calls carry any of it. Validation errors and guardrail verdicts are known after the call ended, so they may stand on
+a span above it as well; they are counted where they stand.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from processors import semconv
+from processors.llm_metrics import catalogue
+from processors.llm_metrics.bindings import Binding, Bindings, Read
+from processors.llm_metrics.labels import clean, plain
+from processors.llm_metrics.outcomes import Outcome
+
+_VALIDATION: Final = semconv.APP_LLM_VALIDATION_ERROR_CLASS
+_REJECTED: Final = semconv.APP_LLM_GUARDRAIL_REJECTED
+_REFUSAL: Final = semconv.APP_LLM_REFUSAL
+_LANGUAGE: Final = semconv.APP_LLM_PROMPT_LANGUAGE
+_RETRIES: Final = semconv.APP_LLM_RETRY_COUNT
+_REQUEST: Final = semconv.APP_LLM_REQUEST_EXTERNAL_ID
+_BUDGET: Final = semconv.APP_LLM_BUDGET_EXCEEDED
+_EXPENSIVE: Final = semconv.APP_LLM_CONVERSATION_EXPENSIVE
+_CONVERSATION: Final = semconv.GEN_AI_CONVERSATION_ID
+
+NOTE_KEYS: Final = (
+    _VALIDATION, _REJECTED, _REFUSAL, _LANGUAGE, _RETRIES, _REQUEST, _BUDGET, _EXPENSIVE,
+)  # fmt: skip
+
+VALIDATION_CLASSES: Final = frozenset(
+    ("json_parse", "schema", "missing_field", "enum", "length", "other")
+)
+_MAX_SEEN: Final = 50_000
+
+
+class Notes:
+    """Counts what `NOTE_KEYS` say."""
+
+    def __init__(self, bindings: Bindings) -> None:
+        self._bindings = bindings
+        self._requests = Seen(_MAX_SEEN)
+        self._conversations = Seen(_MAX_SEEN)
+
+    def call(self, binding: Binding, read: Read) -> None:
+        """Count the notes on a model call."""
+        self.above(binding, read)
+        language = _language(read.get(_LANGUAGE))
+        if is_true(read.get(_REFUSAL)):
+            self.refused(binding, read)
+        if language:
+            self._add(binding, catalogue.PROMPT_LANGUAGE, language=self._admit(language))
+        if is_true(read.get(_BUDGET)):
+            self._add(binding, catalogue.BUDGET_EXCEEDED)
+        conversation = read.get(_CONVERSATION)
+        if is_true(read.get(_EXPENSIVE)) and not self._conversations.again(conversation):
+            self._add(binding, catalogue.EXPENSIVE_CONVERSATIONS)
+        self._retried(binding, read)
+
+    def above(self, binding: Binding, read: Read) -> None:
+        """Count the notes that may also stand on a span above the call."""
+        if _VALIDATION in read:
+            found = clean(read[_VALIDATION]).lower()
+            error_class = found if found in VALIDATION_CLASSES else "other"
+            if found:
+                self._add(binding, catalogue.VALIDATION_ERRORS, error_class=error_class)
+        if is_true(read.get(_REJECTED)):
+            self._add(binding, catalogue.GUARDRAIL_REJECTIONS, source="policy")
+
+    def refused(self, binding: Binding, read: Read) -> None:
+        """Count a refusal of the model."""
+        language = _language(read.get(_LANGUAGE))
+        self._add(binding, catalogue.REFUSALS, language=self._admit(language))
+
+    def failed(self, binding: Binding, became: Outcome) -> None:
+        """Count a failed call and a provider's content filter."""
+        if became.error_class:
+            self._add(binding, catalogue.API_ERRORS, error_class=became.error_class)
+        if became.filtered:
+            self._add(binding, catalogue.GUARDRAIL_REJECTIONS, source="provider")
+
+    def _retried(self, binding: Binding, read: Read) -> None:
+        """Count the attempts after the first: those the application counted, else each repetition of its request id."""
+        attempts = plain(read.get(_RETRIES))
+        if isinstance(attempts, int):
+            self._add(binding, catalogue.RETRIES, max(0, min(attempts, 1000)))
+        elif _REQUEST in read and self._requests.again(read[_REQUEST]):
+            self._add(binding, catalogue.RETRIES)
+
+    def _admit(self, language: str) -> str:
+        return self._bindings.labels.admit("language", language)
+
+    def _add(
+        self, binding: Binding, metric: catalogue.Metric, amount: int = 1, **more: str
+    ) -> None:
+        self._bindings.rare(binding, metric, **more).value += amount
+
+
+class Seen:
+    """Remembers the last ids that came by, as hashes of them: a repetition after very many others goes unnoticed."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._hashes: dict[int, None] = {}
+
+    def again(self, raw: Any) -> bool:
+        """Say whether the id was here before, and remember it."""
+        text = clean(raw)
+        if not text:
+            return False
+        known = self._hashes
+        mark = hash(text)
+        found = known.pop(mark, self) is None
+        known[mark] = None
+        if len(known) > self._limit:
+            del known[next(iter(known))]
+        return found
+
+
+def is_true(raw: Any) -> bool:
+    """Whether an attribute is the boolean true, or says so as text."""
+    value = plain(raw)
+    return value is True or (isinstance(value, str) and value.lower() == "true")
+
+
+def _language(raw: Any) -> str:
+    """Return the ISO 639-1 part of a language tag in lower case; empty for what is none."""
+    part = clean(raw).lower().replace("_", "-").partition("-")[0]
+    return part if part.isalpha() and part.isascii() and len(part) in (2, 3) else ""

@@ -1,0 +1,61 @@
+"""The applications' own metrics of the catalogue, on their way through: they get the labels that ours carry.
+
+Queue depths, calls in flight and the gaps between chunks are known to applications alone. Under a name of the
+catalogue, with dots or underscores, their points get the labels `environment` and `data_mode` from the resource;
+everything else passes as it came.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from processors import semconv
+from processors.batch import Batch, Metric, Resource
+from processors.llm_metrics.bindings import data_mode
+from processors.llm_metrics.labels import clean
+
+OWN: Final = frozenset(
+    (
+        "llm_streaming_chunk_gap_seconds", "llm_eval_score", "llm_eval_samples_total",
+        "llm_eval_samples", "llm_user_feedback_total", "llm_user_feedback",
+        "llm_provider_quota_remaining_ratio", "llm_inflight_requests", "llm_queue_depth",
+        "llm_topic_kl_divergence",
+    )
+)  # fmt: skip
+"""Metrics of the catalogue that an application may send itself."""
+
+
+def labelled(batch: Batch) -> Batch:
+    """Return a metrics batch with the common labels on the metrics of the catalogue; `batch` stays as it is."""
+    out = Batch(batch.signal, batch.encode(), received_ns=batch.received_ns)
+    for group in out.groups:
+        labels: dict[str, str] | None = None
+        for scope in group.scopes:
+            for item in scope.items:
+                if item.view.name.replace(".", "_") in OWN:
+                    labels = labels or common_labels(group.resource)
+                    _label(item, labels)  # type: ignore[arg-type] # a metrics batch holds metrics
+    return out
+
+
+def common_labels(resource: Resource) -> dict[str, str]:
+    """Return the values of the labels that all metrics carry, as far as a resource tells them."""
+    environment = resource.get(semconv.DEPLOYMENT_ENVIRONMENT_NAME) or resource.get(
+        semconv.DEPLOYMENT_ENVIRONMENT
+    )
+    return {
+        "environment": clean(environment) or "unknown",
+        "data_mode": data_mode(resource.get(semconv.APP_LLM_DATA_MODE)),
+    }
+
+
+def _label(item: Metric, labels: dict[str, str]) -> None:
+    metric: Any = item.message()
+    data = metric.WhichOneof("data")
+    for point in getattr(metric, data).data_points if data else ():
+        present = {pair.key for pair in point.attributes}
+        for name, value in labels.items():
+            if name not in present:
+                pair = point.attributes.add(key=name)
+                pair.value.string_value = value
+    item.replace(metric)
