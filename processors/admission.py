@@ -176,7 +176,7 @@ def _identified(span: Span) -> bool:
     if not any(span.trace_id) or not any(span.span_id):
         return False
     return all(
-        len(link.trace_id) == 16 and len(link.span_id) == 8
+        len(link.trace_id) in (0, 16) and len(link.span_id) in (0, 8)
         for link in map(trace_pb2.Span.Link.FromString, span.view.links)
     )
 
