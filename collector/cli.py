@@ -100,7 +100,10 @@ def _run(configs: _Words, sets: _Words, gates: _Words) -> int:
     logs.set_up(telemetry.log_level, telemetry.log_encoding)
     for warning in loaded.warnings:
         logs.warn(warning.text, path=warning.path, place=place_of(warning))
-    return app.run(loaded, again, secret=None if configs else secrets.token_bytes(32))
+    try:
+        return app.run(loaded, again, secret=None if configs else secrets.token_bytes(32))
+    except InvalidConfig as error:
+        raise ConfigError([loaded.problem(error)]) from error
 
 
 @cli.command()
@@ -108,10 +111,12 @@ def _run(configs: _Words, sets: _Words, gates: _Words) -> int:
 @click.pass_obj
 def validate(before: _Asked, configs: _Words, sets: _Words, gates: _Words) -> None:
     """Print everything that is wrong with a configuration."""
+    from collector.config.build import try_pure
     from collector.config.load import load
 
     configs = (*before[0], *configs) or (str(EMBEDDED),)
     loaded = load(configs, (*before[1], *sets), (*before[2], *gates))
+    try_pure(loaded)
     click.echo(render(loaded.warnings), nl=bool(loaded.warnings))
     click.echo(f"The configuration is valid: {_count(loaded.config.pipelines, 'pipeline')}.")
 
@@ -195,9 +200,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(1)
-    except InvalidConfig as error:
-        click.echo(f"otelcol-llm: {error}", err=True)
-        sys.exit(2)
     except CollectorError as error:
         click.echo(f"otelcol-llm: {error}", err=True)
         sys.exit(1)

@@ -19,11 +19,12 @@ from typing import Any
 
 from collector import logs
 from collector.component import Exporter, Extension, Receiver
-from collector.config.model import GraphConfig, component_type
+from collector.config.build import build_component
+from collector.config.model import GraphConfig
 from collector.errors import StartError
 from collector.intake import Gate, GraphIntake, Route
 from collector.pipeline import Pipeline, Sink, Stage
-from collector.registry import Kind, components
+from collector.registry import Kind
 from processors.batch import Batch, Signal
 from processors.ports import Context, DecisionBus, Store, Ticket
 from processors.stats import Stats
@@ -89,8 +90,7 @@ class Graph:
         return component
 
     def _build(self, kind: Kind, name: str) -> Any:
-        settings = self.config.components[kind][name]
-        return components(kind)[component_type(name)].build(settings, self._context(name))
+        return build_component(self.config, kind, name, self._context(name))
 
     def _context(self, name: str) -> Context:
         return Context(

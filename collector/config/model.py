@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from collector.errors import Problem
 from collector.registry import Kind
 from processors.batch import Signal
+from processors.errors import InvalidConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,12 @@ class Loaded:
     config: GraphConfig
     warnings: tuple[Problem, ...]
     sources: tuple[Source, ...]
+    locate: Callable[[str], tuple[str, int, int]] = field(compare=False, repr=False)
+    """Path in the configuration → file, line and column."""
+
+    def problem(self, error: InvalidConfig) -> Problem:
+        """Say where what a component refused was written. `error.path` begins at the top of the configuration."""
+        return Problem(*self.locate(error.path), error.path, error.text)
 
 
 def component_type(component_id: str) -> str:

@@ -30,6 +30,8 @@ class Part:
     id: str
     type: ComponentType
     settings: Mapping[str, Any] | None
+    extensions: Mapping[Path, str]
+    """Where its settings name extensions, by path from the top of the configuration."""
 
 
 def check_parts(
@@ -70,7 +72,8 @@ def _check(root: Node, kind: Kind, name: str, gates: frozenset[str], report: Rep
             where = (*path, *steps(node, finding.path))
             say = report.odd if finding.warning else report.wrong
             say(mark_of(root, where), where, finding.text)
-    return Part(kind, name, type_, settings)
+    named = {(*path, *where): extension for where, extension in examined.extensions.items()}
+    return Part(kind, name, type_, settings, named)
 
 
 def _findings(type_: ComponentType, settings: Mapping[str, Any], context: Context) -> list[Finding]:

@@ -50,13 +50,18 @@ def check_pipelines(
 
 
 def check_extensions(root: Node, names: Sequence[str], parts: Parts, report: Report) -> None:
-    """Tell which of `service.extensions` are not defined."""
+    """Tell which of `service.extensions` are not defined, and which extensions components name that do not run."""
     for i, name in enumerate(names):
         if name not in parts["extensions"]:
-            path = ("service", "extensions", i)
+            path: Path = ("service", "extensions", i)
             text = f"{name!r} is used here but not defined under extensions"
             text += did_you_mean(name, parts["extensions"])
             report.wrong(mark_of(root, path), path, text)
+    used = [part for kind in KINDS for part in parts[kind].values() if part]
+    for path, name in (item for part in used for item in part.extensions.items()):
+        if name not in names:
+            text = f"expected an extension that is listed under service.extensions, got {name!r}"
+            report.wrong(mark_of(root, path), path, text + did_you_mean(name, names))
 
 
 def tell_unused(

@@ -6,6 +6,8 @@ Rules
 - A missing key gets its schema's `default`. A missing mapping stays missing unless it has a default: write
   `"default": {}` and the defaults inside it are filled in too.
 - `"format": "duration"` gives nanoseconds, `"size"` bytes, `"secret"` a `Secret`.
+- `"format": "extension"` is the id of an extension, which must be listed under `service.extensions`.
+- `"x-ignored": reason` is a key without effect, taken with a warning for the Collector's configurations.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ class Examined(NamedTuple):
     faults: list[Fault]
     ignored: list[Fault]
     """Keys that are taken for the sake of the Collector's configurations and have no effect (`x-ignored`)."""
+    extensions: dict[Path, str]
+    """Ids of extensions that the settings name (`"format": "extension"`)."""
 
 
 def examine(schema: Schema, value: Any, texts: Mapping[Path, str] = _NO_TEXTS) -> Examined:
@@ -57,7 +61,9 @@ def examine(schema: Schema, value: Any, texts: Mapping[Path, str] = _NO_TEXTS) -
     reader = _Reader(schema, texts)
     written = reader.tidy(schema, value, ())
     wrong = faults(schema, written)
-    return Examined({} if wrong else reader.finish(schema, written), wrong, reader.ignored)
+    return Examined(
+        {} if wrong else reader.finish(schema, written), wrong, reader.ignored, reader.extensions
+    )
 
 
 class _Reader:
@@ -67,6 +73,7 @@ class _Reader:
         self._root = root
         self._texts = texts
         self.ignored: list[Fault] = []
+        self.extensions: dict[Path, str] = {}
 
     def tidy(self, schema: Schema, value: Any, path: Path) -> Any:
         """Settle keys without a value and texts that look like numbers."""
@@ -74,6 +81,8 @@ class _Reader:
         if "x-ignored" in schema:
             text = f"this has no effect here: {schema['x-ignored']}"
             self.ignored.append(Fault(path, text, at_key=True))
+        if schema.get("format") == "extension" and isinstance(value, str):
+            self.extensions[path] = value
         if path in self._texts and schema.get("type") == "string":
             return self._texts[path]
         if value is None and allows(schema, "object") and "type" in schema:

@@ -13,6 +13,4 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "config_accepted"
 
 @pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN.glob("*.yaml")))
 def test_a_configuration_of_the_collector_loads(name: str) -> None:
-    loaded = load([str(GOLDEN / name)], env={})
-    assert loaded.config.pipelines
-    assert all(warning.text.startswith("this has no effect here") for warning in loaded.warnings)
+    assert load([str(GOLDEN / name)], env={}).config.pipelines

@@ -147,6 +147,23 @@ def test_a_password_of_digits_stays_a_text(tmp_path: Path) -> None:
     assert (headers["authorization"], repr(headers)) == ("0123", "{'authorization': [REDACTED]}")
 
 
+def test_an_extension_that_settings_name_must_run() -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded(VALID, sets=("exporters.otlp.sending_queue.storage=file_storage/x",))
+    told = [
+        p.text for p in caught.value.problems if p.path == "exporters.otlp.sending_queue.storage"
+    ]
+    assert (
+        "expected an extension that is listed under service.extensions, got 'file_storage/x'"
+        in told
+    )
+
+
+def test_a_path_is_located_in_the_files() -> None:
+    located = loaded(VALID).locate("processors.redaction/strict.blocked_values[0]")
+    assert located == ("--config yaml", 10, 7)
+
+
 def keys_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found = []
     items = enumerate(value) if isinstance(value, list) else ()
