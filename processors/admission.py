@@ -47,7 +47,8 @@ def admit(signal: Signal, raw: bytes, max_items: int, max_depth: int) -> Admitte
         proof = Proof(signal, raw, max_depth)
     except Unproved:
         return _admit_repaired(signal, raw, max_depth)
-    if plain and not proof.odd_ids:
+    once = signal is not Signal.TRACES or proof.ids == 2 * items
+    if plain and once and not proof.odd_ids:
         return Admitted(raw, items)
     return _without_invalid(signal, raw)
 
@@ -170,7 +171,9 @@ def _without_invalid(signal: Signal, raw: bytes) -> Admitted:
 
 
 def _identified(span: Span) -> bool:
-    """Whether a receiver may take the span: its own ids are there, those it refers to have the right length."""
+    """Whether a receiver may take the span: its own ids are there, once; those it refers to have the right length."""
+    if span.trace_id != span.view.trace_id:
+        return False  # the first of two, which we would read, and the last, which others would
     if len(span.trace_id) != 16 or len(span.span_id) != 8 or len(span.parent_span_id) not in (0, 8):
         return False
     if not any(span.trace_id) or not any(span.span_id):

@@ -84,16 +84,19 @@ class Node:
 class Proof:
     """Proves one request; afterwards says what its items hold."""
 
-    __slots__ = ("_ids", "_keys", "_walked", "attributes", "odd_ids")
+    __slots__ = ("_ids", "_keys", "_traces", "_walked", "attributes", "ids", "odd_ids")
 
     def __init__(self, signal: Signal, raw: bytes, max_depth: int) -> None:
         """Raises: `Unproved`, `Oversized`."""
         self.attributes = 0
         self._walked = 0
+        self.ids = 0
+        """How many trace and span ids the spans hold: two each, unless some have a field twice or not at all."""
         self.odd_ids = False
         """Whether an id other than those of the spans themselves has a length that no id has."""
         self._ids = _REFERENCES[signal]
         self._keys = _KEYS[signal]
+        self._traces = signal is Signal.TRACES
         node = request_node(signal, max_depth)
         if len(raw) <= WHOLE:
             self._parse(node, raw)
@@ -125,6 +128,7 @@ class Proof:
 
     def _look(self, item: Any) -> None:
         """Look at what the items of a piece have in common."""
+        self.ids += len(item.trace_id) + len(item.span_id) if self._traces else 0
         self.attributes += len(self._keys(item))
         if self.attributes > MAX_ATTRIBUTES:
             raise Oversized(f"the request holds more than {MAX_ATTRIBUTES} attributes")

@@ -66,7 +66,9 @@ def skip(buf: bytes, at: int) -> int:
         return at + 8
     if kind == 5:
         return at + 4
-    if kind == 3:  # a group, which OTLP does not use and parsers accept as unknown: it ends with tag kind 4
+    if (
+        kind == 3
+    ):  # a group, which OTLP does not use and parsers accept as unknown: it ends with tag kind 4
         while buf[at] & 7 != 4:
             at = skip(buf, at)
     _, at = read_varint(buf, at)
