@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -98,6 +98,13 @@ class Element:
         self._view: Any = None
         self._edits: dict[str, Value | _Removed] | None = None
         self._tail: tuple[bytes, Mapping[str, Value]] | None = None
+
+    @classmethod
+    def alone(cls, body: bytes) -> Self:
+        """Wrap an encoded message that is in no batch: an item MUST NOT be asked for its group."""
+        element = cls.__new__(cls)
+        Element.__init__(element, body, -1, 0, len(body))
+        return element
 
     @property
     def view(self) -> Any:
@@ -193,11 +200,6 @@ class Element:
         None once the message was replaced: only `body` has it then.
         """
         return None if self._frame < 0 else (self._buf, self._start, self._end)
-
-    def written(self) -> Iterable[Value]:
-        """Return the values that were set since the message came in (or was replaced)."""
-        edits = self._edits
-        return () if not edits else [v for v in edits.values() if not isinstance(v, _Removed)]
 
     @property
     def edits(self) -> Mapping[str, Value | _Removed]:
