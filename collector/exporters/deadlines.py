@@ -6,10 +6,14 @@ Here a "timeout" handed to httpcore is a deadline on `time.monotonic`, and every
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
+from weakref import WeakSet
 
 import httpcore
 
@@ -31,6 +35,24 @@ class DeadlineBackend(httpcore.NetworkBackend):
 
     def __init__(self) -> None:
         self._inner = httpcore.SyncBackend()
+        self._lock = threading.Lock()
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+
+    def interrupt(self) -> None:
+        """Make everything fail that is being read or written now; closing alone would not wake the threads."""
+        with self._lock:
+            connections = list(self._sockets)
+        for connection in connections:
+            with suppress(OSError):
+                # An SSLSocket's own method would take the TLS layer away from under its reader.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    def wrap(self, stream: httpcore.NetworkStream) -> httpcore.NetworkStream:
+        """Return the stream with deadlines in place of timeouts."""
+        connection = stream.get_extra_info("socket")
+        with self._lock:
+            self._sockets.add(connection)
+        return _DeadlineStream(self, stream, connection)
 
     def connect_tcp(
         self,
@@ -42,13 +64,16 @@ class DeadlineBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         left = _left(timeout, httpcore.ConnectTimeout)
         stream = self._inner.connect_tcp(host, port, left, local_address, socket_options)
-        return _DeadlineStream(stream)
+        return self.wrap(stream)
 
 
 class _DeadlineStream(httpcore.NetworkStream):
-    def __init__(self, inner: httpcore.NetworkStream) -> None:
+    def __init__(
+        self, backend: DeadlineBackend, inner: httpcore.NetworkStream, connection: socket.socket
+    ) -> None:
+        self._backend = backend
         self._inner = inner
-        self._socket = inner.get_extra_info("socket")
+        self._socket = connection
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._inner.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
@@ -74,7 +99,7 @@ class _DeadlineStream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         left = _left(timeout, httpcore.ConnectTimeout)
-        return _DeadlineStream(self._inner.start_tls(ssl_context, server_hostname, left))
+        return self._backend.wrap(self._inner.start_tls(ssl_context, server_hostname, left))
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)

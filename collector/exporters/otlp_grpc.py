@@ -53,6 +53,8 @@ _COMPRESSION: Final = {
 
 _TOO_LARGE: Final = ("larger than max", "exceeds maximum size")
 """How gRPC servers (Go, C-core; Java) say that a message is over their limit."""
+_REPLY_TOO_LARGE: Final = "CLIENT: Received"
+"""How C-core says that the reply is over ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +161,8 @@ def failure(error: grpc.RpcError) -> ExportFailed:
     metadata: dict[str, Any] = {entry.key: entry.value for entry in error.trailing_metadata() or ()}
     asked_s = retry_info_s(metadata.get("grpc-status-details-bin", b""))
     exhausted = code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    too_large = exhausted and any(text in details for text in _TOO_LARGE)
+    ours = _REPLY_TOO_LARGE in details
+    too_large = exhausted and not ours and any(text in details for text in _TOO_LARGE)
     return ExportFailed(
         f"{code.name}: {details}",
         retryable=code in RETRYABLE or (exhausted and asked_s is not None),

@@ -99,6 +99,7 @@ class HttpTransport:
         self._connections = connections
         self._compress = _compressor(config)
         self._headers = _headers(config)
+        self._network = DeadlineBackend()
         self._pool: httpcore.ConnectionPool | None = None
 
     def connect(self) -> None:
@@ -111,7 +112,7 @@ class HttpTransport:
             max_connections=self._connections,
             max_keepalive_connections=config.max_idle if config.keep_alive else 0,
             keepalive_expiry=config.idle_s or None,
-            network_backend=DeadlineBackend(),
+            network_backend=self._network,
         )
 
     def push(self, request: Request) -> Answer:
@@ -156,10 +157,8 @@ class HttpTransport:
     def disconnect(self) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
-            with suppress(
-                RuntimeError
-            ):  # "The connection pool was closed while … requests were still in-flight"
-                pool.close()
+            self._network.interrupt()
+            pool.close()
 
 
 def failure(status: int, headers: Iterable[tuple[bytes, bytes]], reply: bytes) -> ExportFailed:

@@ -103,8 +103,8 @@ def _joining(batch: Mapping[str, Any]) -> Joining:
     unit = batch["sizer"]
     return Joining(
         eager=False,
-        linger_s=batch["flush_timeout"] / NANOSECONDS if batch["min_size"] else 0.0,
-        **{f"enough_{unit}": batch["min_size"], f"most_{unit}": batch["max_size"]},
+        linger_s=batch["flush_timeout"] / NANOSECONDS,
+        **{f"enough_{unit}": max(1, batch["min_size"]), f"most_{unit}": batch["max_size"]},
     )
 
 

@@ -136,8 +136,8 @@ class Sender:
     def _add_thread(self) -> None:
         name = f"sender-{len(self._threads)}"
         thread = threading.Thread(target=self._consume, name=name, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     def _consume(self) -> None:
         while (taken := self._take()) is not None:
