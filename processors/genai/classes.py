@@ -11,7 +11,6 @@ from processors.genai.plan import Plan
 from processors.genai.table import Hint, Kind, Role
 from processors.genai.values import text
 
-_MAX_REMEMBERED: Final = 256
 _RAW_REQUEST: Final = "raw_gen_ai_request"
 _COUNT_TOKENS: Final = "count_tokens"
 
@@ -21,30 +20,23 @@ class Classified(NamedTuple):
 
     role: Role | None
     operation: str | None
-    is_written: bool = False
-    """The span carries exactly this operation name already."""
 
 
-def classify(plan: Plan, attributes: Mapping[str, bytes], name: str) -> Classified:
-    """Judge a span by its kind attributes and its name. Remembers, since applications repeat themselves."""
-    if plan.counts_tokens or name.endswith(_COUNT_TOKENS) or name == _RAW_REQUEST:
-        return _from_kinds(plan, attributes)._replace(role=Role.NEVER)
-    key = tuple([attributes[kind.key] for kind in plan.kinds])
-    found: Classified | None = plan.roles.get(key)
-    if found is None:
-        if len(plan.roles) >= _MAX_REMEMBERED:
-            plan.roles.clear()
-        found = plan.roles[key] = _from_kinds(plan, attributes)
-    return found
+def is_never_billed(name: str) -> bool:
+    """Whether a span's name says that it only re-reads or measures a call."""
+    return name.endswith(_COUNT_TOKENS) or name == _RAW_REQUEST
 
 
-def _from_kinds(plan: Plan, attributes: Mapping[str, bytes]) -> Classified:
+def classify(plan: Plan, attributes: Mapping[str, bytes]) -> Classified:
+    """Judge a span by its kind attributes."""
     written = text(attributes.get(semconv.GEN_AI_OPERATION_NAME, b""))
     hints = list(_hints(plan, attributes))
+    role = min((hint.role for hint in hints), default=None)
+    if plan.counts_tokens:
+        role = Role.NEVER
     if not hints:
-        return Classified(None, None)
-    operation = normalised_operation(written) if written else _first_operation(hints)
-    return Classified(min(hint.role for hint in hints), operation, operation == written)
+        return Classified(role, None)
+    return Classified(role, normalised_operation(written) if written else _first_operation(hints))
 
 
 def _hints(plan: Plan, attributes: Mapping[str, bytes]) -> Iterator[Hint]:

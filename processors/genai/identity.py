@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from processors import semconv
 from processors.genai.models import comparable, is_claude, provider_of, vendor_of_model
 from processors.genai.plan import Plan, Sources
 from processors.genai.table import Emitter, Output, Semantics
 from processors.genai.values import text
-from processors.wire import encode_value
 
-_MAX_REMEMBERED: Final = 1024
 _ANTHROPIC: Final = "anthropic"
 _SUMMING_VENDORS: Final = frozenset({"anthropic", "aws.bedrock", None})
 """Vendors whose total is evidence: with others a gap in it is thinking, not cache."""
@@ -33,24 +30,10 @@ class Identity(NamedTuple):
     output: Output
     total_is_evidence: bool
     drops_cache_split: bool
-    edits: tuple[tuple[str, str], ...]
-    """Names that are missing or spelt otherwise on the span."""
 
 
 def identify(plan: Plan, attributes: Mapping[str, bytes]) -> Identity:
-    """Read provider and models. Remembers by their encoded values, since applications use few models."""
-    key = tuple([attributes[s.key] for s in plan.provider + plan.request + plan.response])
-    if len(plan.emitters) > 1:
-        key += tuple([attributes.get(row.key, b"") for row in plan.emitters if row.value])
-    found: Identity | None = plan.identities.get(key)
-    if found is None:
-        if len(plan.identities) >= _MAX_REMEMBERED:
-            plan.identities.clear()
-        found = plan.identities[key] = _identify(plan, attributes)
-    return found
-
-
-def _identify(plan: Plan, attributes: Mapping[str, bytes]) -> Identity:
+    """Read provider and models."""
     request = first_text(plan.request, attributes)
     response = first_text(plan.response, attributes)
     named = first_text(plan.provider, attributes)
@@ -61,11 +44,6 @@ def _identify(plan: Plan, attributes: Mapping[str, bytes]) -> Identity:
         or plan.scope.provider
     )
     claude = is_claude(request, response)
-    canonical = (
-        (semconv.GEN_AI_PROVIDER_NAME, provider),
-        (semconv.GEN_AI_REQUEST_MODEL, request),
-        (semconv.GEN_AI_RESPONSE_MODEL, response),
-    )
     row = _emitter(plan, attributes)
     return Identity(
         provider=provider,
@@ -77,11 +55,6 @@ def _identify(plan: Plan, attributes: Mapping[str, bytes]) -> Identity:
         output=row.output,
         total_is_evidence=claude or provider in _SUMMING_VENDORS,
         drops_cache_split=row.drops_cache_split and (claude or provider == _ANTHROPIC),
-        edits=tuple(
-            (key, value)
-            for key, value in canonical
-            if value is not None and attributes.get(key) != encode_value(value)
-        ),
     )
 
 

@@ -175,7 +175,7 @@ class Plan:
     processing: Sources
     region: Sources
     dimensions: tuple[DimensionSources, ...]
-    """Those of which something is there, or that may stand on the resource."""
+    """Those of which something is there, but for `plain_dimensions`."""
     emitters: tuple[Emitter, ...]
     counts_tokens: bool
     normalised: bool
@@ -183,10 +183,19 @@ class Plan:
     """Another sidecar has already set it aside."""
     cache_hits: tuple[str, ...]
     spring: bool
-    roles: dict[tuple[bytes, ...], Any] = field(default_factory=dict)
-    """Memory of `classes.classify`."""
-    identities: dict[tuple[bytes, ...], Any] = field(default_factory=dict)
-    """Memory of `identity.identify`."""
+    signature: tuple[str, ...]
+    """Keys whose values tell what a span is, and repeat."""
+    quick_counts: tuple[str | None, ...] | None
+    """The canonical names of input, output, cache read, cache write and reasoning that are there, when nothing else
+    can change what they mean."""
+    plain_dimensions: tuple[DimensionSources, ...]
+    """Those that stand under their canonical name and need no change when that is a plain text."""
+    mirror_conversation: bool
+    """The conversation stands under the one canonical name and lacks the other."""
+    optional: bool
+    """There is something beside counts, dimensions and conversation that differs from call to call."""
+    known: dict[tuple[object, ...], Any] = field(default_factory=dict)
+    """Memory of `normalise`: signature values → what follows from them."""
 
 
 class Planner:
@@ -255,7 +264,12 @@ def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
 
     counts = tuple(map(sources, _COUNTS))
     objects = tuple(item for item in OBJECTS if item.key in keys)
-    return Plan(
+    emitters = tuple(row for row in scope.emitters if _key_fits(row, present))
+    dimensions = [
+        places for dimension in DIMENSIONS if (places := _dimension(dimension, keys)) is not None
+    ]
+    plain = [d for d in dimensions if d.dimension.canonical in keys and not d.dimension.lower]
+    plan = Plan(
         scope=scope,
         keys=keys,
         kinds=tuple(kind for kind in KINDS if kind.key in keys),
@@ -283,18 +297,61 @@ def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
         speed=sources(semconv.APP_LLM_SPEED),
         processing=sources(semconv.APP_LLM_PROCESSING),
         region=sources(semconv.APP_LLM_REGION),
-        dimensions=tuple(
-            places
-            for dimension in DIMENSIONS
-            if (places := _dimension(dimension, keys)) is not None
-        ),
-        emitters=tuple(row for row in scope.emitters if _key_fits(row, present)),
+        dimensions=tuple(d for d in dimensions if d not in plain),
+        plain_dimensions=tuple(plain),
+        emitters=emitters,
         counts_tokens=COUNT_TOKENS_KEY in keys,
         normalised=semconv.APP_LLM_USAGE_INPUT_SEMANTICS in keys,
         skipped=semconv.APP_LLM_COST_SKIP_REASON in keys,
         cache_hits=tuple(key for key in CACHE_HITS if key in keys),
         spring=scope.spring or any(key.startswith("spring.ai.") for key in present),
+        signature=(),
+        quick_counts=None,
+        mirror_conversation=(
+            semconv.GEN_AI_CONVERSATION_ID in keys and semconv.APP_LLM_CONVERSATION_ID not in keys
+        ),
+        optional=False,
     )
+    plan.signature = _signature(plan)
+    plan.quick_counts = _quick_counts(plan)
+    plan.optional = bool(
+        plan.response_id or plan.ttft or plan.start_times or plan.cost or plan.extras
+    )
+    return plan
+
+
+def _signature(plan: Plan) -> tuple[str, ...]:
+    telling = [kind.key for kind in plan.kinds]
+    for sources in (
+        plan.provider, plan.request, plan.response, plan.finish, plan.speed, plan.processing, plan.region,
+    ):  # fmt: skip
+        telling += [key for s in sources for key in (s.key, s.needs[0] if s.needs else s.key)]
+    telling += plan.completions + plan.tiers + plan.cache_hits
+    telling += [row.key for row in plan.emitters if row.value]
+    telling += [key for key in (SERVER_ADDRESS, semconv.APP_LLM_SPAN_CLASS) if key in plan.keys]
+    return tuple(dict.fromkeys(telling))
+
+
+def _quick_counts(plan: Plan) -> tuple[str | None, ...] | None:
+    """Return the names to read when every count there is stands under its canonical name."""
+    if plan.objects or plan.normalised:
+        return None
+    names: list[str | None] = []
+    for name, sources in zip(_COUNTS, plan.counts, strict=True):
+        if [s.key for s in sources] not in ([], [name]) or (sources and name not in _QUICK):
+            return None
+        if name in _QUICK:
+            names.append(name if sources else None)
+    return tuple(names)
+
+
+_QUICK: Final = (
+    semconv.GEN_AI_USAGE_INPUT_TOKENS,
+    semconv.GEN_AI_USAGE_OUTPUT_TOKENS,
+    semconv.GEN_AI_USAGE_CACHE_READ,
+    semconv.GEN_AI_USAGE_CACHE_CREATION,
+    semconv.GEN_AI_USAGE_REASONING,
+)
 
 
 def _reader(name: str, alias: Alias, scope: ScopeProfile) -> Reader:
@@ -326,7 +383,7 @@ def _dimension(dimension: Dimension, keys: frozenset[str]) -> DimensionSources |
     listed = dimension.list_of_names if dimension.list_of_names in keys else None
     named = tuple(key for key in dimension.named() if key in keys)
     fixed = tuple(key for key in dimension.fixed if key in keys)
-    if not (named or fixed or listed or METADATA in keys or dimension.on_resource):
+    if not (named or fixed or listed or METADATA in keys):
         return None
     return DimensionSources(dimension, named, fixed, METADATA in keys, listed)
 

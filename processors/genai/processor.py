@@ -18,15 +18,10 @@ from processors.base import OnError
 from processors.batch import Batch, LogRecord, ScopeGroup, Signal, Span, assemble
 from processors.genai.config import Config, Override
 from processors.genai.identity import Identity, first_text, identify
+from processors.genai.known import Given
 from processors.genai.ledger import Ledger
-from processors.genai.normalise import (
-    Normalised,
-    Normaliser,
-    Shared,
-    resource_dimensions,
-    write_usage,
-)
-from processors.genai.plan import Plan, Planner, is_cache_hit, plan_for, plan_for_record
+from processors.genai.normalise import Normalised, normalise, resource_dimensions, write_counts
+from processors.genai.plan import Plan, Planner, plan_for, plan_for_record
 from processors.genai.records import call_record
 from processors.genai.rules import DUPLICATE_DELIVERY, NOT_BILLED
 from processors.genai.scopes import ScopeProfile
@@ -41,6 +36,7 @@ _SERVICE_NAME: Final = "service.name"
 _BEDROCK: Final = "aws.bedrock"
 _AGGREGATE_BASIS: Final = "aggregate"
 _CACHED: Final = "cached"
+_MAX_GIVEN: Final = 256
 
 SKIPPED: Final = "otelcol_llm_genai_skipped_records_total"
 NORMALISED: Final = "otelcol_llm_genai_records_total"
@@ -59,7 +55,7 @@ class _Sender(NamedTuple):
     """What holds for all items of one scope group."""
 
     scope: ScopeProfile
-    shared: Shared
+    given: Given
     service: str
     override: Override | None
 
@@ -84,7 +80,9 @@ class Genai:
         self.stats = Stats()
         self._config = config
         self._planner = Planner()
-        self._normaliser = Normaliser(dict(config.defaults))
+        self._defaults = dict(config.defaults)
+        self._given: dict[tuple[tuple[str, str], ...], Given] = {}
+        self._given_number = 0
         self._ledger: Ledger = context.shared("genai.ledger", lambda: Ledger(config))
         self._held: dict[bytes, list[Held]] = {}
 
@@ -103,9 +101,8 @@ class Genai:
             return batch
         touched: dict[bytes, _Touched] = {}
         for group in batch.groups:
-            shared, service = resource_dimensions(group.resource), _service(group.resource.view)
             for scope_group in group.scopes:
-                sender = self._sender(scope_group, shared, service)
+                sender = self._sender(scope_group)
                 for item in scope_group.items:
                     if isinstance(item, Span) and not item.dropped:
                         self._span(item, sender, touched, batch.received_ns)
@@ -140,9 +137,7 @@ class Genai:
         if plan is None:
             some.trace.link(view.span_id, view.parent_span_id, solid=False)
             return
-        found = self._normaliser.apply(
-            span, plan, attributes, view.name, sender.shared, sender.override
-        )
+        found = normalise(span, plan, attributes, view.name, sender.given, sender.override)
         role = found.role
         self.stats.counters[NORMALISED, role.label] += 1
         solid = role in (Role.MODEL_CALL, Role.AGGREGATE, Role.TOOL)
@@ -177,7 +172,7 @@ class Genai:
         elif aggregate and plan.scope.task_totals:
             call.agent = text(attributes.get(semconv.GEN_AI_AGENT_NAME, b""))
         some.trace.add(call)
-        some.calls.append((call, span, is_cache_hit(plan, attributes)))
+        some.calls.append((call, span, found.cache_hit))
 
     def _settle(self, trace_id: bytes, some: _Touched, now_ns: int) -> None:
         """Ask for the verdicts on what one batch brought of a trace, and act on them."""
@@ -235,17 +230,20 @@ class Genai:
         if call.verdict != COUNTED:
             self._skip(span, call.verdict or "")
             return
-        write_usage(span, span.view.attributes, call.usage)
+        write_counts(span, span.view.attributes, call.usage)
+        if call.usage.semantics is not None:
+            span.set(semconv.APP_LLM_USAGE_INPUT_SEMANTICS, call.usage.semantics)
         span.set(semconv.APP_LLM_USAGE_BASIS, _AGGREGATE_BASIS)
-        self._normaliser.write_defaults(span)
+        for key, value in self._defaults.items():
+            if key not in span:
+                span.set(key, value)
 
     # -- log records
 
     def _process_logs(self, batch: Batch) -> None:
         for group in batch.groups:
-            shared, service = resource_dimensions(group.resource), _service(group.resource.view)
             for scope_group in group.scopes:
-                sender = self._sender(scope_group, shared, service)
+                sender = self._sender(scope_group)
                 for item in scope_group.items:
                     if isinstance(item, LogRecord) and not item.dropped:
                         self._record(item, sender, batch.received_ns)
@@ -262,8 +260,8 @@ class Genai:
         usage = read_usage(plan, read_as.attributes, identity, sender.override)
         if not _reports_call(identity, usage, of_emitter=read_as.of_emitter):
             return
-        found = self._normaliser.apply(
-            record, plan, read_as.attributes, "", sender.shared, sender.override, read_as.hint
+        found = normalise(
+            record, plan, read_as.attributes, "", sender.given, sender.override, read_as.hint
         )
         self.stats.counters[NORMALISED, found.role.label] += 1
         if not plan.skipped:
@@ -288,21 +286,30 @@ class Genai:
             verdict = self._ledger.record(record.trace_id, log, now_ns)
         if verdict != COUNTED:
             self._skip(record, verdict)
-        elif is_cache_hit(plan, attributes):
+        elif found.cache_hit:
             record.set(semconv.APP_LLM_COST_STATUS, _CACHED)
 
     # -- configuration of emitters
 
-    def _sender(self, group: ScopeGroup, shared: Shared, service: str) -> _Sender:
+    def _sender(self, group: ScopeGroup) -> _Sender:
+        attributes = group.parent.resource.view.attributes
+        service = text(attributes.get(_SERVICE_NAME, b"")) or ""
         scope = self._planner.scope(group.scope.name, group.scope.version)
         overrides = self._config.token_semantics
         override = next((row for row in overrides if row.fits(scope.name, service)), None)
-        return _Sender(scope, shared, service, override)
+        return _Sender(scope, self._given_by(attributes), service, override)
 
-
-def _service(resource_view: object) -> str:
-    attributes: Mapping[str, bytes] = resource_view.attributes  # type: ignore[attr-defined]
-    return text(attributes.get(_SERVICE_NAME, b"")) or ""
+    def _given_by(self, resource: Mapping[str, bytes]) -> Given:
+        """Return the dimensions of a resource, the same object for the same ones."""
+        shared = resource_dimensions(resource)
+        key = tuple(shared.items())
+        found = self._given.get(key)
+        if found is None:
+            if len(self._given) >= _MAX_GIVEN:
+                self._given.clear()
+            self._given_number += 1  # never used twice: plans remember by it
+            found = self._given[key] = Given(self._given_number, shared, self._defaults)
+        return found
 
 
 def _call(span: Span, plan: Plan, found: Normalised, usage: Usage) -> Call:

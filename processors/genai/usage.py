@@ -82,6 +82,48 @@ def first_count(sources: Sources, attributes: Mapping[str, bytes]) -> int | None
     return None
 
 
+def quick_usage(
+    names: tuple[str | None, ...], attributes: Mapping[str, bytes], identity: Identity
+) -> Usage | None:
+    """Read counts that are canonical as they stand; None when they are not, and `read_usage` must decide."""
+    input_name, output_name, read_name, write_name, reasoning_name = names
+    counted = _whole(attributes[input_name]) if input_name else None
+    output = _whole(attributes[output_name]) if output_name else None
+    read = _whole(attributes[read_name]) if read_name else None
+    write = _whole(attributes[write_name]) if write_name else None
+    reasoning = _whole(attributes[reasoning_name]) if reasoning_name else None
+    if -1 in (counted, output, read, write, reasoning) or identity.output is not Output.INCLUDED:
+        return None
+    if reasoning and reasoning > (output or 0):
+        return None
+    if counted is None:
+        return Usage(None, output, read, write, None, reasoning, None)
+    cached = (read or 0) + (write or 0)
+    if not cached:
+        if identity.drops_cache_split:
+            return None
+        return Usage(counted, output, read, write, None, reasoning, EXACT)
+    if counted < cached or identity.semantics is Semantics.EXCLUSIVE:
+        return None
+    semantics = TABLE if identity.semantics else ASSUMED
+    return Usage(counted, output, read, write, None, reasoning, semantics)
+
+
+def _whole(raw: bytes) -> int:
+    """Decode an int as emitters encode counts, in up to three bytes; -1 for everything else."""
+    size = len(raw)
+    if size < 2 or raw[0] != 0x18:
+        return -1
+    low = raw[1]
+    if size == 2:
+        return low if low < 128 else -1
+    if size == 3:
+        return low & 127 | raw[2] << 7 if raw[2] < 128 else -1
+    if size == 4:
+        return low & 127 | (raw[2] & 127) << 7 | raw[3] << 14 if raw[3] < 128 else -1
+    return -1
+
+
 def read_usage(
     plan: Plan,
     attributes: Mapping[str, bytes],
