@@ -44,15 +44,19 @@ class GrpcServer:
         self._config = config
         self._limits = limits
         self._server: grpc.Server | None = None
+        self._pools: tuple[ThreadPoolExecutor, ...] = ()
         self.port = 0
         """The bound port, once started."""
 
     def start(self, intake: Intake) -> None:
         """Listen. Raises: `StartError`."""
         config = self._config
+        calls = ThreadPoolExecutor(THREADS, thread_name_prefix="otlp-grpc")
+        refusals = ThreadPoolExecutor(1, thread_name_prefix="otlp-grpc-refuse")
+        self._pools = (calls, refusals)
         server = grpc.server(
-            ThreadPoolExecutor(THREADS, thread_name_prefix="otlp-grpc"),
-            handlers=[_Export(intake, self._limits)],
+            calls,
+            handlers=[_Export(intake, self._limits, refusals)],
             options=[*config.options, ("grpc.so_reuseport", 0)],
         )
         try:
@@ -73,15 +77,18 @@ class GrpcServer:
         server, self._server = self._server, None
         if server is not None:
             server.stop(deadline_s).wait()
+        for pool in self._pools:
+            pool.shutdown(wait=False)
 
 
 class _Export(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the stubs only
     """Finds the handler of a call. `service` runs on the thread that accepts calls and MUST NOT block."""
 
-    def __init__(self, intake: Intake, limits: Limits) -> None:
+    def __init__(self, intake: Intake, limits: Limits, refusals: ThreadPoolExecutor) -> None:
+        """`refusals`: where calls are refused, so that these need not wait for those that are served."""
         self._intake = intake
         self._limits = limits
-        self._refusals = ThreadPoolExecutor(1, thread_name_prefix="otlp-grpc-refuse")
+        self._refusals = refusals
         self._lock = threading.Lock()
         self._open = 0
         self._handlers = {
@@ -108,7 +115,7 @@ class _Export(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in th
         return handler
 
     def _refuse(self, refused: Overloaded) -> Handler:
-        """Make a handler that answers without reading; its own thread, so that it need not wait for the others."""
+        """Make a handler that answers without reading."""
 
         def refuse(requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
             return _abort(context, refused)
