@@ -108,16 +108,21 @@ def _run(configs: _Words, sets: _Words, gates: _Words) -> int:
 
 @cli.command()
 @_config_options
+@click.option(
+    "--contrib", is_flag=True, help="Also list what the OpenTelemetry Collector would refuse."
+)
 @click.pass_obj
-def validate(before: _Asked, configs: _Words, sets: _Words, gates: _Words) -> None:
+def validate(before: _Asked, configs: _Words, sets: _Words, gates: _Words, contrib: bool) -> None:
     """Print everything that is wrong with a configuration."""
     from collector.config.build import try_pure
+    from collector.config.contrib import beyond_contrib
     from collector.config.load import load
 
     configs = (*before[0], *configs) or (str(EMBEDDED),)
     loaded = load(configs, (*before[1], *sets), (*before[2], *gates))
     try_pure(loaded)
-    click.echo(render(loaded.warnings), nl=bool(loaded.warnings))
+    told = [*loaded.warnings, *(beyond_contrib(loaded.document) if contrib else ())]
+    click.echo(render(told), nl=bool(told))
     click.echo(f"The configuration is valid: {_count(loaded.config.pipelines, 'pipeline')}.")
 
 
@@ -139,7 +144,7 @@ def show_components() -> None:
         for name, component in sorted(types.items()):
             signals = ", ".join(s.label for s in Signal if s in component.signals)
             emits = ", ".join(s.label for s in Signal if s in component.emits)
-            ways = f"{signals} → {emits}" if emits else signals
+            ways = f"{signals} → {emits}" if emits not in ("", signals) else signals
             table.add_row(
                 kind, name, "" if kind == "extensions" else ways, ", ".join(component.aliases)
             )

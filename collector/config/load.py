@@ -13,7 +13,7 @@ from collector.config.model import GraphConfig, Loaded, Pipeline, Telemetry, ids
 from collector.config.order import tell_order
 from collector.config.parts import KINDS, check_parts, tell
 from collector.config.pipelines import Parts, check_extensions, check_pipelines, tell_unused
-from collector.config.places import mark_of, steps, texts_of
+from collector.config.places import texts_of
 from collector.config.repair import repair
 from collector.config.report import Report
 from collector.config.settings import examine
@@ -46,7 +46,7 @@ def load(
         config=config,
         warnings=tuple(sorted(report.warnings)),
         sources=tuple(expander.sources.values()),
-        locate=lambda path: mark_of(root, steps(root, path)),
+        document=root,
     )
 
 

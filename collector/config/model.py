@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from collector.config.document import Node
+from collector.config.places import mark_of, steps
 from collector.errors import Problem
 from collector.registry import Kind
 from processors.batch import Signal
@@ -63,12 +65,13 @@ class Loaded:
     config: GraphConfig
     warnings: tuple[Problem, ...]
     sources: tuple[Source, ...]
-    locate: Callable[[str], tuple[str, int, int]] = field(compare=False, repr=False)
-    """Path in the configuration → file, line and column."""
+    document: Node = field(compare=False, repr=False)
+    """What was read, with places."""
 
     def problem(self, error: InvalidConfig) -> Problem:
         """Say where what a component refused was written. `error.path` begins at the top of the configuration."""
-        return Problem(*self.locate(error.path), error.path, error.text)
+        mark = mark_of(self.document, steps(self.document, error.path))
+        return Problem(*mark, error.path, error.text)
 
 
 def component_type(component_id: str) -> str:

@@ -15,6 +15,7 @@ from collector.config.load import load
 from collector.config.model import Loaded, Telemetry
 from collector.errors import ConfigError
 from processors.batch import Signal
+from processors.errors import InvalidConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "config"
 CASES = sorted(path.stem for path in GOLDEN.glob("*.yaml"))
@@ -159,9 +160,10 @@ def test_an_extension_that_settings_name_must_run() -> None:
     )
 
 
-def test_a_path_is_located_in_the_files() -> None:
-    located = loaded(VALID).locate("processors.redaction/strict.blocked_values[0]")
-    assert located == ("--config yaml", 10, 7)
+def test_a_late_refusal_is_told_where_it_was_written() -> None:
+    refusal = InvalidConfig("processors.redaction/strict.blocked_values[0]", "no")
+    problem = loaded(VALID).problem(refusal)
+    assert (problem.file, problem.line, problem.column) == ("--config yaml", 10, 7)
 
 
 def keys_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
