@@ -173,6 +173,7 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         type="llm_metrics",
         schema="processors/llm_metrics/schema.json",
         build=llm_metrics.build,
+        check=llm_metrics.check,
         signals=llm_metrics.LlmMetrics.signals,
         emits=frozenset((Signal.METRICS,)),
     ),
@@ -181,6 +182,7 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         type="prometheus",
         schema="collector/exporters/prometheus/schema.json",
         build=prometheus.build,
+        check=prometheus.check,
         signals=prometheus.PrometheusExporter.signals,
     ),
 )

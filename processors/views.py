@@ -17,8 +17,9 @@ from typing import Any, Final
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _F: Final = descriptor_pb2.FieldDescriptorProto
-_STRING, _BYTES, _INT32, _FIXED32, _FIXED64 = (
-    _F.TYPE_STRING, _F.TYPE_BYTES, _F.TYPE_INT32, _F.TYPE_FIXED32, _F.TYPE_FIXED64
+_STRING, _BYTES, _INT32, _FIXED32, _FIXED64, _SFIXED64, _DOUBLE, _BOOL = (
+    _F.TYPE_STRING, _F.TYPE_BYTES, _F.TYPE_INT32, _F.TYPE_FIXED32, _F.TYPE_FIXED64, _F.TYPE_SFIXED64,
+    _F.TYPE_DOUBLE, _F.TYPE_BOOL,
 )  # fmt: skip
 
 _LAYOUTS: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
@@ -65,6 +66,46 @@ _LAYOUTS: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
     "NumberPoint": {"attributes": (7, dict)},
     "HistogramPoint": {"attributes": (9, dict)},
     "ExponentialHistogramPoint": {"attributes": (1, dict)},
+    # a metric for whoever keeps its values: attributes and exemplars stay encoded
+    "MetricData": {
+        "name": (1, _STRING),
+        "description": (2, _STRING),
+        "unit": (3, _STRING),
+        "gauge": (5, "Numbers"),
+        "sum": (7, "Numbers"),
+        "histogram": (9, "Histograms"),
+        "exponential_histogram": (10, _BYTES),
+        "summary": (11, _BYTES),
+    },
+    "Numbers": {"points": (1, ["Number"]), "temporality": (2, _INT32), "monotonic": (3, _BOOL)},
+    "Number": {
+        "start_ns": (2, _FIXED64),
+        "time_ns": (3, _FIXED64),
+        "as_double": (4, _DOUBLE),
+        "exemplars": (5, [_BYTES]),
+        "as_int": (6, _SFIXED64),
+        "attributes": (7, [_BYTES]),
+        "flags": (8, _INT32),
+    },
+    "Histograms": {"points": (1, ["Histogram"]), "temporality": (2, _INT32)},
+    "Histogram": {
+        "start_ns": (2, _FIXED64),
+        "time_ns": (3, _FIXED64),
+        "count": (4, _FIXED64),
+        "sum": (5, _DOUBLE),
+        "counts": (6, [_FIXED64]),
+        "bounds": (7, [_DOUBLE]),
+        "exemplars": (8, [_BYTES]),
+        "attributes": (9, [_BYTES]),
+        "flags": (10, _INT32),
+    },
+    "Exemplar": {
+        "time_ns": (2, _FIXED64),
+        "as_double": (3, _DOUBLE),
+        "span_id": (4, _BYTES),
+        "trace_id": (5, _BYTES),
+        "as_int": (6, _SFIXED64),
+    },
     # a request of any signal, down to the items and no further
     "Request": {"groups": (1, ["Group"])},
     "Group": {"scopes": (2, ["ScopeItems"])},

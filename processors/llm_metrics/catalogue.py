@@ -47,7 +47,6 @@ LABELS: Final[Mapping[str, Label]] = {
     "result": Label(),
     "kind": Label(),
     "reason": Label(),
-    "label": Label(),
     "tool": Label(default="unknown", limit=100),
     "team": Label(limit=100),
     "tier": Label(),
@@ -237,9 +236,6 @@ BUDGET: Final = _gauge(
 FEATURE_INFO: Final = _gauge(
     "llm_feature_info", "", ("feature", "team", "tier"),
     "1 for every feature of the configuration, with the team that owns it.")
-OVERFLOW: Final = _counter(
-    "llm_cardinality_overflow_total", "{value}", ("label",),
-    "Label values that became 'other' because their label had no room.")
 # fmt: on
 
 METRICS: Final = (
@@ -249,6 +245,6 @@ METRICS: Final = (
     REQUEST_COST, REQUEST_INPUT, REQUEST_OUTPUT, VALIDATION_ERRORS, GUARDRAIL_REJECTIONS, API_ERRORS,
     REFUSALS, PROMPT_LANGUAGE, BUDGET_EXCEEDED, EXPENSIVE_CONVERSATIONS, RETRIES, TOOL_CALLS,
     TOOL_SECONDS, EVAL_SCORE, EVAL_SAMPLES, USER_FEEDBACK, QUOTA_REMAINING, SERVICE_INFO, BUDGET,
-    FEATURE_INFO, OVERFLOW,
+    FEATURE_INFO,
 )  # fmt: skip
 """Everything, in the order of the exposition."""

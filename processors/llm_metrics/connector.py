@@ -10,7 +10,7 @@ from processors.base import OnError
 from processors.batch import Batch, Resource, ScopeGroup, Signal
 from processors.llm_metrics.bindings import LABEL_KEYS, Bindings, overlaid
 from processors.llm_metrics.calls import CALL_KEYS, Calls
-from processors.llm_metrics.catalogue import BUDGET, FEATURE_INFO, METRICS, OVERFLOW, SERVICE_INFO
+from processors.llm_metrics.catalogue import BUDGET, FEATURE_INFO, METRICS, SERVICE_INFO
 from processors.llm_metrics.config import Config
 from processors.llm_metrics.exemplars import Exemplars
 from processors.llm_metrics.labels import LabelValues
@@ -42,8 +42,8 @@ class LlmMetrics:
     def __init__(self, config: Config, context: Context) -> None:
         self.stats = Stats()
         self._interval_ns = config.metrics_flush_interval
-        self._book = Book(METRICS, config.max_series_per_metric)
-        self._labels = LabelValues(config.label_limits)
+        self._book = Book(METRICS, config.max_series_per_metric, self.stats)
+        self._labels = LabelValues(config.label_limits, self.stats)
         self._bindings = Bindings(self._book, self._labels)
         self._exemplars = Exemplars(context.decisions)
         self._calls = Calls(self._bindings, self._exemplars)
@@ -51,6 +51,7 @@ class LlmMetrics:
         self._environments: dict[bytes, str] = {}
         self._due_ns = 0
         self._tell_config(config)
+        self._measure()
 
     def process(self, batch: Batch) -> Batch | None:
         """Count spans and log records; hand on metrics, with the labels that ours carry."""
@@ -139,8 +140,6 @@ class LlmMetrics:
     def _flush(self) -> Iterable[Batch]:
         self._bindings.queue()
         self._forget_idle()
-        for label, times in self._labels.take_overflow().items():
-            self._book.one(OVERFLOW, label).value += times
         request, points = self._book.flush()
         if points:
             yield Batch(Signal.METRICS, request, received_ns=self._book.now_ns, items=points)
@@ -175,6 +174,12 @@ class LlmMetrics:
             )
             self._book.one(SERVICE_INFO, *values).set(1.0)
         return environment
+
+    def _measure(self) -> None:
+        """Let the shell read how full everything is."""
+        gauges, book, exemplars = self.stats.gauges, self._book, self._exemplars
+        gauges["otelcol_llm_metrics_waiting_exemplars",] = lambda: len(exemplars)
+        gauges["otelcol_llm_metrics_series",] = lambda: sum(map(len, book))
 
     def _tell_config(self, config: Config) -> None:
         """Set what the configuration alone tells; it is never idle."""

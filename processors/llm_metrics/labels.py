@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from processors.llm_metrics.catalogue import LABELS, OTHER
+from processors.stats import Stats
 from processors.wire import Value, decode_value
 
 MAX_LENGTH: Final = 128
@@ -23,15 +24,14 @@ _CONTROL: Final = dict.fromkeys((*range(32), *range(127, 160)))
 class LabelValues:
     """Which values each open label has so far."""
 
-    def __init__(self, limits: Mapping[str, int]) -> None:
+    def __init__(self, limits: Mapping[str, int], stats: Stats) -> None:
         """`limits`: what differs from the catalogue's limits."""
         open_labels = {
             name: label.limit for name, label in LABELS.items() if label.limit is not None
         }
         self._limits = {**open_labels, **limits}
         self._values: dict[str, set[str]] = {name: set() for name in self._limits}
-        self.overflow: dict[str, int] = {}
-        """How often a value of a label became `other` since the last `take_overflow`."""
+        self._stats = stats
 
     def admit(self, label: str, value: Value | bytes) -> str:
         """Return what the label says for a value as it came: the default, the value itself, or `other`."""
@@ -41,15 +41,10 @@ class LabelValues:
         values = self._values[label]
         if text not in values:
             if len(values) >= self._limits[label]:
-                self.overflow[label] = self.overflow.get(label, 0) + 1
+                self._stats.counters["llm_cardinality_overflow_total", label] += 1
                 return OTHER
             values.add(text)
         return text
-
-    def take_overflow(self) -> dict[str, int]:
-        """Return the counts and begin anew."""
-        taken, self.overflow = self.overflow, {}
-        return taken
 
     def forget(self, label: str, live: Iterable[str]) -> None:
         """Keep only the live values of a label."""

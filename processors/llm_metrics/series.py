@@ -20,11 +20,13 @@ from struct import Struct
 from typing import Any, Final, TypeAlias
 
 from processors.llm_metrics.catalogue import ATTO, LABELS, OTHER, Metric
+from processors.stats import Stats
 from processors.wire import delimited, encode_key_value
 
 REFRESH_NS: Final = 60 * 10**9
 """How often an idle series is told again. Must be well under the `metric_expiration` of whoever serves them (5 m)."""
 IDLE_NS: Final = 24 * 3600 * 10**9
+_OVERFLOW: Final = "otelcol_llm_metrics_series_overflow_total"
 _SWEEP_NS: Final = 600 * 10**9
 
 _U64: Final = Struct("<Q").pack
@@ -173,14 +175,12 @@ class Family:
 
     __slots__ = (
         "_head", "_limit", "_queue", "_series", "book", "bounds", "counts_tag", "metric",
-        "pack_counts", "refused",
+        "pack_counts",
     )  # fmt: skip
 
     def __init__(self, book: Book, metric: Metric, limit: int) -> None:
         self.book = book
         self.metric = metric
-        self.refused = 0
-        """Times that a label set had no room."""
         bounds = metric.buckets
         self.bounds = delimited(b"\x3a", Struct(f"<{len(bounds)}d").pack(*bounds))
         counts = Struct(f"<{len(bounds) + 1}Q")
@@ -199,7 +199,7 @@ class Family:
         found = self._series.get(values)
         if found is None:
             if len(self._series) >= self._limit:
-                self.refused += 1
+                self.book.stats.counters[_OVERFLOW, self.metric.name] += 1
                 values = tuple(map(_fold, self.metric.labels, values))
                 found = self._series.get(values)
             if found is None:
@@ -274,8 +274,9 @@ def _described(metric: Metric) -> bytes:
 class Book:
     """All metrics of one connector."""
 
-    def __init__(self, metrics: Iterable[Metric], limit: int) -> None:
+    def __init__(self, metrics: Iterable[Metric], limit: int, stats: Stats) -> None:
         """`limit`: series a metric may have."""
+        self.stats = stats
         self.now_ns = 0
         """The pipeline's clock, as far as it was told."""
         self._families = {metric.name: Family(self, metric, limit) for metric in metrics}

@@ -5,6 +5,6 @@
 
 from __future__ import annotations
 
-from collector.exporters.prometheus.exporter import PrometheusExporter, build
+from collector.exporters.prometheus.exporter import PrometheusExporter, build, check
 
-__all__ = ["PrometheusExporter", "build"]
+__all__ = ["PrometheusExporter", "build", "check"]

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Final
 
 from prometheus_client.exposition import choose_encoder
 
-from collector.errors import StartError
 from collector.exporters.prometheus.exposition import Exposition
 from collector.exporters.prometheus.table import Shape, Table
+from collector.http_server import HttpServer, Receive, Scope, Send, respond
+from collector.tls import ServerTls
 from processors.batch import Batch, Signal
-from processors.errors import Overloaded
+from processors.errors import Finding, Overloaded
 from processors.ports import Context
 from processors.stats import Stats
 
 PATH: Final = "/metrics"
-OPEN_METRICS_TYPE: Final = "application/openmetrics-text"
+_OPEN_METRICS: Final = "application/openmetrics-text"
+_PLAIN: Final = "text/plain; charset=utf-8"
+_GZIP_LEVEL: Final = 1
+"""A scrape compresses to 2 % at level 1 already; higher levels cost time for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,31 +33,28 @@ class Config:
     """What the user wrote; names are the Collector's."""
 
     endpoint: str
-    namespace: str
-    const_labels: Mapping[str, str]
-    send_timestamps: bool
-    metric_expiration: int
-    """Nanoseconds."""
-    enable_open_metrics: bool
-    add_metric_suffixes: bool
-    without_scope_info: bool
-    resource_to_telemetry_conversion: Mapping[str, bool]
-    max_series: int
+    tls: ServerTls | None
+    open_metrics: bool
+    timestamps: bool
+    shape: Shape
 
     @classmethod
     def load(cls, settings: Mapping[str, Any]) -> Config:
-        return cls(**{name: settings[name] for name in cls.__slots__})
-
-    @property
-    def shape(self) -> Shape:
-        return Shape(
-            namespace=self.namespace,
-            const_labels=self.const_labels,
-            suffixes=self.add_metric_suffixes,
-            resource_labels=self.resource_to_telemetry_conversion["enabled"],
-            scope_labels=not self.without_scope_info,
-            expiration_ns=self.metric_expiration,
-            max_series=self.max_series,
+        shape = Shape(
+            namespace=settings["namespace"],
+            const_labels=settings["const_labels"],
+            suffixes=settings["add_metric_suffixes"],
+            resource_labels=settings["resource_to_telemetry_conversion"]["enabled"],
+            scope_labels=not settings["without_scope_info"],
+            expiration_ns=settings["metric_expiration"],
+            max_series=settings["max_series"],
+        )
+        return cls(
+            endpoint=settings["endpoint"],
+            tls=ServerTls.load(settings["tls"]) if "tls" in settings else None,
+            open_metrics=settings["enable_open_metrics"],
+            timestamps=settings["send_timestamps"],
+            shape=shape,
         )
 
 
@@ -63,25 +64,25 @@ class PrometheusExporter:
     signals: ClassVar[frozenset[Signal]] = frozenset((Signal.METRICS,))
 
     def __init__(self, config: Config) -> None:
-        self.stats = Stats()
-        self.port = 0
-        """Where it listens, once started."""
         self._config = config
         self._lock = threading.Lock()
         self._table = Table(config.shape, time.time_ns())
-        self._server: ThreadingHTTPServer | None = None
+        self._server = HttpServer(self._serve, config.endpoint, tls=config.tls)
+        self.stats = Stats()
+        table = self._table
+        self.stats.gauges["otelcol_llm_prometheus_series",] = lambda: table.size
+        for reason in table.dropped:
+            key = ("otelcol_llm_prometheus_dropped_points_total", reason)
+            self.stats.gauges[key] = lambda reason=reason: table.dropped[reason]  # type: ignore[misc] # a default binds it
+
+    @property
+    def port(self) -> int:
+        """Where it listens, once started."""
+        return self._server.port
 
     def start(self) -> None:
         """Listen. Raises: `StartError`."""
-        host, _, port = self._config.endpoint.rpartition(":")
-        try:
-            self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), self._handler())
-        except OSError as failure:
-            raise StartError(
-                f"prometheus exporter cannot listen on {self._config.endpoint}: {failure.strerror}"
-            ) from failure
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._server.start()
 
     def room(self) -> Overloaded | None:
         """There is always room: memory is bounded by `max_series`."""
@@ -92,48 +93,52 @@ class PrometheusExporter:
         with self._lock:
             self._table.take(batch, time.time_ns())
 
+    def stop(self, deadline_s: float) -> None:
+        """Close the port."""
+        self._server.stop(deadline_s)
+
     def scrape(self, accept: str) -> tuple[bytes, str]:
         """Return the exposition in the format a scraper accepts, and its content type."""
         chosen = choose_encoder(accept)[1]
-        open_metrics = self._config.enable_open_metrics and chosen.startswith(OPEN_METRICS_TYPE)
-        exposition = Exposition(open_metrics=open_metrics, timestamps=self._config.send_timestamps)
+        exposition = Exposition(
+            open_metrics=self._config.open_metrics and chosen.startswith(_OPEN_METRICS),
+            timestamps=self._config.timestamps,
+        )
         with self._lock:
             text = exposition.text(self._table.live(time.time_ns()))
         return text.encode(), exposition.content_type
 
-    def stop(self, deadline_s: float) -> None:
-        """Close the port."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != PATH:
+            await respond(send, 404, b"The metrics are at /metrics.\n", _PLAIN)
+        elif scope["method"] not in ("GET", "HEAD"):
+            allow = [("Allow", "GET, HEAD")]
+            await respond(send, 405, b"The metrics can only be read.\n", _PLAIN, allow)
+        else:
+            headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+            zipped = "gzip" in headers.get(b"accept-encoding", "")
+            accept = headers.get(b"accept", "")
+            body, content_type = await asyncio.to_thread(self._answer, accept, zipped)
+            more = [("Content-Encoding", "gzip")] if zipped else []
+            await respond(send, 200, body, content_type, [*more, ("Vary", "Accept-Encoding")])
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        scrape = self.scrape
-
-        class Handler(BaseHTTPRequestHandler):
-            """Answers GET /metrics."""
-
-            def do_GET(self) -> None:
-                if self.path.partition("?")[0] != PATH:
-                    self.send_error(404)
-                    return
-                body, content_type = scrape(self.headers.get("Accept", ""))
-                self.send_response(200)
-                self.send_header("Content-Type", content_type)
-                if "gzip" in self.headers.get("Accept-Encoding", ""):
-                    body = gzip.compress(body, 1)
-                    self.send_header("Content-Encoding", "gzip")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Log nothing per request."""
-
-        return Handler
+    def _answer(self, accept: str, zipped: bool) -> tuple[bytes, str]:
+        body, content_type = self.scrape(accept)
+        return (gzip.compress(body, _GZIP_LEVEL) if zipped else body), content_type
 
 
 def build(settings: Mapping[str, Any], context: Context) -> PrometheusExporter:
     """Build the exporter."""
     return PrometheusExporter(Config.load(settings))
+
+
+def check(settings: Mapping[str, Any], context: Context) -> Iterable[Finding]:
+    """Say what the schema cannot."""
+    if settings["endpoint"].startswith(("0.0.0.0:", "[::]:", ":")):
+        yield Finding(
+            "endpoint",
+            "listens on every network interface; whoever can reach it reads all metrics",
+            warning=True,
+        )
+    if "tls" in settings:
+        yield from ServerTls.findings(settings["tls"], "tls", grpc=False)
