@@ -161,15 +161,16 @@ class Element:
         tag = cls.ATTRIBUTES
         return b"".join([delimited(tag, encode_key_value(k, v)) for k, v in values.items()])
 
-    def append(self, fields: bytes, values: Mapping[str, Value]) -> None:
+    def append(self, fields: bytes, values: dict[str, Value]) -> None:
         """Write attributes that MUST NOT be there yet, given as values and as their `fields`.
 
         Spares the encoding of what many elements have in common: 0.5 µs against 4 µs for eight attributes.
+        `values` is the element's from now on.
         """
         if self._edits:
             self._edits.update(values)
         else:
-            self._edits = dict(values)
+            self._edits = values  # type: ignore[assignment] # removals are marked only after `set`
         if self._tail is not None:
             before, covered = self._tail
             fields, values = before + fields, {**covered, **values}
@@ -270,13 +271,6 @@ class Element:
             return delimited(self.TAG, self.body())
         return self._buf[self._frame : self._end]
 
-    def framed(self) -> list[bytes | memoryview]:
-        """Return `frame` in pieces, which spares copies of what is large."""
-        if not self._edits:
-            return [self.frame()]
-        pieces = self._pieces(self._edits)
-        return [self.TAG + varint(sum(map(len, pieces))), *pieces]
-
     def message(self) -> Message:
         """Parse a protobuf object of what the element is now. Change it and hand it to `replace`."""
         return self.MESSAGE.FromString(self.body())
@@ -323,7 +317,13 @@ class Item(Element):
     TAG = b"\x12"
 
     def __init__(self, buf: bytes, frame: int, start: int, end: int, group: ScopeGroup) -> None:
-        super().__init__(buf, frame, start, end)
+        self._buf = buf  # not by super(): one call less for every span
+        self._frame = frame
+        self._start = start
+        self._end = end
+        self._view = None
+        self._edits = None
+        self._tail = None
         self.group = group
         self.dropped = False
         """Set to take the item out of its batch."""
@@ -688,20 +688,27 @@ def _encode_group(group: ResourceGroup) -> list[bytes | memoryview]:
 def _encode_items(items: Iterable[Item]) -> list[bytes | memoryview]:
     """Return the frames of items in pieces; neighbours that nobody touched leave as one."""
     pieces: list[bytes | memoryview] = []
-    run_buf, run_start, run_end = b"", 0, 0
+    buf, start, end = b"", 0, 0  # a run of neighbours
     for item in items:
-        if item._frame == run_end and not item._edits and item._buf is run_buf:
-            run_end = item._end
+        untouched = item._frame >= 0 and not item._edits
+        if untouched and item._frame == end and item._buf is buf:
+            end = item._end
             continue
-        if run_end > run_start:
-            pieces.append(memoryview(run_buf)[run_start:run_end])
-        if item.touched:
-            pieces += item.framed()
-            run_buf, run_start, run_end = b"", 0, 0
+        if end > start:
+            pieces.append(memoryview(buf)[start:end])
+        if untouched:
+            buf, start, end = item._buf, item._frame, item._end
+            continue
+        buf, start, end = b"", 0, 0
+        tail = item._tail
+        if tail is not None and len(tail[1]) == len(item._edits or ()):
+            size = item._end - item._start + len(tail[0])
+            body = memoryview(item._buf)[item._start : item._end]
+            pieces += (item.TAG + varint(size), body, tail[0])
         else:
-            run_buf, run_start, run_end = item._buf, item._frame, item._end
-    if run_end > run_start:
-        pieces.append(memoryview(run_buf)[run_start:run_end])
+            pieces.append(item.frame())
+    if end > start:
+        pieces.append(memoryview(buf)[start:end])
     return pieces
 
 
@@ -736,13 +743,23 @@ def _partition(
     owner = owner_type(b"", 0, 0, 0)  # an absent one encodes to nothing until it is edited
     rest: list[bytes] = []
     children: list[tuple[int, int, int]] = []
-    for tag, frame, body, behind in _fields(raw, start, end):
+    at = start
+    while at < end:
+        tag = raw[at]
+        if tag not in (0x12, 0x0A):
+            behind = skip(raw, at)
+            rest.append(raw[at:behind])
+            at = behind
+            continue
+        size, body = raw[at + 1], at + 2
+        if size > 127:
+            size, body = read_varint(raw, at + 1)
+        behind = body + size
         if tag == 0x12:
-            children.append((frame, body, behind))
-        elif tag == 0x0A:
-            owner = owner_type(raw, frame, body, behind)
+            children.append((at, body, behind))
         else:
-            rest.append(raw[frame:behind])
+            owner = owner_type(raw, at, body, behind)
+        at = behind
     return owner, b"".join(rest), children
 
 

@@ -25,6 +25,8 @@ def varint(n: int) -> bytes:
     """Encode an unsigned integer; a negative one as its 64-bit two's complement, as protobuf does for int64."""
     if 0 <= n < 128:
         return _SINGLE[n]
+    if 0 < n < 16_384:
+        return bytes((n & 127 | 128, n >> 7))
     if n < 0:
         n += 1 << 64
     out = bytearray()

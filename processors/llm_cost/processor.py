@@ -89,28 +89,24 @@ class LlmCost(Stateless):
 
     def _span(self, span: Span) -> None:
         """Price a span, the short way where that is possible."""
-        if span.edits:
-            self._item(span)
-            return
-        view = span.view
-        attributes = view.attributes
-        operation = attributes.get(s.GEN_AI_OPERATION_NAME)
-        if s.APP_LLM_SPAN_CLASS in attributes:
-            self._item(span)
-            return
-        if operation is not None and operation not in MODEL_CALLS:
-            return
-        keys = tuple(attributes)
-        shape = self._shapes.get(keys) or self._new_shape(keys)
-        if not shape.plain or (operation is None and not shape.implied):
-            self._item(span)
-            return
-        at = (view.end_ns if self._book.price_at_end else view.start_ns) or self._now_ns
-        tokens = self._quick.price(span, shape, attributes, at)
-        if tokens == NOT_QUICK:
-            self._item(span)
-        elif self._watches:
-            self._watch(span, tokens)
+        if not span.edits:
+            view = span.view
+            attributes = view.attributes
+            operation = attributes.get(s.GEN_AI_OPERATION_NAME)
+            if operation not in MODEL_CALLS and operation is not None:
+                if s.APP_LLM_SPAN_CLASS in attributes:
+                    self._item(span)
+                return
+            keys = tuple(attributes)
+            shape = self._shapes.get(keys) or self._new_shape(keys)
+            if shape.plain:
+                at = (view.end_ns if self._book.price_at_end else view.start_ns) or self._now_ns
+                tokens = self._quick.price(span, shape, attributes, at)
+                if tokens != NOT_QUICK:
+                    if self._watches:
+                        self._watch(span, tokens)
+                    return
+        self._item(span)
 
     def _item(self, item: Item) -> None:
         """Price whatever there may be: the long way."""

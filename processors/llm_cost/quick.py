@@ -6,7 +6,6 @@ instead of 12 µs a call. What is the same for all calls at one price is encoded
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Final
@@ -48,7 +47,7 @@ class _Bill:
     defaults: tuple[str, ...]
     """Of cache reads and writes, those without a rate of their own: taking the input rate is counted."""
     fields: bytes
-    values: Mapping[str, Value]
+    values: dict[str, Value]
     counters: tuple[tuple[str, ...], ...]
 
 
@@ -74,8 +73,8 @@ class Quick:
 
     def price(self, span: Span, shape: Shape, attributes: Any, at: int) -> int:
         """Write the cost of a span that nobody edited and return its tokens, or NOT_QUICK."""
-        known = self._known.get(shape.identity)
         key = shape.pick(attributes)
+        known = self._known.get(shape.identity)
         for terms in known.get(key, ()) if known else ():
             if terms.start <= at < terms.end:
                 break
@@ -85,36 +84,41 @@ class Quick:
         output = whole(attributes[s.GEN_AI_USAGE_OUTPUT_TOKENS]) if shape.has_output else 0
         reads = whole(attributes[s.GEN_AI_USAGE_CACHE_READ]) if shape.has_reads else 0
         writes = whole(attributes[shape.writes]) if shape.writes else 0
-        if total < 0 or output < 0 or reads < 0 or writes < 0 or reads + writes > total:
+        fresh = total - reads - writes
+        if fresh < 0 or total < 0 or output < 0 or reads < 0 or writes < 0:
             return NOT_QUICK
         for bill in terms.bills:
             if total > bill.above:
-                return self._write(span, bill, total, output, reads, writes)
-        return NOT_QUICK
-
-    def _write(
-        self, span: Span, bill: _Bill, total: int, output: int, reads: int, writes: int
-    ) -> int:
-        rates = bill.rates
-        if rates is None:
-            span.append(bill.fields, bill.values)
-        elif rates[3] < 0 and output:
-            return NOT_QUICK
+                break
         else:
-            fresh, read, write, out, fee = rates
-            atto = (total - reads - writes) * fresh + reads * read + writes * write
-            cost = (atto + output * out + fee) / ATTO
-            span.append(
-                _COST_FIELD + _DOUBLE(cost) + bill.fields, {s.APP_LLM_COST_USD: cost, **bill.values}
-            )
+            return NOT_QUICK
+        if bill.rates is None:
+            span.append(bill.fields, bill.values.copy())
+        else:
+            fresh_rate, read_rate, write_rate, output_rate, fee = bill.rates
+            if output and output_rate < 0:
+                return NOT_QUICK
+            cost = (
+                fresh * fresh_rate
+                + reads * read_rate
+                + writes * write_rate
+                + output * output_rate
+                + fee
+            ) / ATTO
+            values = bill.values.copy()
+            values[s.APP_LLM_COST_USD] = cost
+            span.append(_COST_FIELD + _DOUBLE(cost) + bill.fields, values)
+            if bill.defaults and (reads or writes):
+                self._count_defaults(bill, reads, writes)
         counters = self._counters
-        for key in bill.counters:
-            counters[key] += 1
-        if bill.defaults and (reads or writes):
-            for leaf, tokens in zip(_CACHES, (reads, writes), strict=True):
-                if tokens and leaf in bill.defaults:
-                    counters[DEFAULTS, leaf] += 1
+        for counted in bill.counters:
+            counters[counted] += 1
         return total + output
+
+    def _count_defaults(self, bill: _Bill, reads: int, writes: int) -> None:
+        for leaf, tokens in zip(_CACHES, (reads, writes), strict=True):
+            if tokens and leaf in bill.defaults:
+                self._counters[DEFAULTS, leaf] += 1
 
     def _remember(self, span: Span, shape: Shape, key: Any, at: int) -> _Terms:
         offer = self._offers.find(shape.read_identity(span.get), at)

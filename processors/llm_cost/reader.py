@@ -99,6 +99,7 @@ COUNTS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _PLAIN: Final = frozenset({"input", "output", "cache_read", "cache_write"})
 _SPECIAL: Final = (
+    s.APP_LLM_SPAN_CLASS,
     s.APP_LLM_COST_SKIP_REASON,
     s.APP_LLM_USAGE_REPORTED_COST_USD,
 )
@@ -132,7 +133,8 @@ class Shape:
         """Whether there are a model and usage, which make a span without operation a model call."""
         found = dict(self.counts)
         self.plain = (
-            bool(self.identity)
+            (s.GEN_AI_OPERATION_NAME in present or self.implied)
+            and bool(self.identity)
             and "input" in found
             and found.keys() <= _PLAIN
             and present.isdisjoint(_SPECIAL)
