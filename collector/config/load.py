@@ -56,9 +56,8 @@ def _check(root: Node, gates: frozenset[str], report: Report) -> GraphConfig:
     extensions: list[str] = service["extensions"]
     pipelines = check_pipelines(root, service["pipelines"], unclear, parts, report)
     check_extensions(root, extensions, parts, report)
-    if not unclear:
-        tell_unused(root, pipelines.values(), extensions, parts, report)
     if not report.problems:
+        tell_unused(root, pipelines.values(), extensions, parts, report)
         tell_order(root, pipelines, parts, report)
     return GraphConfig(
         components=_used(parts, pipelines, extensions),

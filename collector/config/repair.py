@@ -7,30 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import takewhile
 
 from collector.config.document import Node, Path
 from collector.config.schema import Fault
 
 
 def repair(root: Node, faults: Iterable[Fault]) -> Node:
-    """Return the tree with misspelt keys renamed as suggested, and without the other faulty values."""
-    for fault in sorted(faults, key=lambda fault: [str(part) for part in fault.path], reverse=True):
-        root = _repaired(root, fault.path, fault.meant if fault.at_key else "")
+    """Return the tree with misspelt keys renamed as suggested, and without the other faulty values.
+
+    A list with a faulty item is left out as a whole: the paths of the other items would change.
+    """
+    for fault in faults:
+        keys = tuple(takewhile(lambda part: isinstance(part, str), fault.path))
+        root = _repaired(root, keys, fault.meant if fault.at_key else "")
     return root
 
 
 def _repaired(node: Node, path: Path, meant: str) -> Node:
-    if isinstance(node.value, dict) and path and str(path[0]) in node.value:
-        return _mapping(node, node.value, path, meant)
-    if isinstance(node.value, list) and path and isinstance(path[0], int):
-        items = list(node.value)
-        items[path[0]] = _repaired(items[path[0]], path[1:], meant)
-        return replace(node, value=items)
-    return Node(None, node.mark)
-
-
-def _mapping(node: Node, old: dict[str, Node], path: Path, meant: str) -> Node:
-    key, items, keys = str(path[0]), dict(old), dict(node.keys)
+    if not path or not isinstance(node.value, dict) or path[0] not in node.value:
+        return node if path else Node(None, node.mark)
+    key, items, keys = str(path[0]), dict(node.value), dict(node.keys)
     if len(path) > 1:
         items[key] = _repaired(items[key], path[1:], meant)
     else:

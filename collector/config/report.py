@@ -1,4 +1,4 @@
-"""Collects what is wrong and what is odd, so that everything is told at once."""
+"""Collects what is wrong and what is odd, so that everything is told at once, and once."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Report:
     """All problems and warnings of one attempt to load a configuration."""
 
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
-        self.warnings: list[Problem] = []
+        self.problems: set[Problem] = set()
+        self.warnings: set[Problem] = set()
         self.incomplete = False
         """Something could not be read: what is missing now would only cause misleading problems."""
 
     def wrong(self, mark: Mark, path: Iterable[str | int], text: str) -> None:
-        self.problems.append(Problem(*mark, dotted(path), text))
+        self.problems.add(Problem(*mark, dotted(path), text))
 
     def odd(self, mark: Mark, path: Iterable[str | int], text: str) -> None:
-        self.warnings.append(Problem(*mark, dotted(path), text, warning=True))
+        self.warnings.add(Problem(*mark, dotted(path), text, warning=True))
 
     def unreadable(self, error: Unreadable, path: Iterable[str | int] = ()) -> None:
         self.wrong(error.mark, path, error.text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 from importlib.metadata import version
@@ -124,3 +126,33 @@ def test_asking_for_a_schema_loads_no_server() -> None:
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def started(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-P", "-m", "collector", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_without_a_command_it_runs_until_it_is_told_to_stop(
+    valid: str, number: signal.Signals
+) -> None:
+    with started("--config", valid, "--set", "exporters.debug/spare={}") as process:
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if "Everything is ready" in line:
+                break
+        process.send_signal(number)
+        assert process.wait(timeout=20) == 0
+    assert any("this is defined but not used" in line for line in lines)
+
+
+def test_a_port_that_is_taken_exits_with_1(valid: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        where = f"receivers.otlp.protocols.grpc.endpoint=127.0.0.1:{port}"
+        with started("--config", valid, "--set", where) as process:
+            _, told = process.communicate(timeout=20)
+    assert (process.returncode, str(port) in told) == (1, True)

@@ -117,7 +117,7 @@ def test_an_included_file_that_is_no_yaml_is_a_text(tmp_path: Path) -> None:
     (tmp_path / "main.yaml").write_text("a: ${file:token}\nb: 'Bearer ${file:token}'\n")
     (tmp_path / "token").write_text("x: [$$\n")
     root, report = read(str(tmp_path / "main.yaml"))
-    assert (unwrap(root)["a"], texts_of(root)["a",], report.problems) == ("x: [$$", "x: [$$", [])
+    assert (unwrap(root)["a"], texts_of(root)["a",], report.problems) == ("x: [$$", "x: [$$", set())
 
 
 def test_an_empty_included_file_is_empty(tmp_path: Path) -> None:
@@ -129,13 +129,13 @@ def test_an_empty_included_file_is_empty(tmp_path: Path) -> None:
 def test_a_file_that_includes_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "main.yaml").write_text("a: ${file:main.yaml}\n")
     _, report = read(str(tmp_path / "main.yaml"))
-    assert "which includes itself" in report.problems[0].text
+    assert "which includes itself" in sorted(report.problems)[0].text
 
 
 def test_bytes_that_are_no_utf8_are_told_with_their_line(tmp_path: Path) -> None:
     (tmp_path / "main.yaml").write_bytes(b"a: 1\nb: \xff\n")
     _, report = read(str(tmp_path / "main.yaml"))
-    assert (report.problems[0].line, report.problems[0].text) == (
+    assert (sorted(report.problems)[0].line, sorted(report.problems)[0].text) == (
         2,
         "expected UTF-8, got other bytes in this line",
     )
@@ -176,5 +176,5 @@ def test_what_cannot_be_read_is_told(
     configs: tuple[str, ...], sets: tuple[str, ...], says: str
 ) -> None:
     _, report = read(*configs, sets=sets)
-    assert report.problems[0].text.startswith(says)
+    assert sorted(report.problems)[0].text.startswith(says)
     assert report.incomplete
