@@ -94,6 +94,10 @@ class Ledger:
 
     # -- time
 
+    def hold(self, size: int) -> None:
+        """Count bytes of spans that wait, or that do so no longer (negative)."""
+        self._size += size
+
     def settle(self, now_ns: int) -> None:
         """Close what is open in traces that were quiet for long enough, and forget what is too old."""
         for trace_id, trace in list(self._waiting.items()):
@@ -101,6 +105,10 @@ class Ledger:
             quiet = now_ns - trace.seen_ns
             if quiet >= self._settle_ns or waited >= _PATIENCE * self._settle_ns:
                 self._finish(trace_id, trace)
+        self.trim(now_ns)
+
+    def trim(self, now_ns: int) -> None:
+        """Forget what is too old, and the longest quiet traces while there is too much."""
         while self._traces:
             trace_id, trace = next(iter(self._traces.items()))
             too_old = now_ns - trace.seen_ns >= self._limits.ttl_ns

@@ -29,11 +29,14 @@ from processors.genai.values import (
     text_of,
     value_of,
 )
-from processors.wire import Value
+from processors.wire import Value, delimited
 
 _MAX_KNOWN: Final = 1024
 _FIRST_TOKEN_EVENTS: Final = ("First Token Stream Event", "llm.content.completion.chunk")
 _CHOICE: Final = "gen_ai.choice"
+_MIRROR: Final = delimited(b"\x0a", semconv.APP_LLM_CONVERSATION_ID.encode())
+_SHORT: Final = 100
+"""Values up to here need one byte for each length around them."""
 
 
 class Normalised(NamedTuple):
@@ -99,9 +102,11 @@ def normalise(
             response_id = _write_optional(item, plan, attributes)
         if isinstance(item, Span) and item.view.events:
             _write_from_events(item, known)
-    _write_conversation(item, plan, attributes)
-    if constants.values:
-        item.append(constants.fields, constants.values)
+    fields, values = constants.fields, dict(constants.values)
+    if plan.conversation:
+        fields += _conversation(item, plan, attributes, values)
+    if values:
+        item.append(fields, values)
     return Normalised(
         role, known.identity, usage if role in CALLS else None, response_id, known.cache_hit
     )
@@ -134,12 +139,23 @@ def _put(item: Element, attributes: Attributes, key: str, value: Value) -> None:
         item.set(key, value)
 
 
-def _write_conversation(item: Element, plan: Plan, attributes: Attributes) -> None:
-    if plan.mirror_conversation and _is_plain(raw := attributes[semconv.GEN_AI_CONVERSATION_ID]):
-        item.set(semconv.APP_LLM_CONVERSATION_ID, raw[2:].decode("utf-8", "replace"))
-    elif plan.conversation and (value := first_text(plan.conversation, attributes)) is not None:
+def _conversation(
+    item: Element, plan: Plan, attributes: Attributes, values: dict[str, Value]
+) -> bytes:
+    """Return the conversation's mirror to append, entered in `values` too; what is there in another form is set."""
+    if plan.mirror_conversation:
+        raw = attributes[semconv.GEN_AI_CONVERSATION_ID]
+        if len(raw) < _SHORT and _is_plain(raw):
+            values[semconv.APP_LLM_CONVERSATION_ID] = raw[2:].decode("utf-8", "replace")
+            size = len(raw)
+            return b"%c%c%b\x12%c%b" % (
+                item.ATTRIBUTES[0], size + len(_MIRROR) + 2, _MIRROR, size, raw,
+            )  # fmt: skip
+    value = first_text(plan.conversation, attributes)
+    if value is not None:
         _put(item, attributes, semconv.GEN_AI_CONVERSATION_ID, value)
         _put(item, attributes, semconv.APP_LLM_CONVERSATION_ID, value)
+    return b""
 
 
 def _is_plain(raw: bytes) -> bool:

@@ -40,12 +40,14 @@ _MAX_GIVEN: Final = 256
 
 SKIPPED: Final = "otelcol_llm_genai_skipped_records_total"
 NORMALISED: Final = "otelcol_llm_genai_records_total"
+UNCOVERED: Final = "otelcol_llm_genai_uncovered_aggregates_total"
 
 
 class Held(NamedTuple):
     """A span that waits for its verdict, as bytes."""
 
     call: Call
+    cached: bool
     resource: bytes
     scope: bytes
     frame: bytes
@@ -108,7 +110,8 @@ class Genai:
                         self._span(item, sender, touched, batch.received_ns)
         for trace_id, some in touched.items():
             self._settle(trace_id, some, batch.received_ns)
-        return batch if any(True for _ in batch.items()) else None
+        self._ledger.trim(batch.received_ns)
+        return batch if next(batch.items(), None) is not None else None
 
     def tick(self, now_ns: int) -> Iterable[Batch]:
         """Release the spans whose verdict came."""
@@ -179,14 +182,20 @@ class Genai:
         self._ledger.close(trace_id, some.trace, [call for call, *_ in some.calls], now_ns)
         for call, span, cached in some.calls:
             if call.verdict is None:
-                self._hold(trace_id, call, span)
-            elif call.verdict != COUNTED:
-                self._skip(span, call.verdict)
+                self._hold(trace_id, call, span, cached=cached)
             else:
-                if call.adds is not None:
-                    _write_difference(span, call.adds)
-                if cached:
-                    span.set(semconv.APP_LLM_COST_STATUS, _CACHED)
+                self._conclude(call, span, cached=cached)
+
+    def _conclude(self, call: Call, span: Span, *, cached: bool) -> None:
+        """Write a verdict."""
+        if call.verdict != COUNTED:
+            self._skip(span, call.verdict or "")
+            self.stats.counters[UNCOVERED,] += call.uncovered
+            return
+        if call.adds is not None:
+            _write_difference(span, call.adds)
+        if cached:
+            span.set(semconv.APP_LLM_COST_STATUS, _CACHED)
 
     def _skip(self, item: Span | LogRecord, reason: str) -> None:
         item.set(semconv.APP_LLM_COST_SKIP_REASON, reason)
@@ -194,10 +203,11 @@ class Genai:
 
     # -- spans that wait
 
-    def _hold(self, trace_id: bytes, call: Call, span: Span) -> None:
+    def _hold(self, trace_id: bytes, call: Call, span: Span, *, cached: bool) -> None:
         envelopes = span.group.parent.envelope(), span.group.envelope()
-        held = Held(call, *envelopes, span.frame())
+        held = Held(call, cached, *envelopes, span.frame())
         self._held.setdefault(trace_id, []).append(held)
+        self._ledger.hold(len(held.frame))
         span.dropped = True
 
     def _release(self, now_ns: int) -> list[Batch]:
@@ -223,13 +233,14 @@ class Genai:
         for held, span in zip(
             (h for some in order.values() for h in some), batch.spans(), strict=True
         ):
-            self._finish(held.call, span)
+            self._ledger.hold(-len(held.frame))
+            self._conclude(held.call, span, cached=held.cached)
+            if held.call.aggregate and held.call.verdict == COUNTED:
+                self._stand_in(held.call, span)
         return batch
 
-    def _finish(self, call: Call, span: Span) -> None:
-        if call.verdict != COUNTED:
-            self._skip(span, call.verdict or "")
-            return
+    def _stand_in(self, call: Call, span: Span) -> None:
+        """Write the totals of an aggregate that stands for calls nobody reported."""
         write_counts(span, span.view.attributes, call.usage)
         if call.usage.semantics is not None:
             span.set(semconv.APP_LLM_USAGE_INPUT_SEMANTICS, call.usage.semantics)

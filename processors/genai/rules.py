@@ -7,9 +7,10 @@ duplicate; together the records that came in one request are judged as if they h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from processors.genai.pending import may_repeat
 from processors.genai.trace import COUNTED, Call, Trace
 from processors.genai.usage import SURENESS, Usage
 
@@ -46,6 +47,7 @@ _REPRESENTED: Final = frozenset(
 _NESTING_TOLERANCE_NS: Final = 1_000_000
 _SIBLING_STARTS_NS: Final = 50_000_000
 _SIBLING_OVERLAP: Final = 0.9
+_COVERED: Final = 1.05
 
 
 class Judge:
@@ -57,21 +59,20 @@ class Judge:
 
     def judge(self, trace: Trace, fresh: Sequence[Call], *, final: bool) -> None:
         """Give verdicts to `fresh` records and to those that are still open; at the end (`final`) to all of them."""
-        calls = [call for call in fresh if not call.aggregate]
-        for call in calls:
+        for call in fresh:
             if not call.has_usage:
                 call.verdict = COUNTED  # nothing to count twice; its cost status says `no_usage`
-        calls = [call for call in calls if call.verdict is None]
+        calls = [c for c in _undecided((*trace.open, *fresh)) if not c.aggregate]
         self._servers(trace, calls)
         _wrappers(trace, _undecided(calls))
         _siblings(trace, _undecided(calls))
-        if self._cumulative_loops:
-            _loops(trace, _undecided(calls))
+        loops = _loops(trace, _undecided(calls)) if self._cumulative_loops else ()
         _logged(trace, _undecided(calls))
         for call in _undecided(calls):
-            call.verdict = COUNTED
-        _aggregates(trace, fresh, final=final)
-        trace.open = [call for call in (*trace.open, *fresh) if call.verdict is None]
+            if final or not (call in loops or may_repeat(trace, call)):
+                call.verdict = COUNTED
+        _aggregates(trace, fresh, calls, final=final)
+        trace.open = _undecided((*trace.open, *fresh))
 
     def _servers(self, trace: Trace, calls: Iterable[Call]) -> None:
         """A server's or gateway's record below its client's repeats it, whatever its ids and counts say."""
@@ -115,15 +116,17 @@ def _serves(trace: Trace, server: Call, client: Call) -> bool:
 def _wrappers(trace: Trace, calls: list[Call]) -> None:
     """The leaf-most record counts, since it knows best; from the deepest up."""
     for call in _deepest_first(trace, calls):
-        call.verdict = _repeated_below(trace, call) or _repeated_above(trace, call)
+        if call.verdict is None:
+            open_ones = _undecided(calls)
+            call.verdict = _repeated_below(trace, call) or _repeated_above(trace, call, open_ones)
 
 
 def _repeated_below(trace: Trace, call: Call) -> str | None:
     below = [r for r in trace.records_below(call) if not r.aggregate and r.has_usage]
     if any(_stands(r) and _same_nested(call, r) for r in below):
         return DUPLICATE_OF_DESCENDANT
-    parts = [r.counts for r in below if r.verdict in (None, COUNTED) and r.models & call.models]
-    if len(parts) > 1 and (sum(i for i, _ in parts), sum(o for _, o in parts)) == call.counts:
+    parts = [r for r in below if r.verdict in (None, COUNTED) and r.models & call.models]
+    if len(parts) > 1 and _sums(parts) == call.counts:
         return SUM_OF_DESCENDANTS
     return None
 
@@ -133,20 +136,34 @@ def _stands(record: Call) -> bool:
     return record.verdict in (None, COUNTED, DUPLICATE_OF_ANCESTOR)
 
 
-def _repeated_above(trace: Trace, call: Call) -> str | None:
+def _repeated_above(trace: Trace, call: Call, calls: list[Call]) -> str | None:
     """Find a record above that was counted before this one came."""
     for above in trace.records_above(call):
-        if above.verdict != COUNTED:
+        if above.verdict != COUNTED or above is call:
             continue
-        if above.aggregate:
-            return DUPLICATE_OF_ANCESTOR
-        if not above.has_usage or not _same_nested(above, call):
-            continue
-        same_id = above.response_id is not None and above.response_id == call.response_id
-        if same_id or not above.stands_for_one:
-            above.stands_for_one = True
+        if above.aggregate or (above.has_usage and _stood_in(trace, above, call, calls)):
             return DUPLICATE_OF_ANCESTOR
     return None
+
+
+def _stood_in(trace: Trace, above: Call, call: Call, calls: list[Call]) -> bool:
+    """Whether the record above holds this one: as the same call, or as the sum of all that are open below it."""
+    if _same_nested(above, call):
+        same_id = above.response_id is not None and above.response_id == call.response_id
+        first = not above.stands_for_one
+        above.stands_for_one = True
+        return same_id or first
+    parts = [c for c in calls if c.models & above.models and above in trace.records_above(c)]
+    if len(parts) < 2 or _sums(parts) != above.counts:
+        return False
+    for part in parts:
+        part.verdict = DUPLICATE_OF_ANCESTOR
+    return True
+
+
+def _sums(calls: Iterable[Call]) -> tuple[int, int]:
+    counts = [call.counts for call in calls]
+    return sum(i for i, _ in counts), sum(o for _, o in counts)
 
 
 def _same_nested(outer: Call, inner: Call) -> bool:
@@ -222,18 +239,42 @@ def _preference(call: Call) -> tuple[int, int, int, int, bytes]:
 # ------------------------------------------------------------------ running totals
 
 
-def _loops(trace: Trace, calls: list[Call]) -> None:
-    """Of calls whose emitter reports running totals over a tool loop the last one holds all."""
-    for parent in dict.fromkeys(call.parent for call in calls if call.loop):
-        family = [r for r in trace.siblings(next(c for c in calls if c.parent == parent)) if r.loop]
-        for run in _runs(trace, sorted(family, key=lambda c: (c.start, c.span_id))):
+def _loops(trace: Trace, calls: list[Call]) -> set[Call]:
+    """Of calls whose emitter reports running totals over a tool loop the last one holds all.
+
+    Returns those that would belong to a loop if a tool's span stood between them: it may still come.
+    """
+    waiting: set[Call] = set()
+    first = {call.parent: call for call in calls if call.loop}
+    for call in first.values():
+        family = sorted(
+            (r for r in trace.siblings(call) if r.loop and r.has_usage),
+            key=lambda c: (c.start, c.span_id),
+        )
+        for run in _runs(family, lambda a, b: _grows(a, b) and _tool_between(trace, a, b)):
             _count_run(run)
+        for run in _runs(family, _grows):
+            waiting.update(c for c in run if len(run) > 1 and c.verdict is None)
+        waiting -= {c for c in waiting if _settled_in_run(trace, family, c)}
+    return waiting
 
 
-def _runs(trace: Trace, family: list[Call]) -> list[list[Call]]:
+def _settled_in_run(trace: Trace, family: list[Call], call: Call) -> bool:
+    """Whether a tool's span links the record to a neighbour, so that its run is known."""
+    return any(
+        other is not call
+        and (
+            (_grows(other, call) and _tool_between(trace, other, call))
+            or (_grows(call, other) and _tool_between(trace, call, other))
+        )
+        for other in family
+    )
+
+
+def _runs(family: list[Call], continues: Callable[[Call, Call], bool]) -> list[list[Call]]:
     runs: list[list[Call]] = []
     for call in family:
-        before = next((run for run in runs if _continues(trace, run[-1], call)), None)
+        before = next((run for run in runs if continues(run[-1], call)), None)
         if before is None:
             runs.append([call])
         else:
@@ -241,16 +282,19 @@ def _runs(trace: Trace, family: list[Call]) -> list[list[Call]]:
     return runs
 
 
-def _continues(trace: Trace, before: Call, call: Call) -> bool:
-    grew = before.counts[0] <= call.counts[0] and before.counts[1] <= call.counts[1]
+def _grows(before: Call, call: Call) -> bool:
     return (
-        grew
-        and before.end <= call.start
+        before.end <= call.start
+        and before.counts[0] <= call.counts[0]
+        and before.counts[1] <= call.counts[1]
         and bool(before.models & call.models)
-        and any(
-            parent == call.parent and before.end <= start and end <= call.start
-            for parent, start, end in trace.tools
-        )
+    )
+
+
+def _tool_between(trace: Trace, before: Call, call: Call) -> bool:
+    return any(
+        parent == call.parent and before.end <= start and end <= call.start
+        for parent, start, end in trace.tools
     )
 
 
@@ -319,24 +363,31 @@ def judge_log(trace: Trace, log: Call) -> str:
 # ------------------------------------------------------------------ aggregates
 
 
-def _aggregates(trace: Trace, fresh: Sequence[Call], *, final: bool) -> None:
+def _aggregates(
+    trace: Trace, fresh: Sequence[Call], judged: Sequence[Call], *, final: bool
+) -> None:
     """An agent's own totals count only if nothing below it does; from the deepest up.
 
-    Before the end, those that wait are asked only about the new records below them: links may still be missing.
+    Before the end, those that wait are asked only about the records that were judged now: links may still be missing.
     """
-    reported = {
-        span_id for call in fresh if _is_reported(call) for span_id in trace.ancestors(call)
-    }
+    arrived = [call for call in fresh if call.aggregate and call.verdict is None]
     waiting = [call for call in trace.open if call.aggregate]
-    for call in waiting:
-        if call.span_id in reported:
-            call.verdict = AGGREGATE
-    arrived = [call for call in fresh if call.aggregate]
-    for call in _deepest_first(trace, [*_undecided(waiting), *arrived] if final else arrived):
+    if not (arrived or waiting):
+        return
+    reported = {i for call in judged if _is_reported(call) for i in trace.ancestors(call)}
+    asked = [*arrived, *(c for c in waiting if final or c.span_id in reported)]
+    for call in _deepest_first(trace, asked):
         if _is_covered(trace, call):
             call.verdict = AGGREGATE
+            call.uncovered = _exceeds_parts(trace, call)
         elif final:
             call.verdict = AGGREGATE if _is_repeated_task(trace, call) else COUNTED
+
+
+def _exceeds_parts(trace: Trace, call: Call) -> bool:
+    """Whether an aggregate's totals exceed by more than 5 % what counted below it: something was not reported."""
+    counted = [r for r in trace.records_below(call) if r.verdict == COUNTED and r.has_usage]
+    return bool(counted) and sum(call.counts) > _COVERED * sum(_sums(counted))
 
 
 def _is_reported(call: Call) -> bool:

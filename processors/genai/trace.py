@@ -32,7 +32,7 @@ class Call:
 
     __slots__ = (
         "adds", "agent", "aggregate", "client", "end", "loop", "models", "parent", "request_id", "response_id", "scope",
-        "server", "since_ns", "span_id", "stands_for_one", "start", "usage", "verdict",
+        "server", "since_ns", "span_id", "stands_for_one", "start", "uncovered", "usage", "verdict",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +69,8 @@ class Call:
         """None while it is open."""
         self.since_ns = 0
         """When it began to wait, on the pipeline's clock."""
+        self.uncovered = False
+        """An aggregate whose totals exceed what was counted below it."""
         self.stands_for_one = False
         """It was counted before the record below it came, which is the duplicate then: one, no more."""
 
@@ -179,6 +181,11 @@ class Trace:
                 return
             yield above
             above = parents.get(above, b"")
+
+    def has(self, span_id: bytes) -> bool:
+        """Whether the span has come."""
+        self._index()
+        return span_id in self._parents
 
     def records_above(self, call: Call) -> Iterator[Call]:
         """Yield the records above a call, nearest first."""
