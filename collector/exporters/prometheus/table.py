@@ -32,7 +32,10 @@ ZERO_SCRAPES: Final = 2
 Prometheus never sees the step from absent to a first value (prometheus#1673, #3886): with label churn, 13 % of a cost
 counter were lost. Counted in scrapes, not seconds, so that a reader who polls fast need not wait.
 """
-_MAX_ORIGINS: Final = 10_000
+_MAX_ORIGINS: Final = 2_000
+_MANY_NAMES: Final = 20_000
+_LOOK_NS: Final = 10 * 10**9
+"""How often a full table is searched for what expired."""
 
 Origin = tuple[bytes, bytes]
 """Resource and scope, encoded."""
@@ -77,6 +80,8 @@ class Table:
         self._families: dict[str, Family] = {}
         self._names: dict[tuple[str, str, str], Family] = {}
         self._origins: dict[Origin, dict[str, str]] = {}
+        self._names_limit = _MANY_NAMES
+        self._look_again_ns = 0
         self._now_ns = 0
         self.size = 0
         """Series kept."""
@@ -134,6 +139,7 @@ class Table:
         if shown is None:
             if not self._has_room():
                 return None
+            self._families.setdefault(family.name, family)  # making room may have dropped it
             shown = family.series[spelled] = Shown(spelled)
             shown.start_ns = point.start_ns
             shown.held = ZERO_SCRAPES if read.grows and point.start_ns >= self._began_ns else 0
@@ -149,6 +155,9 @@ class Table:
         if found is None:
             shape = self._shape
             name = metric_name(*key, shape.namespace, suffixes=shape.suffixes)
+            if len(self._names) >= self._names_limit:
+                self._drop_expired()
+                self._names_limit = max(_MANY_NAMES, 2 * len(self._names))
             if name not in self._families:
                 self._families[name] = Family(name, kind, metric.description)
             found = self._names[key] = self._families[name]
@@ -157,7 +166,8 @@ class Table:
     # -- room
 
     def _has_room(self) -> bool:
-        if self.size >= self._shape.max_series:
+        if self.size >= self._shape.max_series and self._now_ns >= self._look_again_ns:
+            self._look_again_ns = self._now_ns + _LOOK_NS
             self._drop_expired()
         if self.size < self._shape.max_series:
             return True

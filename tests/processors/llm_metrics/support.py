@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from importlib.resources import files
 from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from collector.config.settings import resolve
-from collector.registry import schema_of
 from processors import semconv
 from processors.batch import Batch, Signal, assemble
 from processors.llm_metrics import LlmMetrics, build
 from processors.ports import Context
-from processors.wire import delimited, encode_key_value, encode_value, varint
+from processors.wire import delimited, encode_key_value, varint
 
 NOW = 1_800_000_000 * 10**9
 SECOND = 10**9
@@ -23,8 +24,13 @@ def connector(
     settings: Mapping[str, Any] | None = None, context: Context | None = None
 ) -> LlmMetrics:
     """Build a connector from what a user would write."""
-    resolved = resolve(schema_of("processors/llm_metrics/schema.json"), dict(settings or {}))
-    return build(resolved, context or Context(id="llm_metrics"))
+    return build(resolved(settings or {}), context or Context(id="llm_metrics"))
+
+
+def resolved(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as the collector would hand them over."""
+    schema = json.loads(files("processors.llm_metrics").joinpath("schema.json").read_text("utf-8"))
+    return resolve(schema, dict(settings))
 
 
 def priced(**attributes: Any) -> dict[str, Any]:
@@ -82,7 +88,7 @@ def read(batches: Iterable[Batch]) -> dict[str, dict[tuple[tuple[str, str], ...]
 
 def _points(metric: Any) -> dict[tuple[tuple[str, str], ...], Any]:
     kind = metric.WhichOneof("data")
-    points = {}
+    points: dict[tuple[tuple[str, str], ...], Any] = {}
     for point in getattr(metric, kind).data_points:
         labels = tuple(
             (kv.key, kv.value.string_value) for kv in point.attributes if kv.value.string_value
@@ -98,16 +104,3 @@ def total(metrics: Mapping[str, Mapping[Any, Any]], name: str, **labels: str) ->
     """Sum a metric over all series that carry these labels."""
     wanted = set(labels.items())
     return sum(value for key, value in metrics.get(name, {}).items() if wanted <= set(key))
-
-
-__all__ = [
-    "NOW",
-    "SECOND",
-    "connector",
-    "encode_value",
-    "priced",
-    "read",
-    "span",
-    "total",
-    "traces",
-]
