@@ -148,7 +148,7 @@ def show_components() -> None:
             table.add_row(
                 kind, name, "" if kind == "extensions" else ways, ", ".join(component.aliases)
             )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 @cli.command()
@@ -200,7 +200,7 @@ def main() -> None:
         sys.exit(2)
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.Abort:

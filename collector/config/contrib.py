@@ -8,11 +8,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from collector.config.document import Node, Path, unwrap
+from collector.config.document import Node, unwrap
 from collector.config.parts import KINDS
 from collector.config.places import mark_of
 from collector.config.schema import faults
-from collector.config.sentences import dotted
+from collector.config.sentences import Path, dotted
 from collector.errors import Problem
 from collector.registry import Kind, components
 

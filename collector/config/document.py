@@ -16,13 +16,13 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from collector.config.report import Mark, Report, Unreadable
+from collector.config.sentences import Path
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 64
 MAX_ALIASED: Final = 10_000
 """Nodes that aliases may add to a document."""
 
-Path: TypeAlias = tuple[str | int, ...]
 Scalar: TypeAlias = str | int | float | bool | None
 
 

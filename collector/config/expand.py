@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Final
 
-from collector.config.document import MAX_BYTES, Node, Path, parse, read_plain
+from collector.config.document import MAX_BYTES, Node, parse, read_plain
 from collector.config.model import Source
 from collector.config.report import Mark, Report, Unreadable
+from collector.config.sentences import Path
 
 MAX_NESTED: Final = 100
 MAX_EXPANSIONS: Final = 10_000

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from collector.config.document import Node, Path
+from collector.config.document import Node
 from collector.config.model import Pipeline
 from collector.config.pipelines import Parts, feeds
 from collector.config.places import mark_of
 from collector.config.report import Report
+from collector.config.sentences import Path
 
 _PROMISES: Final = (
     ("redaction", "tail_sampling", "tail_sampling keeps spans that are not redacted yet"),

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from collector.config.document import Node, Path, unwrap
+from collector.config.document import Node, unwrap
 from collector.config.places import at, mark_of, steps, texts_of
 from collector.config.report import Report
-from collector.config.sentences import did_you_mean
+from collector.config.sentences import Path, did_you_mean
 from collector.config.settings import Examined, examine
 from collector.registry import ComponentType, Kind, components, schema_of
 from processors.errors import Finding, InvalidConfig

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from collector.config.document import Node, Path
+from collector.config.document import Node
 from collector.config.model import Pipeline
 from collector.config.parts import KINDS, Part
 from collector.config.places import mark_of
 from collector.config.report import Report
-from collector.config.sentences import did_you_mean, nearest
+from collector.config.sentences import Path, did_you_mean, nearest
 from collector.registry import Kind
 from processors.batch import Signal
 
-Parts = Mapping[Kind, Mapping[str, Part | None]]
+Parts: TypeAlias = Mapping[Kind, Mapping[str, Part | None]]
 
 SIGNALS: Final[Mapping[str, Signal]] = {signal.label: signal for signal in Signal}
 _ROLES: Final[Mapping[str, tuple[Kind, ...]]] = {
@@ -132,9 +132,8 @@ class _Checker:
             for i, part in enumerate(listed):
                 self._check_use((*path, role, i), role, part, pipeline.signal)
                 if part in listed[:i]:
-                    self._wrong(
-                        (*path, role, i), f"expected each of the {role} once, got {part!r} again"
-                    )
+                    text = f"expected each of the {role} once, got {part!r} again"
+                    self._wrong((*path, role, i), text)
 
     def _check_use(self, path: Path, role: str, name: str, signal: Signal) -> None:
         found = [kind for kind in _ROLES[role] if name in self._parts[kind]]
@@ -171,21 +170,20 @@ class _Checker:
     def check_connectors(self, pipelines: Mapping[str, Pipeline]) -> None:
         """Tell connectors that data enters and does not leave, or the other way round."""
         for name, part in self._parts["connectors"].items():
-            if part is None:
-                continue
-            takes, gives = _signals(part, "exporters"), _signals(part, "receivers")
-            into = {id_: p.signal for id_, p in pipelines.items() if name in p.exporters}
-            out_of = {id_: p.signal for id_, p in pipelines.items() if name in p.receivers}
-            for id_, source in into.items():
-                if source in takes and not any(
-                    _leads(part, source, target) for target in out_of.values()
-                ):
-                    self._dead_end(id_, name, pipelines[id_].exporters, "exporters", "receiver")
-            for id_, target in out_of.items():
-                if target in gives and not any(
-                    _leads(part, source, target) for source in into.values()
-                ):
-                    self._dead_end(id_, name, pipelines[id_].receivers, "receivers", "exporter")
+            if part is not None:
+                self._check_ends(name, part, pipelines)
+
+    def _check_ends(self, name: str, part: Part, pipelines: Mapping[str, Pipeline]) -> None:
+        into = {id_: p.signal for id_, p in pipelines.items() if name in p.exporters}
+        out_of = {id_: p.signal for id_, p in pipelines.items() if name in p.receivers}
+        for id_, source in into.items():
+            led_on = any(_leads(part, source, target) for target in out_of.values())
+            if source in _signals(part, "exporters") and not led_on:
+                self._dead_end(id_, name, pipelines[id_].exporters, "exporters", "receiver")
+        for id_, target in out_of.items():
+            fed = any(_leads(part, source, target) for source in into.values())
+            if target in _signals(part, "receivers") and not fed:
+                self._dead_end(id_, name, pipelines[id_].receivers, "receivers", "exporter")
 
     def _dead_end(
         self, pipeline: str, name: str, listed: Sequence[str], role: str, other: str

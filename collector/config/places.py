@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from collector.config.document import Node, Path
+from collector.config.document import Node
 from collector.config.report import Mark
+from collector.config.sentences import Path
 
 _STEP: Final = re.compile(r"\[(\d+)\]|([^.\[]+)")
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import takewhile
 
-from collector.config.document import Node, Path
+from collector.config.document import Node
 from collector.config.schema import Fault
+from collector.config.sentences import Path
 
 
 def repair(root: Node, faults: Iterable[Fault]) -> Node:

@@ -20,10 +20,9 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from collector.config.sentences import Violation, key_meant, sentence
+from collector.config.sentences import Path, Violation, key_meant, sentence
 from collector.config.units import PARSERS
 
-Path: TypeAlias = tuple[str | int, ...]
 Schema: TypeAlias = Mapping[str, Any]
 
 
@@ -154,9 +153,8 @@ def _additional_properties(validator: Any, allowed: Any, value: Any, schema: Sch
         yield from standard(validator, allowed, value, schema) or ()
         return
     for key in value:
-        if not any(True for _ in standard(validator, False, {key: None}, schema) or ()):
-            continue
-        yield ValidationError("key", path=(key,))
+        if list(standard(validator, False, {key: None}, schema) or ()):
+            yield ValidationError("key", path=(key,))
 
 
 def _union(validator: Any, branches: Any, value: Any, schema: Schema) -> _Errors:

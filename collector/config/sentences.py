@@ -6,9 +6,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from collector.config.units import PARSERS, write_unit
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Keys and list indices from the top down."""
 
 _NOUNS: Final[Mapping[str, str]] = {
     "string": "text",
@@ -33,7 +36,7 @@ class Violation:
     rule: Any
     value: Any
     schema: Mapping[str, Any]
-    path: tuple[str | int, ...]
+    path: Path
     message: str
 
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from collector.config.schema import Fault, Path, Schema, allows, child, effective, faults
-from collector.config.sentences import dotted
+from collector.config.schema import Fault, Schema, allows, child, effective, faults
+from collector.config.sentences import Path, dotted
 from collector.config.units import PARSERS
 from collector.errors import ConfigError, Problem
 
