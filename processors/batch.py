@@ -813,6 +813,17 @@ def without_schema_url(envelope: bytes) -> bytes:
     return _without(PARSE["Schema"](envelope), "schema_url")
 
 
+def edit_span(span: bytes, attributes: Mapping[str, Value]) -> bytes:
+    """Return an encoded span with these attributes written; None takes one away."""
+    element = Span(span, -1, 0, len(span), _NOWHERE)
+    for key, value in attributes.items():
+        if value is None:
+            element.remove(key)
+        else:
+            element.set(key, value)
+    return element.body()
+
+
 def with_trace_state(span: bytes, text: str) -> bytes:
     """Return an encoded span with another trace state; its other fields keep their bytes."""
     view = PARSE["TraceState"](span)
@@ -822,6 +833,8 @@ def with_trace_state(span: bytes, text: str) -> bytes:
 
 
 _REQUEST: Final = PARSE["Request"]
+_NOWHERE: Final = ScopeGroup(ResourceGroup(Resource(b"", 0, 0, 0), b""), Scope(b"", 0, 0, 0), b"")
+"""The group of a span that stands alone."""
 
 
 def frame(item: bytes) -> bytes:

@@ -70,7 +70,7 @@ class Config:
             quirks=quirks,
             decision_wait_ns=wait,
             root_wait_ns=root_wait if 0 < root_wait < wait else None,
-            local_root=record["root"] == "local",
+            local_root=_root(record) == "local",
             num_traces=max(1, int(settings["num_traces"])),
             max_bytes=buffer["max_bytes"],
             refuse=settings["block_on_overflow"] or buffer["on_full"] == "refuse",
@@ -105,3 +105,8 @@ def _memories(cache: Mapping[str, Any], quirks: bool) -> tuple[int, int]:
         kept if kept is not None else 0 if quirks else _KEPT_IDS,
         dropped if dropped is not None else 0 if quirks else _DROPPED_IDS,
     )
+
+
+def _root(record: Mapping[str, Any]) -> str:
+    root: str | None = record["root"]
+    return root or ("local" if record["attributes"] or record["tracestate"] else "empty_parent")

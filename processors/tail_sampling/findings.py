@@ -43,7 +43,7 @@ def _errors(config: Config, settings: Mapping[str, Any]) -> Iterator[Finding]:
         text = f'invalid sampling_strategy "{strategy}", expected one of "trace-complete" or "span-ingest"'
         yield Finding("sampling_strategy", text)
     seen: Counter[str] = Counter()
-    desk = new_desk(Watch(lambda name: None), [p.name for p in config.policies], config.quirks)
+    desk = new_desk(Watch(lambda name: None), config)
     for policy in sorted(config.policies, key=lambda p: p.position):
         seen[policy.name] += 1
         if seen[policy.name] > 1:

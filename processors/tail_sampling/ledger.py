@@ -8,6 +8,7 @@ spent on decisions) the core cannot.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from processors.stats import Histogram, Stats
@@ -63,10 +64,19 @@ class Ledger:
     def too_large(self) -> None:
         self._counters[f"{_THEIRS}traces_dropped_too_large_total",] += 1
 
-    def stored(self, verdict: Verdict, spans: int, size: int) -> None:
+    def stored(self, verdict: Verdict, spans: Sequence[bytes]) -> None:
         """Enter what leaves of a trace that was just decided."""
-        self.spans(f"released_{verdict.tier}", spans)
-        self._counters[f"{_OURS}stored_bytes_total", verdict.policy, verdict.word] += size
+        self.spans(f"released_{verdict.tier}", len(spans))
+        self._counters[f"{_OURS}stored_bytes_total", verdict.policy, verdict.word] += sum(
+            map(len, spans)
+        )
+
+    def odd_state(self, what: str) -> None:
+        """Enter a span whose trace state could not be brought up to date, or whose threshold was broken upstream."""
+        if what == "unparseable":
+            self._counters[f"{_THEIRS}count_spans_with_unparseable_tracestate_total",] += 1
+        else:
+            self._counters[f"{_OURS}{what}_total",] += 1
 
     def late(self, kept: bool, age_s: float | None, from_memory: bool) -> None:
         """Enter one late span; its age where it is known."""

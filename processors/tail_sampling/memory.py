@@ -41,6 +41,12 @@ class KeptIds:
             self._verdicts.move_to_end(trace_id)
         return found
 
+    def inherit(self, predecessor: KeptIds) -> None:
+        """Know what another knew, the last `size` of it."""
+        self._verdicts = predecessor._verdicts
+        while len(self._verdicts) > self.size:
+            self._verdicts.popitem(last=False)
+
 
 class DroppedIds:
     """At least the last `size` dropped traces."""
@@ -60,13 +66,31 @@ class DroppedIds:
     def add(self, trace_id: bytes) -> None:
         if not self.size:
             return
-        if self._count >= self.size:
-            self._old, self._new, self._count = self._new, self._empty(), 0
-        key = hash(trace_id) & _MASK64 or 1
+        self._turn()
+        self._put(hash(trace_id) & _MASK64 or 1)
+
+    def _put(self, key: int) -> None:
         slot = self._find(self._new, key)
         if not self._new[slot]:
             self._new[slot] = key
             self._count += 1
+
+    def inherit(self, predecessor: DroppedIds) -> None:
+        """Know what another knew, as much of it as there is room for."""
+        if self.size == predecessor.size:
+            self._new, self._old = predecessor._new, predecessor._old
+            self._count = predecessor._count
+            return
+        for table in (predecessor._old, predecessor._new):
+            for key in table:
+                if key and self.size:
+                    self._turn()
+                    self._put(key)
+
+    def _turn(self) -> None:
+        """Begin a new generation when this one is full."""
+        if self._count >= self.size:
+            self._old, self._new, self._count = self._new, self._empty(), 0
 
     def __contains__(self, trace_id: bytes) -> bool:
         if not self.size:
@@ -106,6 +130,12 @@ class Memory:
         else:
             self._dropped.add(trace_id[self._from :])
         return True
+
+    def inherit(self, predecessor: Memory) -> None:
+        """Know what another knew."""
+        if self._from == predecessor._from:
+            self._kept.inherit(predecessor._kept)
+            self._dropped.inherit(predecessor._dropped)
 
     def get(self, trace_id: bytes) -> tuple[Verdict, int] | None:
         """Return the verdict and when it fell, 0 when that is not known."""

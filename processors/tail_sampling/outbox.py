@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from processors.batch import Batch, Signal, assemble, frame
 from processors.tail_sampling.traces import Envelope
+
+_SPANS_A_BATCH: Final = 512
+_BYTES_A_BATCH: Final = 1 << 20
 
 
 class Outbox:
@@ -13,6 +18,11 @@ class Outbox:
         self.spans = 0
         self.size = 0
         self._groups: dict[bytes, dict[bytes, list[bytes]]] = {}
+
+    @property
+    def full(self) -> bool:
+        """Whether there is enough for a batch."""
+        return self.spans >= _SPANS_A_BATCH or self.size >= _BYTES_A_BATCH
 
     def add(self, envelope: Envelope, span: bytes) -> None:
         """Take a span; those of one scope leave in this order."""

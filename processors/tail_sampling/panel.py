@@ -6,8 +6,8 @@ the highest content tier among them. An error is no vote. Every vote is counted 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from processors.errors import InvalidConfig
@@ -15,19 +15,22 @@ from processors.stats import Stats
 from processors.tail_sampling.config import Config, PolicyConfig
 from processors.tail_sampling.plan import Plan, Watch
 from processors.tail_sampling.policies import build, new_desk
-from processors.tail_sampling.policies.base import Desk, Policy
+from processors.tail_sampling.policies.base import Ceiling, Desk, Policy
 from processors.tail_sampling.traces import Trace
 from processors.tail_sampling.verdict import NOT_SAMPLED, Ballot, Tier, Verdict, Vote
 
 _VOTES: Final = "otelcol_processor_tail_sampling_count_traces_sampled_total"
+_REFUSED: Final = "otelcol_llm_tail_sampling_budget_refused_total"
+_MOST_VERDICTS: Final = 1_024
 _ERRORS: Final = "otelcol_processor_tail_sampling_sampling_policy_evaluation_error_total"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Seat:
     """A configured policy."""
 
     name: str
+    type: str
     tier: Tier
     policy: Policy
     counters: dict[Ballot, tuple[str, ...]]
@@ -38,28 +41,43 @@ class Panel:
 
     def __init__(self, config: Config, watch: Watch, stats: Stats, prefix: str) -> None:
         """`prefix`: put before policy names in metrics. Raises: `InvalidConfig`."""
-        names = [policy.name for policy in config.policies]
-        desk = new_desk(watch, names, config.quirks)
+        desk = new_desk(watch, config)
         self._seats = tuple(
-            Seat(p.name, p.tier, build_policy(p, desk), _counters(prefix + p.name))
+            Seat(p.name, p.type, p.tier, build_policy(p, desk), _counters(prefix + p.name))
             for p in config.policies
         )
+        desk.certain.update({seat.name: seat.policy.certain for seat in self._seats})
+        self._ceilings = [
+            (seat.name, seat.policy) for seat in self._seats if isinstance(seat.policy, Ceiling)
+        ]
         self.plan = Plan(watch)
         self.may_drop = any(policy.type == "drop" for policy in config.policies)
         self._first_match = config.first_match
         self._stats = stats
+        self._verdicts: dict[tuple[tuple[Seat, Vote], ...], Verdict] = {}
 
     def decide(self, trace: Trace, now_ns: int) -> Verdict:
         """Return the verdict on what is known now, and let policies spend what it costs."""
         self.plan.catch_up(trace)
-        votes = self._ask(trace, now_ns)
-        verdict = _combine(votes)
+        verdict = self._combined(tuple(self._ask(trace, now_ns)))
+        if verdict.kept:
+            for name, ceiling in self._ceilings:
+                verdict = self._capped(name, ceiling, trace, now_ns, verdict)
+            if trace.session_rv is not None:
+                verdict = replace(verdict, rv=trace.session_rv)
         for seat in self._seats:
             seat.policy.settle(trace, now_ns, verdict)
         return verdict
 
-    def _ask(self, trace: Trace, now_ns: int) -> list[tuple[Seat, Vote]]:
-        votes = []
+    def inherit(self, predecessor: Panel) -> None:
+        """Take over what policies of the same name and type have spent."""
+        old = {(seat.name, seat.type): seat.policy for seat in predecessor._seats}
+        for seat in self._seats:
+            if (seat.name, seat.type) in old:
+                seat.policy.inherit(old[seat.name, seat.type])
+
+    def _ask(self, trace: Trace, now_ns: int) -> Iterator[tuple[Seat, Vote]]:
+        """Yield the votes that are not abstentions."""
         counters = self._stats.counters
         for seat in self._seats:
             vote = seat.policy.vote(trace, now_ns)
@@ -69,10 +87,28 @@ class Panel:
                 continue
             counters[seat.counters[ballot]] += 1
             if ballot is not Ballot.ABSTAIN:
-                votes.append((seat, vote))
+                yield seat, vote
                 if ballot is Ballot.DROP or self._first_match:
-                    break
-        return votes
+                    return
+
+    def _combined(self, votes: tuple[tuple[Seat, Vote], ...]) -> Verdict:
+        """Return the verdict of these votes; seats and votes are few objects, so that equal verdicts are one."""
+        if not votes:
+            return NOT_SAMPLED
+        verdict = self._verdicts.get(votes)
+        if verdict is None:
+            if len(self._verdicts) >= _MOST_VERDICTS:
+                self._verdicts.clear()
+            verdict = self._verdicts[votes] = _combine(votes)
+        return verdict
+
+    def _capped(
+        self, name: str, ceiling: Ceiling, trace: Trace, now_ns: int, verdict: Verdict
+    ) -> Verdict:
+        capped = ceiling.cap(trace, now_ns, verdict)
+        if capped is not verdict:
+            self._stats.counters[_REFUSED, name] += 1
+        return capped
 
 
 def build_policy(config: PolicyConfig, desk: Desk) -> Policy:

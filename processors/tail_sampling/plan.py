@@ -21,10 +21,9 @@ from processors.tail_sampling.calls import (
     note_cost,
     note_tokens,
 )
-from processors.tail_sampling.traces import Envelope, Trace
+from processors.tail_sampling.traces import Envelope, Trace, text_value
 from processors.tail_sampling.tracestate import explicit_randomness
 from processors.views import PARSE
-from processors.wire import decode_value
 
 HeadNote: TypeAlias = Callable[[Trace, Any], None]
 """Notes something about a span from its view, which may lack attributes, events and links."""
@@ -138,9 +137,8 @@ def _calls_of(trace: Trace) -> Calls:
 @cache
 def _text_note(key: str) -> WholeNote:
     def note(trace: Trace, view: Any, envelope: Envelope) -> None:
-        raw = view.attributes.get(key)
-        value = decode_value(raw, 0, len(raw)) if raw else None
-        if isinstance(value, str) and value:
+        value = text_value(view.attributes.get(key))
+        if value:
             if trace.texts is None:
                 trace.texts = {}
             values = trace.texts.setdefault(key, [])

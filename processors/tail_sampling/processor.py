@@ -8,7 +8,9 @@ Invariants
 - Released spans leave as the very bytes that came, unless `record` or a skeleton changes them.
 
 A trace is due `decision_wait` after its first span, or `decision_wait_after_root_received` after its root where that
-is earlier. Deadlines of one kind are reached in the order they were set, so two queues hold them all.
+is earlier. Deadlines of one kind are reached in the order they were set, so two queues hold them all. A span that only
+may be the root (its parent is remote, or it serves) brings a trace forward only if then no other span misses a parent
+that belongs here: agents run for minutes above the services they call.
 """
 
 from __future__ import annotations
@@ -29,13 +31,11 @@ from processors.tail_sampling.meter import Meter
 from processors.tail_sampling.panel import Panel
 from processors.tail_sampling.plan import Watch
 from processors.tail_sampling.release import Release
-from processors.tail_sampling.root import comes_from_outside
+from processors.tail_sampling.root import comes_from_outside, is_whole
 from processors.tail_sampling.traces import SPAN_OVERHEAD, TRACE_OVERHEAD, Envelope, Table, Trace
 from processors.tail_sampling.verdict import NOT_SAMPLED, Trigger, Verdict
 from processors.views import PARSE
 
-_SPANS_A_BATCH: Final = 512
-_BYTES_A_BATCH: Final = 1 << 20
 _NS: Final = 1_000_000_000
 
 
@@ -50,7 +50,7 @@ class TailSampling:
         self.config = config
         self.stats = Stats()
         self._decisions = context.decisions
-        self._decisions.samplers += 1
+        self._listed = False
         self._table = Table(with_schema_urls=not config.quirks)
         self._ledger = Ledger(self.stats, self._table)
         watch = Watch(self._ledger.count)
@@ -72,6 +72,7 @@ class TailSampling:
         Raises: `Overloaded` when the buffer is full and configured to refuse.
         """
         self._now_ns = max(self._now_ns, batch.received_ns)
+        self._list(True)
         raw = batch.encode()
         if self.config.refuse:
             self._refuse_what_does_not_fit(raw)
@@ -82,16 +83,14 @@ class TailSampling:
     def tick(self, now_ns: int) -> Iterable[Batch]:
         """Decide what is due and yield what was kept."""
         self._now_ns = max(self._now_ns, now_ns)
+        self._list(True)
         self._keep_bounds()
         for due in (self._due_by_root, self._due):
             while due and due[0][0] <= now_ns:
                 trace = self._table.traces.get(due.popleft()[1])
-                if trace is not None and trace.verdict is None and trace.deadline_ns <= now_ns:
+                if trace is not None and self._is_due(trace):
                     self._decide(trace, "wait" if due is self._due else "root")
-                    if (
-                        self._release.spans >= _SPANS_A_BATCH
-                        or self._release.size >= _BYTES_A_BATCH
-                    ):
+                    if self._release.full:
                         yield from self._leave()
         yield from self._leave()
 
@@ -102,9 +101,32 @@ class TailSampling:
                 self._decide(trace, "shutdown")
             else:
                 self._settle(trace, NOT_SAMPLED, "shutdown")
-            if self._release.spans >= _SPANS_A_BATCH or self._release.size >= _BYTES_A_BATCH:
+            if self._release.full:
                 yield from self._leave()
         yield from self._leave()
+        self._list(False)
+
+    def adopt(self, predecessor: TailSampling) -> None:
+        """Go on with what another sampler held and remembered: undecided traces are decided by these policies."""
+        predecessor._list(False)
+        self._now_ns = predecessor._now_ns
+        self._panel.inherit(predecessor._panel)
+        self._memory.inherit(predecessor._memory)
+        self._table.inherit(predecessor._table)
+        for trace in self._table.undecided():
+            latest = trace.first_ns + self.config.decision_wait_ns
+            soonest = self._now_ns + (self.config.root_wait_ns or self.config.decision_wait_ns)
+            self._due.append((latest, trace.id))
+            trace.deadline_ns = latest
+            if trace.root_seen and soonest < latest:
+                trace.deadline_ns = soonest
+                self._due_by_root.append((soonest, trace.id))
+
+    def _list(self, listed: bool) -> None:
+        """Be counted among the samplers while there is something to decide."""
+        if listed is not self._listed:
+            self._listed = listed
+            self._decisions.samplers += 1 if listed else -1
 
     def _leave(self) -> Iterable[Batch]:
         batch = self._release.take(self._now_ns)
@@ -204,15 +226,25 @@ class TailSampling:
         return True
 
     def _look_for_root(self, trace: Trace, view: Any) -> None:
-        """Bring the decision forward when the root has come."""
-        wait = self.config.root_wait_ns
-        if view.parent_span_id and not (self.config.local_root and comes_from_outside(view)):
+        """Bring the decision forward when the root has come, or what may be it."""
+        if not view.parent_span_id:
+            trace.root_seen = True
+        elif not self.config.local_root or not comes_from_outside(view):
             return
-        trace.root_seen = True
-        deadline = self._now_ns + (wait or 0)
+        deadline = self._now_ns + (self.config.root_wait_ns or 0)
         if deadline < trace.deadline_ns:
             trace.deadline_ns = deadline
             self._due_by_root.append((deadline, trace.id))
+
+    def _is_due(self, trace: Trace) -> bool:
+        """Say whether a trace's time has come; one that was brought forward on suspicion must be whole."""
+        if trace.verdict is not None or trace.deadline_ns > self._now_ns:
+            return False
+        latest = trace.first_ns + self.config.decision_wait_ns
+        if trace.root_seen or latest <= self._now_ns or is_whole(s for _, s in trace.held()):
+            return True
+        trace.deadline_ns = latest
+        return False
 
     # -- decision
 

@@ -21,6 +21,13 @@ def comes_from_outside(view: Any) -> bool:
     )
 
 
+def is_whole(spans: Iterable[bytes]) -> bool:
+    """Say whether no span still waits for a parent that belongs here."""
+    views = [PARSE["SpanHead"](span) for span in spans]
+    ids = {view.span_id for view in views}
+    return all(comes_from_outside(view) or view.parent_span_id in ids for view in views)
+
+
 def local_root(spans: Iterable[bytes]) -> int:
     """Return the position of the root among a trace's encoded spans, which MUST not be empty.
 

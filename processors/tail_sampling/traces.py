@@ -19,6 +19,7 @@ from processors.batch import split, without_schema_url
 from processors.tail_sampling.calls import Calls
 from processors.tail_sampling.verdict import Verdict
 from processors.views import PARSE
+from processors.wire import decode_value
 
 SPAN_OVERHEAD: Final = 300
 TRACE_OVERHEAD: Final = 1_000
@@ -51,6 +52,12 @@ class Envelope:
         return len(self.resource) + len(self.scope) + SPAN_OVERHEAD
 
 
+def text_value(raw: bytes | None) -> str:
+    """Return the text that an encoded AnyValue holds; empty for anything else."""
+    value = decode_value(raw, 0, len(raw)) if raw else None
+    return value if isinstance(value, str) else ""
+
+
 class Trace:
     """One trace: the spans that came so far and what is known about them."""
 
@@ -68,6 +75,7 @@ class Trace:
         "plan",
         "root_seen",
         "rv",
+        "session_rv",
         "size",
         "spans",
         "start_ns",
@@ -109,6 +117,8 @@ class Trace:
         self.end_ns = 0
         self.rv: int | None = None
         """Explicit randomness from trace state."""
+        self.session_rv: int | None = None
+        """Randomness chosen by its session."""
         self.calls: Calls | None = None
         self.texts: dict[str, list[str]] | None = None
         """Attribute key → its different values in order, for keys that were asked for."""
@@ -116,7 +126,19 @@ class Trace:
     @property
     def randomness(self) -> int:
         """R of consistent probability sampling: 56 bits, uniform over traces."""
-        return int.from_bytes(self.id[-7:], "big") if self.rv is None else self.rv
+        if self.rv is not None:
+            return self.rv
+        if self.session_rv is not None:
+            return self.session_rv
+        return int.from_bytes(self.id[-7:], "big")
+
+    def values_of(self, key: str) -> list[str]:
+        """Return the texts of an attribute that the plan watches, in order: on spans, else on resources."""
+        if self.texts is not None and key in self.texts:
+            return self.texts[key]
+        envelopes = [part for part in self.parts if isinstance(part, Envelope)]
+        found = [text_value(e.group.resource.attributes.get(key)) for e in envelopes]
+        return list(dict.fromkeys(text for text in found if text))
 
     def held(self) -> Iterator[tuple[Envelope, bytes]]:
         """Yield every held span with its envelope, in order of arrival."""
@@ -188,6 +210,16 @@ class Table:
         if not envelope.holders:
             self.size -= envelope.size
             del self._envelopes[envelope.resource, envelope.scope]
+
+    def inherit(self, predecessor: Table) -> None:
+        """Go on holding what another held."""
+        self.traces = predecessor.traces
+        self.waiting, self.spans, self.size = (
+            predecessor.waiting,
+            predecessor.spans,
+            predecessor.size,
+        )
+        self._envelopes = predecessor._envelopes
 
     def undecided(self) -> Iterable[Trace]:
         """Return the traces that wait, oldest first."""

@@ -13,6 +13,7 @@ _MEMBER: Final = re.compile(
     r"=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])"
 )
 _MOST_MEMBERS: Final = 32
+_LONGEST: Final = 512
 
 
 def parse(text: str) -> dict[str, str] | None:
@@ -42,3 +43,13 @@ def ot_values(member: str) -> dict[str, str]:
 
 
 _RANDOMNESS: Final = re.compile(r"[0-9a-f]{14}")
+
+
+def write(members: dict[str, str]) -> str:
+    """Return the text of members in order; the last ones go when there are more than 32 or 512 characters."""
+    kept = list(members.items())[:_MOST_MEMBERS]
+    text = ",".join(f"{key}={value}" for key, value in kept)
+    while len(text) > _LONGEST:
+        kept.pop()
+        text = ",".join(f"{key}={value}" for key, value in kept)
+    return text

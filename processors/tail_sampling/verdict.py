@@ -19,9 +19,9 @@ class Ballot(Enum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Vote:
-    """A policy's word on one trace."""
+    """A policy's word on one trace. Policies make theirs once."""
 
     ballot: Ballot
     reason: str = ""
@@ -44,11 +44,16 @@ class Verdict:
     reason: str = ""
     threshold: int | None = None
     """T of a kept trace; None when its probability is unknown."""
+    rv: int | None = None
+    """Randomness that was chosen for the trace here, to be written beside T."""
     tier: Tier = "full"
     dropped: bool = False
     """By a drop policy, not for want of a vote."""
     voters: tuple[str, ...] = ()
     """Policies that voted to keep it."""
+
+    budget_made: bool = False
+    """It became a skeleton because a budget was exhausted, and is not charged to it."""
 
     @property
     def word(self) -> str:

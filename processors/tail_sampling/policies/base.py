@@ -10,8 +10,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, runtime_checkable
 
 from processors.tail_sampling.plan import Watch
 from processors.tail_sampling.traces import Trace
@@ -23,14 +23,27 @@ Settings = Mapping[str, Any]
 class Policy(Protocol):
     """See the module for the rules."""
 
-    stateful: bool
-    """Whether the vote depends on more than the spans: such policies are refused under `span-ingest`."""
-    certain: bool
-    """Whether its votes do not depend on chance or budgets: their threshold is 0."""
+    @property
+    def stateful(self) -> bool:
+        """Whether the vote depends on more than the spans: such policies are refused under `span-ingest`."""
+
+    @property
+    def certain(self) -> bool:
+        """Whether its votes do not depend on chance or budgets: their threshold is 0."""
 
     def vote(self, trace: Trace, now_ns: int) -> Vote: ...
 
     def settle(self, trace: Trace, now_ns: int, verdict: Verdict) -> None: ...
+
+    def inherit(self, predecessor: Policy) -> None:
+        """Take over the state of the policy of the same name and type that this one replaces."""
+
+
+@runtime_checkable
+class Ceiling(Protocol):
+    """A policy that may lower a verdict to keep."""
+
+    def cap(self, trace: Trace, now_ns: int, verdict: Verdict) -> Verdict: ...
 
 
 class Free:
@@ -41,6 +54,9 @@ class Free:
 
     def settle(self, trace: Trace, now_ns: int, verdict: Verdict) -> None:
         """Nothing to spend."""
+
+    def inherit(self, predecessor: Policy) -> None:
+        """Nothing to take over."""
 
 
 class Test(Free):
@@ -78,5 +94,15 @@ class Desk:
     """Whether to reproduce the Collector's known defects."""
     names: Collection[str]
     """Names of all policies of the processor."""
+    largest_value: int
+    """What stays of a value in a skeleton, in bytes."""
+    nested: bool = False
+    """Whether the policy is a part of another one."""
+    certain: dict[str, bool] = field(default_factory=dict)
+    """`Policy.certain` by name; filled in once all policies are built."""
     build: Callable[[Settings, Desk], Policy]
-    """Builds a nested policy from `{name, type, <type>}`."""
+    """Builds a policy from `{name, type, <type>}`."""
+
+    def part(self, settings: Settings) -> Policy:
+        """Build a part of a policy."""
+        return self.build(settings, replace(self, nested=True))

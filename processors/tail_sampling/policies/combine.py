@@ -42,6 +42,17 @@ class And:
     def settle(self, trace: Trace, now_ns: int, verdict: Verdict) -> None:
         _settle_all(self._parts, trace, now_ns, verdict)
 
+    def inherit(self, predecessor: Policy) -> None:
+        if isinstance(predecessor, And):
+            _inherit_all(self._parts, predecessor._parts)
+
+
+def _inherit_all(parts: Sequence[Policy], predecessors: Sequence[Policy]) -> None:
+    """Take over the state of parts where the parts are of the same types in the same order."""
+    if [type(part) for part in parts] == [type(part) for part in predecessors]:
+        for part, predecessor in zip(parts, predecessors, strict=True):
+            part.inherit(predecessor)
+
 
 def _stricter(threshold: int | None, other: int | None) -> bool:
     """Say whether a part lets less through than another; of an unknown probability nothing better is known."""
@@ -67,6 +78,10 @@ class Not:
         """A limiter that is turned round spends for what it let pass, which is not what is kept."""
         self._part.settle(trace, now_ns, _LET_PASS)
 
+    def inherit(self, predecessor: Policy) -> None:
+        if isinstance(predecessor, Not):
+            _inherit_all([self._part], [predecessor._part])
+
 
 class Drop:
     """Drops a trace that all its parts would keep, whatever others say."""
@@ -84,23 +99,27 @@ class Drop:
     def settle(self, trace: Trace, now_ns: int, verdict: Verdict) -> None:
         self._all_of.settle(trace, now_ns, _LET_PASS if verdict.dropped else verdict)
 
+    def inherit(self, predecessor: Policy) -> None:
+        if isinstance(predecessor, Drop):
+            self._all_of.inherit(predecessor._all_of)
+
 
 def and_(settings: Settings, desk: Desk) -> Policy:
     """Build `and`."""
-    return And(_in_order([desk.build(part, desk) for part in settings["and_sub_policy"]], desk))
+    return And(_in_order([desk.part(part) for part in settings["and_sub_policy"]], desk))
 
 
 def not_(settings: Settings, desk: Desk) -> Policy:
     """Build `not`."""
     part = settings["not_sub_policy"]
-    if not part:
+    if part is None:
         raise InvalidConfig("not_sub_policy", "expected a policy to turn round, got none")
-    return Not(desk.build(part, desk))
+    return Not(desk.part(part))
 
 
 def drop(settings: Settings, desk: Desk) -> Policy:
     """Build `drop`."""
-    parts = [desk.build(part, desk) for part in settings["drop_sub_policy"]]
+    parts = [desk.part(part) for part in settings["drop_sub_policy"]]
     return Drop(And(_in_order(parts, desk)))
 
 
@@ -162,6 +181,13 @@ class Composite:
         self._taken = None
         _settle_all([share.policy for share in self._shares], trace, now_ns, verdict)
 
+    def inherit(self, predecessor: Policy) -> None:
+        if isinstance(predecessor, Composite):
+            _inherit_all(
+                [share.policy for share in self._shares],
+                [share.policy for share in predecessor._shares],
+            )
+
 
 def composite(settings: Settings, desk: Desk) -> Policy:
     """Build `composite`. The Collector ignores `policy_order`, gives parts without allocation nothing and never spills
@@ -179,7 +205,5 @@ def composite(settings: Settings, desk: Desk) -> Policy:
         parts = sorted(
             parts, key=lambda p: order.index(p["name"]) if p["name"] in order else len(order)
         )
-    shares = [
-        Share(desk.build(part, desk), int(allocated.get(part["name"], otherwise))) for part in parts
-    ]
+    shares = [Share(desk.part(part), int(allocated.get(part["name"], otherwise))) for part in parts]
     return Composite(shares, most, not desk.quirks)

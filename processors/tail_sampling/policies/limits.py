@@ -36,6 +36,16 @@ class Bucket:
             self._at_ns = now_ns
         return self._level
 
+    def inherit(self, predecessor: Bucket) -> None:
+        """Owe what another owed."""
+        self._level = min(self._size, predecessor._level)
+        self._at_ns = predecessor._at_ns
+
+    @property
+    def share(self) -> float:
+        """How full it was when it was looked at last."""
+        return self._level / self._size if self._size else 1.0
+
     def spend(self, amount: float) -> None:
         """Take out an amount; the level may go below zero."""
         self._level -= amount
@@ -71,6 +81,10 @@ class Limit:
         if verdict.kept:
             self._bucket.spend(self._owed)
         self._owed = 0
+
+    def inherit(self, predecessor: Policy) -> None:
+        if isinstance(predecessor, Limit):
+            self._bucket.inherit(predecessor._bucket)
 
 
 def rate_limiting(settings: Settings, desk: Desk) -> Policy:

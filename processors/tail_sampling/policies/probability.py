@@ -7,8 +7,10 @@ threshold that is recorded in trace state. Only the second is a known probabilit
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Final
 
+from processors import semconv
 from processors.errors import InvalidConfig
 from processors.tail_sampling.policies.base import Desk, Free, Policy, Settings
 from processors.tail_sampling.probability import hash_limit, threshold
@@ -47,14 +49,26 @@ class Equalizing(Free):
 
     certain = False
 
-    def __init__(self, percentage: float, precision: int) -> None:
+    def __init__(self, percentage: float, precision: int, by_session: bool) -> None:
+        """`by_session`: traces of one conversation share their randomness."""
+        self._by_session = by_session
         self._threshold = threshold(percentage, precision)
         self._keep = Vote(Ballot.KEEP, "probability", self._threshold)
 
     def vote(self, trace: Trace, now_ns: int) -> Vote:
+        if self._by_session and trace.rv is None:
+            trace.session_rv = session_randomness(trace)
         if self._threshold is None or trace.randomness < self._threshold:
             return ABSTAIN
         return self._keep
+
+
+def session_randomness(trace: Trace) -> int | None:
+    """Return 56 bits that all traces of a conversation share; None for a trace without one."""
+    sessions = trace.values_of(semconv.GEN_AI_CONVERSATION_ID)
+    if not sessions:
+        return None
+    return int.from_bytes(blake2b(sessions[0].encode(), digest_size=7).digest(), "big")
 
 
 def probabilistic(settings: Settings, desk: Desk) -> Policy:
@@ -68,4 +82,7 @@ def probabilistic(settings: Settings, desk: Desk) -> Policy:
             "expected no hash_salt with mode: equalizing, which takes its randomness from the trace id",
         )
     desk.watch.randomness()
-    return Equalizing(percentage, settings["sampling_precision"])
+    by_session = settings["randomness"] == "session"
+    if by_session:
+        desk.watch.text(semconv.GEN_AI_CONVERSATION_ID)
+    return Equalizing(percentage, settings["sampling_precision"], by_session)

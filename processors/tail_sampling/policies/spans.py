@@ -59,6 +59,7 @@ class Latency(Test):
 
     def __init__(self, over: int, upto: int) -> None:
         super().__init__("latency")
+        self.stateful = bool(upto)  # a later span may make it too long
         self._over = over
         self._upto = upto
 
@@ -72,12 +73,11 @@ class Latency(Test):
 def latency(settings: Settings, desk: Desk) -> Policy:
     """Build `latency`."""
     over, upto = int(settings["threshold_ms"]), int(settings["upper_threshold_ms"])
-    if desk.quirks:
-        policy: Policy = AnySpan("latency", _latency_span_by_span(desk.watch, over, upto))
-    else:
+    if not desk.quirks:
         desk.watch.extent()
-        policy = Latency(over, upto)
-    policy.stateful = bool(upto)  # a later span may make it too long
+        return Latency(over, upto)
+    policy = AnySpan("latency", _latency_span_by_span(desk.watch, over, upto))
+    policy.stateful = bool(upto)
     return policy
 
 

@@ -1,0 +1,68 @@
+"""A span without its content: what happened, when, for how much; not what was said.
+
+Invariants
+- Idempotent, and never longer than what came.
+- No attribute of the content table, and no text, list or map larger than the limit, whatever its key: a dialect that
+  nobody has seen must not carry a prompt through. Unknown fields go too.
+- Numbers, booleans, ids, times, status code, links, flags and trace state stay.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from processors.tail_sampling.content import is_content, is_content_event
+
+
+def skeleton(span: bytes, limit: int) -> bytes:
+    """Return an encoded span without its content. `limit`: largest value and name that stay, in bytes."""
+    message = Span.FromString(span)
+    message.DiscardUnknownFields()
+    message.dropped_attributes_count += _strip(message.attributes, limit)
+    message.name = cut(message.name, limit)
+    message.status.message = ""
+    for event in message.events:
+        if is_content_event(event.name):
+            event.dropped_attributes_count += len(event.attributes)
+            del event.attributes[:]
+        else:
+            event.dropped_attributes_count += _strip(event.attributes, limit)
+        event.name = cut(event.name, limit)
+    for link in message.links:
+        link.dropped_attributes_count += _strip(link.attributes, limit)
+    return message.SerializeToString()
+
+
+def cut(text: str, limit: int) -> str:
+    """Shorten a text to so many bytes, on a character's border."""
+    raw = text.encode()
+    return text if len(raw) <= limit else raw[:limit].decode("utf-8", "ignore")
+
+
+def _strip(attributes: Any, limit: int) -> int:
+    """Remove content and everything large; return how many went."""
+    removed = 0
+    for position in range(len(attributes) - 1, -1, -1):
+        if _goes(attributes[position], limit):
+            del attributes[position]
+            removed += 1
+    return removed
+
+
+def _goes(attribute: Any, limit: int) -> bool:
+    if len(attribute.key.encode()) > limit:
+        return True
+    kind = attribute.value.WhichOneof("value")
+    if kind in ("bool_value", "int_value", "double_value", None):
+        return False
+    return is_content(attribute.key) or _size(attribute.value, kind) > limit
+
+
+def _size(value: Any, kind: str) -> int:
+    if kind == "string_value":
+        return len(value.string_value.encode())
+    if kind == "bytes_value":
+        return len(value.bytes_value)
+    return int(value.ByteSize())
