@@ -222,4 +222,4 @@ def check(settings: Mapping[str, Any], context: Context) -> Iterable[Finding]:
 def build(settings: Mapping[str, Any], context: Context) -> Sender:
     """Make the exporter."""
     transport = FileTransport(Config.load(settings), lambda: datetime.now(UTC))
-    return Sender(transport=transport, queue=_QUEUE, retry=_RETRY, say=context.say)
+    return Sender(transport=transport, sending=_QUEUE, retry=_RETRY, say=context.say)

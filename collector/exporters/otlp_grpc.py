@@ -181,7 +181,7 @@ def build(settings: Mapping[str, Any], context: Context) -> Sender:
     """Make the exporter."""
     return Sender(
         transport=GrpcTransport(Config.load(settings)),
-        queue=QueueConfig.load(settings["sending_queue"]),
+        sending=QueueConfig.load(settings["sending_queue"]),
         retry=RetryConfig.load(settings["retry_on_failure"]),
         say=context.say,
     )

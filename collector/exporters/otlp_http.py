@@ -140,12 +140,13 @@ class HttpTransport:
             raise httpcore.ConnectError("the connections are closed")
         deadline = time.monotonic() + config.timeout_s
         bounds = dict.fromkeys(("connect", "read", "write"), deadline)
+        name = {"sni_hostname": config.tls.server_name} if config.tls.server_name else {}
         with pool.stream(
             "POST",
             config.urls[signal],
             headers=[*self._headers, ("Content-Length", str(len(body)))],
             content=body,
-            extensions={"timeout": {**bounds, "pool": config.timeout_s}},
+            extensions={"timeout": {**bounds, "pool": config.timeout_s}, **name},
         ) as response:
             reply = bytearray()
             for piece in response.iter_stream():
@@ -255,10 +256,10 @@ def check(settings: Mapping[str, Any], context: Context) -> Iterable[Finding]:
 
 def build(settings: Mapping[str, Any], context: Context) -> Sender:
     """Make the exporter."""
-    queue = QueueConfig.load(settings["sending_queue"])
+    sending = QueueConfig.load(settings["sending_queue"])
     return Sender(
-        transport=HttpTransport(Config.load(settings), queue.num_consumers),
-        queue=queue,
+        transport=HttpTransport(Config.load(settings), sending.num_consumers),
+        sending=sending,
         retry=RetryConfig.load(settings["retry_on_failure"]),
         say=context.say,
     )

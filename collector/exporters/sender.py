@@ -56,25 +56,24 @@ class Sender:
         self,
         *,
         transport: Transport,
-        queue: QueueConfig,
+        sending: QueueConfig,
         retry: RetryConfig,
         say: Callable[..., None],
-        clock: Callable[[], float] = time.monotonic,
+        queue: Queue | None = None,
     ) -> None:
+        """`queue`: in place of one in memory."""
         self.stats = Stats()
-        self._queue: Queue = MemoryQueue(queue, clock=clock)
+        self._queue = queue or MemoryQueue(sending)
         self._delivery = Delivery(
             transport.push,
             retry,
             self._pause,
-            most_items=queue.most_items,
-            most_bytes=min(queue.most_bytes or USUAL_REQUEST_BYTES, USUAL_REQUEST_BYTES),
-            clock=clock,
+            most_items=sending.most_items,
+            most_bytes=min(sending.most_bytes or USUAL_REQUEST_BYTES, USUAL_REQUEST_BYTES),
         )
         self._transport = transport
-        self._most_threads = queue.num_consumers
+        self._most_threads = sending.num_consumers
         self._say = say
-        self._clock = clock
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._idle = 0
@@ -129,9 +128,9 @@ class Sender:
     # -- threads
 
     def _join(self, within_s: float) -> None:
-        end_s = self._clock() + within_s
+        end_s = time.monotonic() + within_s
         for thread in self._threads:
-            thread.join(max(0.0, end_s - self._clock()))
+            thread.join(max(0.0, end_s - time.monotonic()))
 
     def _add_thread(self) -> None:
         name = f"sender-{len(self._threads)}"
@@ -209,8 +208,8 @@ class Sender:
 
     def _tell(self, outcome: Outcome) -> None:
         """Say that data was lost, and once that it is delivered again."""
-        if outcome.dropped and self._clock() >= self._quiet_until_s:
-            self._quiet_until_s = self._clock() + QUIET_S
+        if outcome.dropped and time.monotonic() >= self._quiet_until_s:
+            self._quiet_until_s = time.monotonic() + QUIET_S
             self._failing = True
             self._say(
                 "Data could not be delivered.",

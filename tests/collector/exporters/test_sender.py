@@ -1,0 +1,147 @@
+"""The threads between queue and destination: few while idle, none lost to a bug, all gone after stop."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from collector.errors import ExportFailed
+from collector.exporters.delivery import TAKEN, Answer
+from collector.exporters.queue import Joining, MemoryQueue, QueueConfig
+from collector.exporters.retry import RetryConfig
+from collector.exporters.sender import Sender
+from processors.requests import Request
+from tests.countable import span_ids, traces
+
+QUEUE = QueueConfig(
+    enabled=True,
+    num_consumers=4,
+    queue_size=100,
+    max_bytes=1 << 20,
+    sizer="requests",
+    block_on_overflow=False,
+    wait_for_result=False,
+    joining=Joining(eager=True, linger_s=0.0, enough_items=1),
+    most_items=0,
+    most_bytes=0,
+)
+RETRY = RetryConfig(
+    enabled=True, initial_s=60.0, max_s=60.0, multiplier=1, randomization=0, max_elapsed_s=0
+)
+
+
+class Destination:
+    """A transport that does what `push` says."""
+
+    def __init__(self, push: Callable[[Request], Answer]) -> None:
+        self.push = push
+        self.log: list[str] = []
+
+    def connect(self) -> None:
+        self.log.append("connect")
+
+    def disconnect(self) -> None:
+        self.log.append("disconnect")
+
+
+def sender(push: Callable[[Request], Answer], **rest: Any) -> tuple[Sender, Destination]:
+    destination = Destination(push)
+    made = Sender(
+        transport=destination, sending=QUEUE, retry=RETRY, say=lambda *a, **k: None, **rest
+    )
+    return made, destination
+
+
+def threads() -> int:
+    return sum(thread.name.startswith("sender-") for thread in threading.enumerate())
+
+
+def test_threads_start_when_they_are_needed() -> None:
+    running, together = threading.Semaphore(0), threading.Barrier(4)
+
+    def push(request: Request) -> Answer:
+        running.release()
+        together.wait(10)
+        return TAKEN
+
+    made, _ = sender(push)
+    before = threads()
+    made.start()
+    assert threads() == before + 1
+    for span_id in span_ids(4):
+        made.export(traces([span_id]))
+    for _ in range(4):
+        assert running.acquire(timeout=10)
+    made.stop(10)
+    assert threads() == before
+    assert made.stats.counters["otelcol_exporter_sent_spans_total",] == 4
+
+
+def test_a_bug_costs_one_request_and_no_thread() -> None:
+    def push(request: Request) -> Answer:
+        if b"bug" in request.raw:
+            raise ZeroDivisionError
+        return TAKEN
+
+    made, _ = sender(push)
+    made.start()
+    made.export(traces(span_ids(3), text="bug"))
+    made.export(traces(span_ids(5)))
+    made.stop(10)
+    counters = made.stats.counters
+    assert counters["otelcol_llm_exporter_dropped_items_total", "traces", "internal_error"] == 3
+    assert counters["otelcol_exporter_sent_spans_total",] == 5
+
+
+def test_what_waits_without_a_start_is_counted_as_lost() -> None:
+    made, destination = sender(lambda request: TAKEN)
+    made.export(traces(span_ids(3)))
+    made.stop(0.0)
+    counters = made.stats.counters
+    assert counters["otelcol_llm_exporter_dropped_items_total", "traces", "shutdown"] == 3
+    assert destination.log == ["disconnect"]
+
+
+class Durable(MemoryQueue):
+    """A queue that says that it keeps its data."""
+
+    durable = True
+
+
+def test_a_durable_queue_keeps_what_a_dead_destination_did_not_take() -> None:
+    queue = Durable(QUEUE)
+    tried = threading.Event()
+
+    def push(request: Request) -> Answer:
+        tried.set()
+        raise ExportFailed("away", retryable=True)
+
+    made, _ = sender(push, queue=queue)
+    made.start()
+    for span_id in span_ids(3):
+        made.export(traces([span_id]))
+    assert tried.wait(10)
+    made.stop(10)
+    assert queue.size() == 3
+    assert "otelcol_exporter_send_failed_spans_total" not in dict(made.stats.counters)
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_while_stopping_retries_do_not_wait_long(attempts: int) -> None:
+    tried = threading.Event()
+    requests: list[Request] = []
+
+    def push(request: Request) -> Answer:
+        requests.append(request)
+        tried.set()
+        if len(requests) <= attempts:
+            raise ExportFailed("away", retryable=True)
+        return TAKEN
+
+    made, _ = sender(push)
+    made.start()
+    made.export(traces(span_ids(3)))
+    assert tried.wait(10)
+    made.stop(10)
+    assert made.stats.counters["otelcol_exporter_sent_spans_total",] == 3
