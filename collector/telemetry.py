@@ -44,6 +44,13 @@ def _per_signal(name: str, kind: MetricKind, help_text: str, **rest: object) -> 
         )
 
 
+def _sampler(name: str, kind: MetricKind, help_text: str, *labels: str, unit: str = "1") -> Metric:
+    """A metric of the tail sampler: the Collector's carry no component, its policies' names do."""
+    ours = name.startswith("otelcol_llm")
+    owner = "processor" if ours else ""
+    return Metric(name=name, kind=kind, help=help_text, unit=unit, labels=labels, owner=owner)
+
+
 METRICS: Final[tuple[Metric, ...]] = (
     *_per_signal(
         "otelcol_receiver_accepted_{items}_total",
@@ -213,5 +220,159 @@ METRICS: Final[tuple[Metric, ...]] = (
         labels=("reason",),
         owner="exporter",
         help="Points that are not shown: their type contradicts an earlier one, or there is no room for the series.",
+    ),
+    _sampler(
+        "otelcol_processor_tail_sampling_count_traces_sampled_total",
+        COUNTER,
+        "Votes of each policy.",
+        "policy",
+        "sampled",
+        "decision",
+        unit="traces",
+    ),
+    _sampler(
+        "otelcol_processor_tail_sampling_global_count_traces_sampled_total",
+        COUNTER,
+        "Traces by what was decided about them.",
+        "sampled",
+        "decision",
+        unit="traces",
+    ),
+    _sampler(
+        "otelcol_processor_tail_sampling_new_trace_id_received_total",
+        COUNTER,
+        "Traces whose first span came.",
+        unit="traces",
+    ),
+    _sampler(
+        "otelcol_processor_tail_sampling_early_releases_from_cache_decision_total",
+        COUNTER,
+        "Late spans that followed a remembered decision.",
+        "sampled",
+        unit="spans",
+    ),
+    _sampler(
+        "otelcol_processor_tail_sampling_sampling_policy_evaluation_error_total",
+        COUNTER,
+        "Votes that failed and did not count.",
+        unit="errors",
+    ),
+    _sampler(
+        "otelcol_processor_tail_sampling_sampling_late_span_age_seconds",
+        HISTOGRAM,
+        "Time from the decision on a trace to a span that came after it.",
+        unit="s",
+    ),
+    _sampler(
+        "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early_total",
+        COUNTER,
+        "Traces that were decided before their time because the buffer was full.",
+        unit="traces",
+    ),
+    _sampler(
+        "otelcol_processor_tail_sampling_sampling_trace_removal_age_seconds",
+        HISTOGRAM,
+        "Time from the first span of a trace to its removal from the buffer.",
+        unit="s",
+    ),
+    _sampler(
+        "otelcol_processor_tail_sampling_sampling_traces_on_memory",
+        GAUGE,
+        "Traces in the buffer.",
+        unit="traces",
+    ),
+    _sampler(
+        "otelcol_processor_tail_sampling_traces_dropped_too_large_total",
+        COUNTER,
+        "Traces above maximum_trace_size_bytes.",
+        unit="traces",
+    ),
+    _sampler(
+        "otelcol_processor_tail_sampling_count_spans_with_unparseable_tracestate_total",
+        COUNTER,
+        "Kept spans whose trace state could not be read and was left as it is.",
+        unit="spans",
+    ),
+    _sampler(
+        "otelcol_llm_tail_sampling_decisions_total",
+        COUNTER,
+        "Traces by the policy that decided, what is stored of them, and what made it time to decide.",
+        "policy",
+        "decision",
+        "trigger",
+        unit="traces",
+    ),
+    _sampler(
+        "otelcol_llm_tail_sampling_spans_total",
+        COUNTER,
+        "The ledger of spans: received is the sum of what was released, dropped and is held.",
+        "outcome",
+        unit="spans",
+    ),
+    _sampler(
+        "otelcol_llm_tail_sampling_stored_bytes_total",
+        COUNTER,
+        "Bytes of released spans.",
+        "policy",
+        "decision",
+        unit="By",
+    ),
+    _sampler(
+        "otelcol_llm_tail_sampling_cost_usd_total",
+        COUNTER,
+        "Cost of the decided traces by what was stored of them.",
+        "decision",
+        unit="USD",
+    ),
+    _sampler(
+        "otelcol_llm_tail_sampling_held_spans",
+        GAUGE,
+        "Spans that wait for the decision on their trace.",
+        unit="spans",
+    ),
+    _sampler(
+        "otelcol_llm_tail_sampling_held_bytes",
+        GAUGE,
+        "What waits, with bookkeeping; bounded by buffer.max_bytes.",
+        unit="By",
+    ),
+    _sampler(
+        "otelcol_llm_tail_sampling_decision_delay_seconds",
+        HISTOGRAM,
+        "Time from the first span of a trace to its decision.",
+        "trigger",
+        unit="s",
+    ),
+    _sampler(
+        "otelcol_llm_tail_sampling_late_spans_total",
+        COUNTER,
+        "Spans that came after the decision on their trace, by what became of them.",
+        "decision",
+        unit="spans",
+    ),
+    _sampler(
+        "otelcol_llm_tail_sampling_budget_refused_total",
+        COUNTER,
+        "Traces that a tenant budget lowered to a skeleton or dropped.",
+        "policy",
+        unit="traces",
+    ),
+    _sampler(
+        "otelcol_llm_tail_sampling_invalid_cost_total",
+        COUNTER,
+        "Spans whose app.llm.cost_usd is no amount of money; their cost counts as unknown.",
+        unit="spans",
+    ),
+    _sampler(
+        "otelcol_llm_tail_sampling_invalid_tokens_total",
+        COUNTER,
+        "Token counts that are no numbers of tokens and were left out.",
+        unit="values",
+    ),
+    _sampler(
+        "otelcol_llm_tail_sampling_invalid_threshold_total",
+        COUNTER,
+        "Spans whose sampling threshold contradicts their randomness; it was erased.",
+        unit="spans",
     ),
 )
