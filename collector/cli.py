@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
-import secrets
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -93,6 +92,7 @@ def cli(ctx: click.Context, configs: _Words, sets: _Words, gates: _Words) -> Non
 def _run(configs: _Words, sets: _Words, gates: _Words) -> int:
     from collector import app, logs
     from collector.config.load import load
+    from collector.own_key import own_key
 
     again = partial(load, configs or [str(EMBEDDED)], sets, gates)
     loaded = again()
@@ -101,9 +101,14 @@ def _run(configs: _Words, sets: _Words, gates: _Words) -> int:
     for warning in loaded.warnings:
         logs.warn(warning.text, path=warning.path, place=place_of(warning))
     try:
-        return app.run(loaded, again, secret=None if configs else secrets.token_bytes(32))
+        return app.run(loaded, again, secret=own_key() if _is_embedded(configs) else None)
     except InvalidConfig as error:
         raise ConfigError([loaded.problem(error)]) from error
+
+
+def _is_embedded(configs: _Words) -> bool:
+    """Say whether the shipped default is run, alone or as the base of more."""
+    return not configs or configs[0] == str(EMBEDDED)
 
 
 @cli.command()
