@@ -125,7 +125,7 @@ def validate(before: _Asked, configs: _Words, sets: _Words, gates: _Words, contr
 
     configs = (*before[0], *configs) or (str(EMBEDDED),)
     loaded = load(configs, (*before[1], *sets), (*before[2], *gates))
-    try_pure(loaded)
+    try_pure(loaded, secret=bytes(32) if _is_embedded(configs) else None)
     told = [*loaded.warnings, *(beyond_contrib(loaded.document) if contrib else ())]
     click.echo(render(told), nl=bool(told))
     click.echo(f"The configuration is valid: {_count(loaded.config.pipelines, 'pipeline')}.")

@@ -1,6 +1,6 @@
 """The key that pseudonyms are made with where the configuration names none: the embedded default and the demo.
 
-It lives in the data folder as `redaction.key`, 32 random bytes readable by the owner alone, and is made on first use: the
+It lives in the data folder as `redaction.key`, 32 random bytes that only the owner can read, made on first use: the
 same person keeps the same pseudonym from run to run, and nobody else can compute it.
 """
 

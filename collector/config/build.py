@@ -22,15 +22,17 @@ def build_component(config: GraphConfig, kind: Kind, name: str, context: Context
         raise InvalidConfig(f"{kind}.{name}.{error.path}".removesuffix("."), error.text) from error
 
 
-def try_pure(loaded: Loaded) -> None:
-    """Build every processor and connector once. Raises: `ConfigError` with what their own checks missed."""
+def try_pure(loaded: Loaded, secret: bytes | None) -> None:
+    """Build every processor and connector once; `secret` as in `Context`.
+
+    Raises: `ConfigError` with what their own checks missed.
+    """
     problems = []
     for kind in _PURE:
         for name in loaded.config.components[kind]:
             try:
-                build_component(
-                    loaded.config, kind, name, Context(id=name, gates=loaded.config.gates)
-                )
+                context = Context(id=name, gates=loaded.config.gates, secret=secret)
+                build_component(loaded.config, kind, name, context)
             except InvalidConfig as error:
                 problems.append(loaded.problem(error))
     if problems:
