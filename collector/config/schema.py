@@ -94,8 +94,18 @@ def allows(schema: Schema, kind: str) -> bool:
 
 def pick(root: Schema, branches: Sequence[Schema], value: Any) -> int:
     """Return which branch of a union is meant: by type, then by constants, then the one with the fewest violations."""
+    fits = [i for i, branch in enumerate(branches) if _type_fits(dereference(root, branch), value)]
+    if len(fits) == 1:
+        return fits[0]
     validator = _VALIDATOR(dict(root))
     return _best([list(validator.descend(value, branch)) for branch in branches])
+
+
+def _type_fits(schema: Schema, value: Any) -> bool:
+    names = schema.get("type", ())
+    if schema.get("format") in PARSERS and _is(value, "number"):
+        return True
+    return not names or any(_is(value, n) for n in ([names] if isinstance(names, str) else names))
 
 
 def _best(outcomes: Sequence[Sequence[ValidationError]]) -> int:

@@ -13,14 +13,15 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from collector.config.schema import Fault, Schema, allows, child, effective, faults
 from collector.config.sentences import Path, dotted
 from collector.config.units import PARSERS
 from collector.errors import ConfigError, Problem
 
-_NO_TEXTS: Mapping[Path, str] = {}
+_NO_TEXTS: Final[Mapping[Path, str]] = {}
+_ANYTHING: Final[Schema] = {}
 
 
 class Secret(str):
@@ -74,10 +75,21 @@ class _Reader:
         self._texts = texts
         self.ignored: list[Fault] = []
         self.extensions: dict[Path, str] = {}
+        self._flat: dict[tuple[int, type, Any], Schema] = {}
+        """By identity: every schema that is asked for is a part of the root, which outlives this."""
+
+    def _effective(self, schema: Schema, value: Any) -> Schema:
+        """Return the flat schema, worked out once for equal scalars: price lists are long and repeat themselves."""
+        if isinstance(value, (dict, list)):
+            return effective(self._root, schema, value)
+        key = (id(schema), type(value), value)
+        if key not in self._flat:
+            self._flat[key] = effective(self._root, schema, value)
+        return self._flat[key]
 
     def tidy(self, schema: Schema, value: Any, path: Path) -> Any:
         """Settle keys without a value and texts that look like numbers."""
-        schema = effective(self._root, schema, value)
+        schema = self._effective(schema, value)
         if "x-ignored" in schema:
             text = f"this has no effect here: {schema['x-ignored']}"
             self.ignored.append(Fault(path, text, at_key=True))
@@ -90,7 +102,7 @@ class _Reader:
         if isinstance(value, dict):
             return self._tidy_mapping(schema, value, path)
         if isinstance(value, list):
-            items = schema.get("items", {})
+            items = schema.get("items", _ANYTHING)
             return [self.tidy(items, item, (*path, i)) for i, item in enumerate(value)]
         return value
 
@@ -102,27 +114,26 @@ class _Reader:
                 tidied[key] = item
                 continue
             settled = self.tidy(inner, item, (*path, key))
-            if settled is not None or allows(effective(self._root, inner, None), "null"):
+            if settled is not None or allows(self._effective(inner, None), "null"):
                 tidied[key] = settled
         return tidied
 
     def finish(self, schema: Schema, value: Any) -> Any:
         """Fill in defaults and convert units. `value` MUST be valid."""
-        schema = effective(self._root, schema, value)
+        schema = self._effective(schema, value)
         if isinstance(value, dict):
             return self._finish_mapping(schema, value)
         if isinstance(value, list):
-            items = schema.get("items", {})
+            items = schema.get("items", _ANYTHING)
             return [self.finish(items, item) for item in value]
         return _convert(schema, value)
 
     def _finish_mapping(self, schema: Schema, value: dict[str, Any]) -> dict[str, Any]:
         full = {}
         for key, inner in schema.get("properties", {}).items():
-            known = effective(self._root, inner, value.get(key))
             if key in value:
                 full[key] = self.finish(inner, value[key])
-            elif "default" in known:
+            elif "default" in (known := self._effective(inner, None)):
                 full[key] = self.finish(inner, known["default"])
         for key, item in value.items():
             if key not in full:
