@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import Any
 
 import pytest
@@ -147,6 +148,24 @@ def test_what_is_no_usable_yaml_is_refused_with_its_place(
     with pytest.raises(Unreadable) as caught:
         read(text)
     assert (caught.value.mark, caught.value.text[: len(says)]) == (("f.yaml", *place), says)
+
+
+TEXTS = st.text(st.characters(codec="ascii", exclude_categories=["C"]), max_size=12)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200)
+@given(VALUES)
+def test_what_is_written_as_json_is_read_as_it_was(value: Any) -> None:
+    assert repr(read_plainly(json.dumps(value))) == repr(value)
 
 
 @settings(max_examples=200)
