@@ -114,6 +114,7 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         type="genai",
         schema="processors/genai/schema.json",
         build=genai.build,
+        check=genai.check,
         signals=genai.Genai.signals,
     ),
     ComponentType(

@@ -43,7 +43,6 @@ APP_LLM_SPEED: Final = "app.llm.speed"
 APP_LLM_REGION: Final = "app.llm.region"
 APP_LLM_TTFT_S: Final = "app.llm.ttft_s"
 APP_LLM_COST_SKIP_REASON: Final = "app.llm.cost.skip_reason"
-APP_LLM_REQUEST_ATTEMPT: Final = "app.llm.request.attempt"
 
 # Ours: business dimensions, looked up under many names (`processors/genai/dimensions.py`).
 APP_LLM_FEATURE: Final = "app.llm.feature"

@@ -30,8 +30,7 @@ class Ledger:
         self._deliveries = 0
         self._size = 0
         self._records: dict[int, None] = {}
-        self.forgotten = 0
-        """Traces that had to go before their time."""
+        self._claimed = False
         self.configure(config)
 
     def configure(self, config: Config) -> None:
@@ -41,6 +40,11 @@ class Ledger:
         self._judge = Judge(
             prefer_gateway=config.prefer == "gateway", cumulative_loops=config.cumulative_loops
         )
+
+    def claim(self) -> bool:
+        """Whether the caller is the first to ask: the one who reports about it."""
+        first, self._claimed = not self._claimed, True
+        return first
 
     @property
     def size_bytes(self) -> int:
@@ -99,23 +103,24 @@ class Ledger:
         self._size += size
 
     def settle(self, now_ns: int) -> None:
-        """Close what is open in traces that were quiet for long enough, and forget what is too old."""
+        """Close what is open in traces that were quiet for long enough."""
         for trace_id, trace in list(self._waiting.items()):
             waited = now_ns - min(call.since_ns for call in trace.open)
             quiet = now_ns - trace.seen_ns
             if quiet >= self._settle_ns or waited >= _PATIENCE * self._settle_ns:
                 self._finish(trace_id, trace)
-        self.trim(now_ns)
 
-    def trim(self, now_ns: int) -> None:
-        """Forget what is too old, and the longest quiet traces while there is too much."""
+    def trim(self, now_ns: int) -> int:
+        """Forget what is too old, and the longest quiet traces while there is too much; returns how many of these."""
+        evicted = 0
         while self._traces:
             trace_id, trace = next(iter(self._traces.items()))
             too_old = now_ns - trace.seen_ns >= self._limits.ttl_ns
             if not too_old and self._size <= self._limits.max_bytes:
-                return
-            self.forgotten += not too_old
+                break
+            evicted += not too_old
             self._forget(trace_id, trace)
+        return evicted
 
     def settle_all(self) -> None:
         """Close everything that is open."""

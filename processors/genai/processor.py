@@ -41,6 +41,11 @@ _MAX_GIVEN: Final = 256
 SKIPPED: Final = "otelcol_llm_genai_skipped_records_total"
 NORMALISED: Final = "otelcol_llm_genai_records_total"
 UNCOVERED: Final = "otelcol_llm_genai_uncovered_aggregates_total"
+INVALID: Final = "otelcol_llm_genai_invalid_counts_total"
+HELD: Final = "otelcol_llm_genai_held_spans"
+LEDGER_BYTES: Final = "otelcol_llm_genai_ledger_bytes"
+LEDGER_TRACES: Final = "otelcol_llm_genai_ledger_traces"
+EVICTED: Final = "otelcol_llm_genai_ledger_evicted_traces_total"
 
 
 class Held(NamedTuple):
@@ -87,6 +92,10 @@ class Genai:
         self._given_number = 0
         self._ledger: Ledger = context.shared("genai.ledger", lambda: Ledger(config))
         self._held: dict[bytes, list[Held]] = {}
+        self.stats.gauges[HELD,] = lambda: sum(map(len, self._held.values()))
+        if self._ledger.claim():  # shared ones are told about once
+            self.stats.gauges[LEDGER_BYTES,] = lambda: self._ledger.size_bytes
+            self.stats.gauges[LEDGER_TRACES,] = lambda: self._ledger.traces
 
     def adopt(self, predecessor: Genai) -> None:
         """Go on with the ledger, and the waiting spans, of the instance that a reload replaces."""
@@ -110,18 +119,23 @@ class Genai:
                         self._span(item, sender, touched, batch.received_ns)
         for trace_id, some in touched.items():
             self._settle(trace_id, some, batch.received_ns)
-        self._ledger.trim(batch.received_ns)
+        self._trim(batch.received_ns)
         return batch if next(batch.items(), None) is not None else None
 
     def tick(self, now_ns: int) -> Iterable[Batch]:
         """Release the spans whose verdict came."""
         self._ledger.settle(now_ns)
+        self._trim(now_ns)
         return self._release(now_ns)
 
     def close(self) -> Iterable[Batch]:
         """Close every open verdict and release everything."""
         self._ledger.settle_all()
         return self._release(0)
+
+    def _trim(self, now_ns: int) -> None:
+        if evicted := self._ledger.trim(now_ns):
+            self.stats.counters[EVICTED,] += evicted
 
     # -- spans
 
@@ -163,6 +177,8 @@ class Genai:
         """Enter a record in the ledger, unless another sidecar has set it aside or it was here before."""
         usage = found.usage
         aggregate = found.role is Role.AGGREGATE
+        if usage is not None and usage.invalid:
+            self.stats.counters[INVALID,] += usage.invalid
         if usage is None or plan.skipped or (aggregate and not usage.known):
             return
         call = _call(span, plan, found, usage)
@@ -190,7 +206,8 @@ class Genai:
         """Write a verdict."""
         if call.verdict != COUNTED:
             self._skip(span, call.verdict or "")
-            self.stats.counters[UNCOVERED,] += call.uncovered
+            if call.uncovered:
+                self.stats.counters[UNCOVERED,] += 1
             return
         if call.adds is not None:
             _write_difference(span, call.adds)

@@ -41,6 +41,8 @@ class Usage(NamedTuple):
     """How inclusive or exclusive was decided; known iff input is."""
     quality: str | None = None
     web_searches: int | None = None
+    invalid: int = 0
+    """Values that stood where a count should and were none."""
 
     @property
     def known(self) -> bool:
@@ -77,9 +79,15 @@ def first_count(sources: Sources, attributes: Mapping[str, bytes]) -> int | None
     """Return the most trusted count that is one."""
     for source in sources:
         value = source.read(attributes[source.key])
-        if value is not None:
-            return value  # type: ignore[return-value] # a count's sources read counts
+        if isinstance(value, int):
+            return value
     return None
+
+
+def _invalid_counts(plan: Plan, attributes: Mapping[str, bytes]) -> int:
+    return sum(
+        source.read(attributes[source.key]) is None for sources in plan.counts for source in sources
+    )
 
 
 def quick_usage(
@@ -140,7 +148,9 @@ def read_usage(
         _fill(reading, plan, attributes)
     if plan.normalised:
         return _as_it_is(reading)
-    return decide(reading, identity, override)
+    usage = decide(reading, identity, override)
+    invalid = _invalid_counts(plan, attributes)
+    return usage._replace(invalid=invalid) if invalid else usage
 
 
 def _as_it_is(reading: Reading) -> Usage:
