@@ -111,6 +111,7 @@ class Calls:
         status: Any,
         seconds: float | None,
         code: int,
+        end_ns: int,
         view: Any,
     ) -> None:
         """Count one call. `status` is its app.llm.cost.status as it stands; a log record has no `seconds`."""
@@ -142,7 +143,7 @@ class Calls:
                 self.notes.call(binding, read)
                 break
         if fresh or became is not PLAIN or (seconds is not None and seconds >= _SLOW_S):
-            self._exemplars.offer(binding, view, cost, seconds, ttft, rate)
+            self._exemplars.offer(binding, view.trace_id, end_ns, cost, seconds, ttft, rate)
 
     # -- outcome
 

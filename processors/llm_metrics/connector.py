@@ -53,6 +53,12 @@ class LlmMetrics:
         self._tell_config(config)
         self._measure()
 
+    def adopt(self, predecessor: LlmMetrics) -> None:
+        """Go on counting where the predecessor stopped: a counter that restarts loses what was not scraped yet."""
+        self._book.adopt(predecessor._book, (BUDGET, FEATURE_INFO))
+        self._labels.adopt(predecessor._labels)
+        self._exemplars.adopt(predecessor._exemplars)
+
     def process(self, batch: Batch) -> Batch | None:
         """Count spans and log records; hand on metrics, with the labels that ours carry."""
         if batch.signal is Signal.METRICS:
@@ -83,8 +89,9 @@ class LlmMetrics:
             if edits and not _KEYS.isdisjoint(edits):
                 read = overlaid(attributes, edits, _KEYS)
             binding = self._bindings.find(read, edits, environment)
-            seconds = (view.end_ns - view.start_ns) / 1e9
-            self._calls.count(binding, read, edits, status, seconds, view.status.code, view)
+            end_ns = view.end_ns
+            seconds = (end_ns - view.start_ns) / 1e9
+            self._calls.count(binding, read, edits, status, seconds, view.status.code, end_ns, view)
             if view.events:
                 self._sides.events(binding, view.events)
 
@@ -119,7 +126,8 @@ class LlmMetrics:
                 self._sides.evaluation(binding, attributes)
             if status:
                 code = _ERROR if view.severity_number >= _SEVERITY_ERROR else 0
-                self._calls.count(binding, read, edits, status, None, code, view)
+                when_ns = view.time_ns or view.observed_ns
+                self._calls.count(binding, read, edits, status, None, code, when_ns, view)
 
     def tick(self, now_ns: int) -> Iterable[Batch]:
         """Yield what changed, when it is time."""
@@ -134,8 +142,8 @@ class LlmMetrics:
 
     def close(self) -> Iterable[Batch]:
         """Yield what changed since the last flush."""
-        self._exemplars.leave()
         yield from self._flush()
+        self._exemplars.leave()
 
     def _flush(self) -> Iterable[Batch]:
         self._bindings.queue()

@@ -30,14 +30,13 @@ class Exemplars:
         self._waiting: dict[bytes, list[tuple[Any, ...]]] = {}
         bus.listen(self)
 
-    def offer(self, binding: Binding, view: Any, *values: float | None) -> None:
+    def offer(self, binding: Binding, trace_id: bytes, end_ns: int, *values: float | None) -> None:
         """Propose a call: its cost, duration, time to first token and decode rate, as far as known."""
-        trace_id: bytes = view.trace_id
         if not trace_id:
             return
         series = binding.series
         if not self._bus.samplers:
-            _attach(trace_id, (series, view.end_ns, values))
+            _attach(trace_id, (series, end_ns, values))
             return
         waiting = self._waiting
         if trace_id not in waiting:
@@ -45,7 +44,7 @@ class Exemplars:
                 del waiting[next(iter(waiting))]
             waiting[trace_id] = []
         if len(waiting[trace_id]) < _MAX_PER_TRACE:
-            waiting[trace_id].append((series, view.end_ns, values))
+            waiting[trace_id].append((series, end_ns, values))
 
     def decided(self, trace_id: bytes, kept: bool) -> None:
         """Attach or forget the candidates of a trace."""
@@ -56,6 +55,11 @@ class Exemplars:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def adopt(self, predecessor: Exemplars) -> None:
+        """Wait for what another one waited for."""
+        self._waiting.update(predecessor._waiting)
+        predecessor.leave()
 
     def leave(self) -> None:
         """Listen no more."""

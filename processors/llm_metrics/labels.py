@@ -46,6 +46,11 @@ class LabelValues:
             values.add(text)
         return text
 
+    def adopt(self, predecessor: LabelValues) -> None:
+        """Know the values that another one knew, whatever the limits are now: series carry them."""
+        for label, values in predecessor._values.items():
+            self._values[label] |= values
+
     def forget(self, label: str, live: Iterable[str]) -> None:
         """Keep only the live values of a label."""
         self._values[label] &= set(live)

@@ -14,7 +14,7 @@ each other, of which only time and value change. The cost of a point is in `flus
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from struct import Struct
 from typing import Any, Final, TypeAlias
@@ -222,6 +222,14 @@ class Family:
         for series in self._series.values():
             self.queue(series)
 
+    def adopt(self, predecessor: Family) -> None:
+        """Take the series of another family of the metric over."""
+        for values, series in predecessor._series.items():
+            series.family = self
+            series.queued = False
+            self.queue(self._series.setdefault(values, series))
+        predecessor._series, predecessor._queue = {}, []
+
     def drop_idle(self, before_ns: int) -> bool:
         """Forget the series that did not change since; say whether there were any."""
         idle = [values for values, one in self._series.items() if one.seen_ns < before_ns]
@@ -307,6 +315,13 @@ class Book:
             return b"", 0
         scope = delimited(b"\x12", b"".join([metric for metric, _ in told]))
         return delimited(b"\x0a", scope), sum(points for _, points in told)
+
+    def adopt(self, predecessor: Book, but: Collection[Metric]) -> None:
+        """Take the series of another book over, apart from some metrics."""
+        self.now_ns = predecessor.now_ns
+        for family in predecessor:
+            if family.metric not in but:
+                self[family.metric].adopt(family)
 
     def sweep(self) -> bool:
         """Forget idle series, now and then; say whether any were forgotten."""

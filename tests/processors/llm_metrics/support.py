@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from collector.config.settings import resolve
@@ -15,6 +16,7 @@ from processors.batch import Batch, Signal, assemble
 from processors.llm_metrics import LlmMetrics, build
 from processors.ports import Context
 from processors.wire import delimited, encode_key_value, varint
+from tests.telemetry import key_values
 
 NOW = 1_800_000_000 * 10**9
 SECOND = 10**9
@@ -50,9 +52,14 @@ def priced(**attributes: Any) -> dict[str, Any]:
 
 
 def span(
-    attributes: Mapping[str, Any], *, seconds: float = 1.0, code: int = 0, trace: bytes = b"t" * 16
+    attributes: Mapping[str, Any],
+    *,
+    seconds: float = 1.0,
+    code: int = 0,
+    trace: bytes = b"t" * 16,
+    events: Iterable[tuple[str, int, Mapping[str, Any]]] = (),
 ) -> bytes:
-    """Encode a span as a field of its scope."""
+    """Encode a span as a field of its scope. `events`: name, time and attributes."""
     fixed = (b"\x39", NOW.to_bytes(8, "little"), b"\x41")
     body = [
         delimited(b"\x0a", trace),
@@ -60,9 +67,42 @@ def span(
         *fixed,
         (NOW + round(seconds * 1e9)).to_bytes(8, "little"),
         *(delimited(b"\x4a", encode_key_value(k, v)) for k, v in attributes.items()),
+        *(delimited(b"\x5a", _event(*event)) for event in events),
         delimited(b"\x7a", b"\x18" + varint(code)) if code else b"",
     ]
     return delimited(b"\x12", b"".join(body))
+
+
+def _event(name: str, time_ns: int, attributes: Mapping[str, Any]) -> bytes:
+    pairs = [delimited(b"\x1a", encode_key_value(k, v)) for k, v in attributes.items()]
+    head = b"\x09" + time_ns.to_bytes(8, "little") + delimited(b"\x12", name.encode())
+    return head + b"".join(pairs)
+
+
+def logs(records: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Batch:
+    """Make a batch of log records: attributes, and fields of the schema."""
+    request = ExportLogsServiceRequest()
+    inside = request.resource_logs.add().scope_logs.add()
+    for attributes, fields in records:
+        inside.log_records.add(
+            time_unix_nano=NOW, trace_id=b"t" * 16, attributes=key_values(attributes), **fields
+        )
+    return Batch(Signal.LOGS, request.SerializeToString(), received_ns=NOW)
+
+
+def metrics_batch(
+    names: Iterable[str], resource: Mapping[str, Any], *, empty: bool = False
+) -> Batch:
+    """Make a batch of gauges with the value 3 and a data mode of their own."""
+    request = ExportMetricsServiceRequest()
+    group = request.resource_metrics.add()
+    group.resource.attributes.extend(key_values(resource))
+    inside = group.scope_metrics.add()
+    for name in names:
+        metric = inside.metrics.add(name=name)
+        if not empty:
+            metric.gauge.data_points.add(as_int=3, attributes=key_values({"data_mode": "mine"}))
+    return Batch(Signal.METRICS, request.SerializeToString(), received_ns=NOW)
 
 
 def traces(

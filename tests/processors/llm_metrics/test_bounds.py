@@ -1,0 +1,189 @@
+"""What is bounded, and what happens at the bound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from processors import semconv
+from processors.llm_metrics.catalogue import LABELS
+from processors.llm_metrics.notes import Seen
+from processors.llm_metrics.series import IDLE_NS, REFRESH_NS
+
+from .support import NOW, SECOND, connector, priced, read, span, total, traces
+
+HOUR = 3600 * SECOND
+
+
+def test_very_many_label_values_become_other_and_are_counted() -> None:
+    metrics = connector()
+    for first in range(0, 6000, 100):
+        calls = [
+            priced(
+                gen_ai__response__model=f"m{n}", gen_ai__request__model=f"m{n}", app__llm__tenant__id=f"t{n}",
+                app__llm__prompt__template__sha=f"{n:012x}", app__llm__feature=f"f{n}",
+            )
+            for n in range(first, first + 100)
+        ]  # fmt: skip
+        metrics.process(traces(map(span, calls)))
+    found = read(metrics.tick(NOW))
+    for label in ("tenant", "model", "prompt_sha"):
+        values = {dict(labels)[label] for labels in found["llm_requests_total"]}
+        limit = LABELS[label].limit
+        assert limit is not None
+        assert "other" in values
+        assert len(values) == limit + 1
+        assert metrics.stats.counters["llm_cardinality_overflow_total", label] == 6000 - limit
+    assert total(found, "llm_requests_total") == 6000
+    assert max(map(len, found.values())) <= 1001
+
+
+def test_very_many_attribute_tuples_cost_no_memory_and_lose_no_call() -> None:
+    metrics = connector({"label_limits": {"tenant": 10}})
+    for first in range(0, 33_000, 1000):
+        calls = (priced(app__llm__tenant__id=f"t{n}") for n in range(first, first + 1000))
+        metrics.process(traces(map(span, calls)))
+    assert total(read(metrics.tick(NOW)), "llm_requests_total") == 33_000
+
+
+def test_a_full_metric_folds_the_next_label_set_whole() -> None:
+    metrics = connector({"max_series_per_metric": 3})
+    for n in range(10):
+        metrics.process(traces([span(priced(app__llm__tenant__id=f"t{n}"))]))
+    found = read(metrics.tick(NOW))
+    tenants = {
+        dict(labels)["tenant"]: count for labels, count in found["llm_requests_total"].items()
+    }
+    assert tenants == {"t0": 1, "t1": 1, "t2": 1, "other": 7}
+    key = ("otelcol_llm_metrics_series_overflow_total", "llm_requests_total")
+    assert metrics.stats.counters[key] == 7
+
+
+def test_label_limits_are_configurable() -> None:
+    metrics = connector({"label_limits": {"tenant": 1}})
+    metrics.process(traces([span(priced(app__llm__tenant__id=t)) for t in "abc"]))
+    tenants = {dict(labels)["tenant"] for labels in read(metrics.tick(NOW))["llm_requests_total"]}
+    assert tenants == {"a", "other"}
+
+
+def test_values_are_cut_and_cleaned() -> None:
+    tenant = "é" * 100 + "\n"
+    metrics = connector()
+    metrics.process(
+        traces(
+            [
+                span(
+                    priced(
+                        app__llm__tenant__id=tenant,
+                        app__llm__feature=["a"],
+                        gen_ai__provider__name=7,
+                    )
+                )
+            ]
+        )
+    )
+    ((labels, _),) = read(metrics.tick(NOW))["llm_requests_total"].items()
+    assert dict(labels)["tenant"] == "é" * 64
+    assert dict(labels)["feature"] == "unknown"
+    assert dict(labels)["provider"] == "7"
+
+
+def test_a_mode_nobody_knows_is_not_taken_for_real_traffic() -> None:
+    metrics = connector()
+    metrics.process(traces([span(priced(app__llm__data_mode=mode)) for mode in ("REAL", "canary")]))
+    modes = {dict(labels)["data_mode"] for labels in read(metrics.tick(NOW))["llm_requests_total"]}
+    assert modes == {"real", "other"}
+
+
+def test_idle_series_are_told_again_so_that_they_do_not_expire() -> None:
+    metrics = connector()
+    metrics.process(traces([span(priced())]))
+    list(metrics.tick(NOW))
+    assert list(metrics.tick(NOW + REFRESH_NS - SECOND)) == []
+    assert total(read(metrics.tick(NOW + REFRESH_NS)), "llm_requests_total") == 1
+
+
+def test_after_a_day_of_silence_a_value_gives_its_slot_back() -> None:
+    metrics = connector({"label_limits": {"tenant": 1}})
+    metrics.process(traces([span(priced(app__llm__tenant__id="old"))], {"service.name": "bot"}))
+    list(metrics.tick(NOW))
+    later = NOW + IDLE_NS + HOUR
+    list(metrics.tick(later))
+    metrics.process(traces([span(priced(app__llm__tenant__id="new"))], now_ns=later))
+    found = read(metrics.tick(later + HOUR))
+    assert {dict(labels)["tenant"] for labels in found["llm_requests_total"]} == {"new"}
+
+
+def test_what_the_configuration_tells_is_never_idle() -> None:
+    metrics = connector({"features": {"answer": {}}})
+    list(metrics.tick(NOW))
+    assert "llm_feature_info" in read(metrics.tick(NOW + 2 * IDLE_NS))
+
+
+def test_a_large_flush_makes_the_next_one_wait_longer() -> None:
+    metrics = connector()
+    features = [priced(app__llm__feature=f"f{n}") for n in range(200)]
+    metrics.process(traces(map(span, features)))
+    (batch,) = metrics.tick(NOW)
+    pause = len(batch) * 10**6
+    metrics.process(traces([span(priced())], now_ns=NOW + SECOND))
+    assert pause > SECOND
+    assert list(metrics.tick(NOW + pause - 1)) == []
+    assert len(list(metrics.tick(NOW + pause))) == 1
+
+
+def test_a_reload_goes_on_counting() -> None:
+    before = connector({"features": {"answer": {}}})
+    before.process(traces([span(priced(app__llm__tenant__id="a"))]))
+    list(before.tick(NOW))
+    before.process(traces([span(priced(app__llm__tenant__id="a"))]))
+    after = connector({"metrics_flush_interval": "2s"})
+    after.adopt(before)
+    after.process(traces([span(priced(app__llm__tenant__id="a"))]))
+    found = read(after.tick(NOW + SECOND))
+    assert total(found, "llm_requests_total", tenant="a") == 3
+    assert "llm_feature_info" not in found
+    assert list(before.close()) == []
+
+
+def test_the_figures_of_self_telemetry_follow() -> None:
+    metrics = connector()
+    metrics.process(traces([span(priced())]))
+    figures = {key[0]: reader() for key, reader in metrics.stats.gauges.items()}
+    assert figures["otelcol_llm_metrics_series"] > 5
+    assert figures["otelcol_llm_metrics_waiting_exemplars"] == 0
+
+
+def test_ids_are_remembered_within_bounds() -> None:
+    seen = Seen(2)
+    assert [seen.again(one) for one in ("a", "b", "a", "c", "b", "", None)] == [
+        False, False, True, False, False, False, False,
+    ]  # fmt: skip
+
+
+def test_dropped_items_do_not_count() -> None:
+    metrics = connector()
+    batch = traces([span(priced()), span(priced())])
+    next(iter(batch.spans())).dropped = True
+    metrics.process(batch)
+    assert total(read(metrics.tick(NOW)), "llm_requests_total") == 1
+
+
+def test_odd_numbers_of_everything_remembered_are_bounded() -> None:
+    metrics = connector()
+    calls: list[dict[str, Any]] = [
+        priced(gen_ai__usage__input_tokens=n, error__type=f"odd-{n}") for n in range(17_000)
+    ]
+    metrics.process(traces(map(span, calls)))
+    found = read(metrics.tick(NOW))
+    assert total(found, "llm_input_tokens_total") == sum(range(17_000))
+    assert total(found, "llm_requests_total", status="error") == 17_000
+
+
+def test_very_many_resources_and_aliases_are_forgotten_not_lost() -> None:
+    metrics = connector()
+    for n in range(4200):
+        call = priced(gen_ai__request__model=f"alias-{n}")
+        metrics.process(
+            traces([span(call)], {"service.instance.id": n, semconv.DEPLOYMENT_ENVIRONMENT: "e"})
+        )
+    assert total(read(metrics.tick(NOW)), "llm_requests_total", environment="e") == 4200
