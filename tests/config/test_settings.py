@@ -207,6 +207,16 @@ def test_blocks_named_after_their_type_get_their_defaults() -> None:
             "match.text",
             "no such key ('match' has invalid keys: text)",
         ),
+        (
+            {"strategy": "x" * 99},
+            "strategy",
+            f'invalid strategy "{"x" * 56}…: expected trace-complete or span-ingest',
+        ),
+        (
+            {"tls": {"insecure": "true"}},
+            "tls.insecure",
+            'expected true or false, got "true"; write it without quotes',
+        ),
         ({"token": "hunter2"}, "token", "expected at least 8 character(s), got 7"),
     ],
 )

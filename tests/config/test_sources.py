@@ -141,6 +141,11 @@ def test_bytes_that_are_no_utf8_are_told_with_their_line(tmp_path: Path) -> None
     )
 
 
+def test_a_configuration_has_a_limited_number_of_expansions() -> None:
+    _, report = read("yaml:a:\n" + "- ${env:NUMBER}\n" * 10_001)
+    assert [p.text for p in report.problems] == ["expected at most 10000 expansions, got more"]
+
+
 def test_later_sources_win_and_mappings_merge() -> None:
     root, _ = read(
         "yaml:{a: {b: 1, c: [1, 2]}}", "yaml:{a: {c: [3]}, d: 4}", sets=("a.b=2", "e.f=[x]")
