@@ -57,10 +57,13 @@ NATURAL: Final = Joining(
     eager=True,
     linger_s=0.2,
     enough_items=512,
-    enough_bytes=512 << 10,
-    most_bytes=1 << 20,
+    enough_bytes=1 << 20,
+    most_bytes=2 << 20,
 )
-"""The default: joins only what would wait anyway."""
+"""The default: joins only what would wait anyway.
+
+CPU of a request of 100 spans (50 kB, 230 kB): 200 and 320 µs alone, 86 and 212 so; with half a MiB, 86 and 250.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
