@@ -22,8 +22,8 @@ from processors.genai.known import Given
 from processors.genai.ledger import Ledger
 from processors.genai.normalise import Normalised, normalise, resource_dimensions, write_counts
 from processors.genai.plan import Plan, Planner, plan_for, plan_for_record
-from processors.genai.records import call_record
-from processors.genai.rules import DUPLICATE_DELIVERY, NOT_BILLED
+from processors.genai.records import DETAILS_EVENT, call_record, repeats_usage
+from processors.genai.rules import DUPLICATE_DELIVERY, NOT_BILLED, SPAN_COUNTED
 from processors.genai.scopes import ScopeProfile
 from processors.genai.table import Role
 from processors.genai.trace import COUNTED, Call, Trace
@@ -282,18 +282,27 @@ class Genai:
         body = record.body()
         read_as = call_record(record)
         if read_as is None:
+            self._set_aside(record)
             return
         plan = plan_for_record(sender.scope, read_as.attributes)
         identity = identify(plan, read_as.attributes)
         usage = read_usage(plan, read_as.attributes, identity, sender.override)
         if not _reports_call(identity, usage, of_emitter=read_as.of_emitter):
             return
+        for key, value in read_as.adopted.items():
+            record.set(key, value)
         found = normalise(
             record, plan, read_as.attributes, "", sender.given, sender.override, read_as.hint
         )
         self.stats.counters[NORMALISED, found.role.label] += 1
         if not plan.skipped:
             self._judge_record(record, plan, read_as.attributes, found, sender, now_ns, hash(body))
+
+    def _set_aside(self, record: LogRecord) -> None:
+        """Keep a record that is no call from being priced for the counts that it repeats."""
+        event = repeats_usage(record)
+        if event is not None and semconv.APP_LLM_COST_SKIP_REASON not in record:
+            self._skip(record, SPAN_COUNTED if event == DETAILS_EVENT else NOT_BILLED)
 
     def _judge_record(
         self,

@@ -7,15 +7,19 @@ Only usage-bearing records of known emitters count, and the users' own call reco
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from processors.batch import LogRecord
 from processors.genai.plan import CALL_RECORD_KEYS, EVENTS
 from processors.genai.table import Hint, Role
 from processors.genai.values import encoded, mapping, text, value_of
+from processors.semconv import GEN_AI_USAGE_INPUT_TOKENS, GEN_AI_USAGE_OUTPUT_TOKENS
 from processors.wire import encode_value
 
 EVENT_NAME: Final = "event.name"
+DETAILS_EVENT: Final = "gen_ai.client.inference.operation.details"
+"""Repeats, as a log record, the span of the same call (semconv 1.37)."""
 _MESSAGE: Final = "message"
 _CALL_MESSAGE: Final = "llm_call_"
 _CALL_RECORD: Final = Hint(Role.MODEL_CALL, "chat")
@@ -31,6 +35,8 @@ class CallRecord(NamedTuple):
     hint: Hint
     of_emitter: bool
     """A known emitter's event, which needs an input count; others need a model and any count."""
+    adopted: Mapping[str, str | int] = MappingProxyType({})
+    """Canonical attributes that so far stand in the body alone."""
 
 
 def call_record(record: LogRecord) -> CallRecord | None:
@@ -46,6 +52,14 @@ def call_record(record: LogRecord) -> CallRecord | None:
     if any(mark in view.body for mark in _IN_BODY):
         return _from_body(record, attributes)
     return None
+
+
+def repeats_usage(record: LogRecord) -> str | None:
+    """Return the event name ("" without one) of a record that is no call but carries counts as a call's span would."""
+    attributes: Mapping[str, bytes] = record.view.attributes
+    if GEN_AI_USAGE_INPUT_TOKENS not in attributes and GEN_AI_USAGE_OUTPUT_TOKENS not in attributes:
+        return None
+    return record.view.event_name or text(attributes.get(EVENT_NAME, b"")) or ""
 
 
 def _is_call_message(attributes: Mapping[str, bytes]) -> bool:
@@ -64,7 +78,10 @@ def _from_body(record: LogRecord, attributes: Mapping[str, bytes]) -> CallRecord
     members: Mapping[str, Any] = mapping(body) or {}
     if not CALL_RECORD_KEYS & members.keys() and not _says_call(members.get(_MESSAGE)):
         return None
-    for key, value in members.items():
-        if key.startswith(_CANONICAL) and key not in attributes and isinstance(value, str | int):
-            record.set(key, value)
-    return CallRecord({**encoded(members), **attributes}, _CALL_RECORD, of_emitter=False)
+    adopted = {
+        key: value
+        for key, value in members.items()
+        if key.startswith(_CANONICAL) and key not in attributes and isinstance(value, str | int)
+    }
+    read = {**encoded(members), **attributes}
+    return CallRecord(read, _CALL_RECORD, of_emitter=False, adopted=adopted)

@@ -33,6 +33,7 @@ from processors.genai.dialects import (
 DIALECTS: Final = (
     traceloop.DIALECT,
     openlit.DIALECT,
+    java.DIALECT,
     spring_ai.DIALECT,
     microsoft.DIALECT,
     anthropic.CLAUDE_CODE,
@@ -51,7 +52,6 @@ DIALECTS: Final = (
     langfuse.DIALECT,
     vllm.DIALECT,
     codex.DIALECT,
-    java.DIALECT,
     others.SENTRY,
     others.LAMINAR,
     others.GENKIT,

@@ -1,5 +1,7 @@
 """LangChain4j and its Quarkus extension: no cache counts at all, though Anthropic's count excludes the cache.
 
+It shares Micrometer's scope with Spring AI, so its row, known by its keys, is asked first.
+
 Sources: langchain4j ChatModelDocumentation.java (2026-08); quarkus-langchain4j SpanChatModelListener.java (2026-07).
 """
 
