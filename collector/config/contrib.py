@@ -48,5 +48,11 @@ def _in_settings(kind: Kind, name: str, type_: str, settings: Any) -> Iterator[t
     if schema is None:
         return
     for fault in faults({"$defs": _known()["$defs"], **schema}, settings):
-        what = "key" if fault.at_key else "value"
-        yield (kind, name, *fault.path), f"the Collector's {type_} has no such {what}"
+        what = f"key {fault.path[-1]}" if fault.at_key else f"type {_value(settings, fault.path)}"
+        yield (kind, name, *fault.path), f"the Collector's {type_} has no {what}"
+
+
+def _value(settings: Any, path: Path) -> Any:
+    for part in path:
+        settings = settings[part]
+    return settings

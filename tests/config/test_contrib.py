@@ -35,19 +35,19 @@ exporters:
 
 LISTED = """\
 ours.yaml:4:5     receivers.otlp.limits
-    warning: the Collector's otlp has no such key
+    warning: the Collector's otlp has no key limits
 ours.yaml:6:3     processors.genai
     warning: the Collector has no processor genai
 ours.yaml:7:42    processors.redaction/ours.entities
-    warning: the Collector's redaction has no such key
+    warning: the Collector's redaction has no key entities
 ours.yaml:9:5     processors.tail_sampling.buffer
-    warning: the Collector's tail_sampling has no such key
+    warning: the Collector's tail_sampling has no key buffer
 ours.yaml:11:22   processors.tail_sampling.policies[0].type
-    warning: the Collector's tail_sampling has no such value
+    warning: the Collector's tail_sampling has no type trace_cost
 ours.yaml:14:87   processors.tail_sampling.policies[1].and.and_sub_policy[0].latency.soft
-    warning: the Collector's tail_sampling has no such key
+    warning: the Collector's tail_sampling has no key soft
 ours.yaml:16:51   exporters.otlp.sending_queue.max_bytes
-    warning: the Collector's otlp has no such key"""
+    warning: the Collector's otlp has no key max_bytes"""
 
 
 def test_every_addition_of_ours_is_listed() -> None:
