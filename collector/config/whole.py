@@ -7,7 +7,7 @@ from typing import Any
 from collector.config.load import SCHEMA
 from collector.config.parts import KINDS
 from collector.config.sentences import did_you_mean
-from collector.registry import components, schema_of
+from collector.registry import ComponentType, Kind, components, schema_of
 
 
 def schema_named(name: str) -> dict[str, Any]:
@@ -31,22 +31,33 @@ def schema_named(name: str) -> dict[str, Any]:
 
 
 def whole_schema() -> dict[str, Any]:
-    """Return one schema for whole configurations; every component type is found by the ids it may have."""
+    """Return one schema for whole configurations; every component type is found by the ids it may have.
+
+    Components are embedded with an `$id` each, so that their own references stay theirs (JSON Schema 2020-12, 9.3).
+    """
     whole = schema_of(SCHEMA)
-    sections = {
-        kind: {
-            **whole["properties"][kind],
-            "additionalProperties": False,
-            "patternProperties": {
-                f"^{type_}(/.+)?$": _nullable(schema_of(component.schema))
-                for type_, component in sorted(components(kind).items())
-            },
-        }
+    parts = [
+        (kind, name, component) for kind in KINDS for name, component in components(kind).items()
+    ]
+    embedded = {
+        _id(kind, component): {**schema_of(component.schema), "$id": _id(kind, component)}
+        for kind, _, component in parts
+    }
+    sections: dict[str, Any] = {
+        kind: {**whole["properties"][kind], "additionalProperties": False, "patternProperties": {}}
         for kind in KINDS
     }
-    return {**whole, "properties": {**whole["properties"], **sections}}
+    for kind, name, component in sorted(parts, key=lambda part: part[:2]):
+        reference = {"$ref": _id(kind, component)}
+        sections[kind]["patternProperties"][f"^{name}(/.+)?$"] = {
+            "anyOf": [{"type": "null"}, reference]
+        }
+    return {
+        **whole,
+        "properties": {**whole["properties"], **sections},
+        "$defs": {**whole["$defs"], **embedded},
+    }
 
 
-def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    """Allow a component without settings (`batch:`), which means its defaults."""
-    return {"anyOf": [{"type": "null"}, schema]}
+def _id(kind: Kind, component: ComponentType) -> str:
+    return f"urn:otelcol-llm:{kind}:{component.type}"

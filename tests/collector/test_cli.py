@@ -11,7 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
+from jsonschema import Draft202012Validator
 
 from collector.cli import cli, main
 
@@ -103,8 +105,14 @@ def test_an_unknown_component_is_refused_with_a_suggestion(
 
 def test_the_schema_of_a_whole_configuration_knows_every_component() -> None:
     whole = json.loads(CliRunner().invoke(cli, ["schema"]).output)
-    assert "^otlp(/.+)?$" in whole["properties"]["receivers"]["patternProperties"]
-    assert whole["properties"]["processors"]["additionalProperties"] is False
+    Draft202012Validator.check_schema(whole)
+    check = Draft202012Validator(whole)
+    assert list(check.iter_errors(yaml.safe_load(VALID))) == []
+    wrong = {"processors": {"tail_sampling/x": {"policies": [{"nam": "a"}]}, "redactin": None}}
+    assert {tuple(error.path) for error in check.iter_errors(wrong)} == {
+        ("processors", "tail_sampling/x"),
+        ("processors",),
+    }
 
 
 def test_the_version_is_the_packages() -> None:
