@@ -20,7 +20,7 @@ from prometheus_client.exposition import choose_encoder
 from collector import logs
 from collector.clock import Clock
 from collector.config.model import GraphConfig, Loaded, Telemetry
-from collector.errors import CollectorError, StartError
+from collector.errors import CollectorError, ConfigError, StartError
 from collector.graph import Graph, State
 from collector.http_server import HttpServer
 from collector.intake import Gate, InFlight
@@ -191,15 +191,22 @@ def _reload(app: App, load_again: Callable[[], Loaded]) -> dict[str, str]:
     try:
         loaded = load_again()
         app.reload(loaded.config)
-    except (CollectorError, InvalidConfig) as problem:
-        app.reloads.successful = False
-        logs.error(
-            "The configuration is broken and was not loaded; the old one goes on.",
-            problem=str(problem),
-        )
+    except ConfigError as error:
+        for problem in error.problems:
+            if not problem.warning:
+                _keep(app, problem.text, path=problem.path, place=problem.place)
+        return {}
+    except (CollectorError, InvalidConfig) as error:
+        _keep(app, str(error))
         return {}
     logs.say("The configuration was reloaded.")
     return {source.path: source.digest for source in loaded.sources}
+
+
+def _keep(app: App, problem: str, **fields: str) -> None:
+    app.reloads.successful = False
+    text = "The configuration is broken and was not loaded; the old one goes on."
+    logs.error(text, problem=problem, **fields)
 
 
 def digest_of(path: str) -> str:

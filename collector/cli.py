@@ -99,7 +99,7 @@ def _run(configs: _Words, sets: _Words, gates: _Words) -> int:
     telemetry = loaded.config.telemetry
     logs.set_up(telemetry.log_level, telemetry.log_encoding)
     for warning in loaded.warnings:
-        logs.warn(warning.text, path=warning.path, place=place_of(warning))
+        logs.warn(warning.text, path=warning.path, place=warning.place)
     try:
         return app.run(loaded, again, secret=own_key() if _is_embedded(configs) else None)
     except InvalidConfig as error:
@@ -169,17 +169,12 @@ def schema(component: str | None) -> None:
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
-def place_of(problem: Problem) -> str:
-    """Write where a problem is: `file:line:column`, or the file where it is all of it."""
-    return f"{problem.file}:{problem.line}:{problem.column}" if problem.line else problem.file
-
-
 def render(problems: Iterable[Problem]) -> str:
     """Write problems for people and editors: place and path, then the sentence."""
     rows = sorted(problems)
-    width = max((len(place_of(row)) for row in rows), default=0) + 3
+    width = max((len(row.place) for row in rows), default=0) + 3
     return "\n".join(
-        f"{place_of(row):{width}}{row.path}".rstrip()
+        f"{row.place:{width}}{row.path}".rstrip()
         + f"\n    {'warning: ' if row.warning else ''}{row.text}"
         for row in rows
     )

@@ -34,9 +34,14 @@ class Problem:
     """A sentence: what was expected, what was found, what to do."""
     warning: bool = False
 
+    @property
+    def place(self) -> str:
+        """`file:line:column`, or the file alone where it is all of it."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
     def __str__(self) -> str:
         level = "warning: " if self.warning else ""
-        return f"{self.file}:{self.line}:{self.column}  {self.path}\n    {level}{self.text}"
+        return f"{self.place}  {self.path}\n    {level}{self.text}"
 
 
 class CollectorError(Exception):
