@@ -36,8 +36,8 @@ class Constants(NamedTuple):
 
     fields: bytes
     """Those that are missing, encoded for `Element.append`."""
-    values: Mapping[str, Value]
-    """The same as values."""
+    values: dict[str, Value]
+    """The same as values; to be copied."""
     overwritten: tuple[tuple[str, Value], ...]
     """Those that are there in another form."""
 

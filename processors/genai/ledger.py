@@ -58,12 +58,10 @@ class Ledger:
     # -- what arrives
 
     def open(self, trace_id: bytes, now_ns: int) -> Trace:
-        """Return the trace, which has been seen now. Its size counts when `close` is called."""
+        """Return the trace, which has been seen now. What is added to it counts when `close` is called."""
         trace = self._traces.pop(trace_id, None)
         if trace is None:
             trace = Trace(self._take_delivered(trace_id))
-        else:
-            self._size -= trace.size
         self._traces[trace_id] = trace
         trace.seen_ns = now_ns
         return trace
@@ -78,13 +76,13 @@ class Ledger:
                 call.since_ns = now_ns
             self._judge.judge(trace, fresh, final=False)
             self._wait(trace_id, trace)
-        self._size += trace.size
+        self._size += trace.grown()
 
     def record(self, trace_id: bytes, log: Call, now_ns: int) -> str:
         """Return the verdict on a log record of a call."""
         trace = self.open(trace_id, now_ns)
         verdict = judge_log(trace, log)
-        self._size += trace.size
+        self._size += trace.grown()
         return verdict
 
     def is_new_record(self, digest: int) -> bool:
@@ -134,9 +132,8 @@ class Ledger:
             self._waiting.pop(trace_id, None)
 
     def _finish(self, trace_id: bytes, trace: Trace) -> None:
-        self._size -= trace.size
         self._judge.judge(trace, (), final=True)
-        self._size += trace.size
+        self._size += trace.grown()
         self._wait(trace_id, trace)
 
     def _forget(self, trace_id: bytes, trace: Trace) -> None:

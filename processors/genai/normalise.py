@@ -7,7 +7,7 @@ Source attributes stay. Usage of an aggregate is read but not written: every bac
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from processors import semconv
 from processors.batch import Element, Span
@@ -39,15 +39,9 @@ _SHORT: Final = 100
 """Values up to here need one byte for each length around them."""
 
 
-class Normalised(NamedTuple):
-    """What became of one span or record."""
-
-    role: Role
-    identity: Identity
-    usage: Usage | None
-    """None on tools and others: whatever they carry is not billed."""
-    response_id: str | None
-    cache_hit: bool
+Normalised = tuple[Role, Usage | None, str | None, Known]
+"""What became of one span or record: its role; its usage, None on tools and others, since whatever they carry is not
+billed; its response id; and what else is known. A plain tuple, since it is made for every span."""
 
 
 def resource_dimensions(attributes: Attributes) -> dict[str, str]:
@@ -73,18 +67,21 @@ def normalise(
 ) -> Normalised:
     """Normalise one span or record. `name` is the span's; `told` is what the name of an event says."""
     known = _known(plan, attributes, given, told)
-    role, usage, semantics = known.role, None, None
+    role, usage, semantics, response_id = known.role, None, None, None
     if is_never_billed(name):
         role = Role.NEVER
     elif role is None or role in CALLS:
         names = plan.quick_counts
-        usage = quick_usage(names, attributes, known.identity) if names and not override else None
+        if names is not None and override is None:
+            usage = quick_usage(names, attributes, known.identity)
         canonical = usage is not None
         if usage is None:
             usage = read_usage(plan, attributes, known.identity, override)
         if role is None:
             role = _untold_role(plan, known.identity, usage)
-        if role is Role.MODEL_CALL and not plan.normalised:
+        if role not in CALLS:
+            usage = None
+        elif role is _MODEL_CALL and not plan.normalised:
             semantics = usage.semantics
             if not canonical:
                 write_counts(item, attributes, usage)
@@ -92,24 +89,24 @@ def normalise(
     for key, value in constants.overwritten:
         item.set(key, value)
     for sources in plan.plain_dimensions:
-        if not _is_plain(attributes[sources.dimension.canonical]):
+        if not _is_plain(attributes[sources.keys[0]]):
             _write_dimension(item, attributes, sources, given, role)
     for sources in plan.dimensions:
         _write_dimension(item, attributes, sources, given, role)
-    response_id = None
-    if role in CALLS:
+    if usage is not None:
         if plan.optional:
             response_id = _write_optional(item, plan, attributes)
         if isinstance(item, Span) and item.view.events:
             _write_from_events(item, known)
-    fields, values = constants.fields, dict(constants.values)
+    fields, values = constants.fields, constants.values.copy()
     if plan.conversation:
         fields += _conversation(item, plan, attributes, values)
     if values:
         item.append(fields, values)
-    return Normalised(
-        role, known.identity, usage if role in CALLS else None, response_id, known.cache_hit
-    )
+    return role, usage, response_id, known
+
+
+_MODEL_CALL: Final = Role.MODEL_CALL
 
 
 def _known(plan: Plan, attributes: Attributes, given: Given, told: Hint | None) -> Known:
@@ -196,9 +193,13 @@ def _dimension(sources: DimensionSources, attributes: Attributes) -> str | None:
 
 def _write_optional(item: Element, plan: Plan, attributes: Attributes) -> str | None:
     """Write what few calls have. Returns the response id."""
-    response_id = first_text(plan.response_id, attributes)
-    if response_id is not None and not _is_plain(attributes.get(semconv.GEN_AI_RESPONSE_ID, b"")):
-        _put(item, attributes, semconv.GEN_AI_RESPONSE_ID, response_id)
+    raw = attributes.get(semconv.GEN_AI_RESPONSE_ID, b"")
+    if _is_plain(raw):
+        response_id: str | None = raw[2:].decode("utf-8", "replace")
+    else:
+        response_id = first_text(plan.response_id, attributes)
+        if response_id is not None:
+            _put(item, attributes, semconv.GEN_AI_RESPONSE_ID, response_id)
     if plan.ttft:
         _write_first(item, attributes, semconv.APP_LLM_TTFT_S, plan.ttft)
     if plan.start_times and isinstance(item, Span) and semconv.APP_LLM_TTFT_S not in item:

@@ -11,8 +11,11 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from processors.batch import LogRecord
-from processors.genai.plan import CALL_RECORD_KEYS, EVENTS
+from processors.genai.config import Override
+from processors.genai.identity import Identity
+from processors.genai.plan import CALL_RECORD_KEYS, EVENTS, Plan
 from processors.genai.table import Hint, Role
+from processors.genai.usage import read_usage
 from processors.genai.values import encoded, mapping, text, value_of
 from processors.semconv import GEN_AI_USAGE_INPUT_TOKENS, GEN_AI_USAGE_OUTPUT_TOKENS
 from processors.wire import encode_value
@@ -37,6 +40,13 @@ class CallRecord(NamedTuple):
     """A known emitter's event, which needs an input count; others need a model and any count."""
     adopted: Mapping[str, str | int] = MappingProxyType({})
     """Canonical attributes that so far stand in the body alone."""
+
+    def reports_call(self, plan: Plan, identity: Identity, override: Override | None) -> bool:
+        """Whether the counts are there that make it the report of a call."""
+        usage = read_usage(plan, self.attributes, identity, override)
+        if self.of_emitter:
+            return usage.input is not None
+        return usage.known and bool(identity.comparable)
 
 
 def call_record(record: LogRecord) -> CallRecord | None:

@@ -15,8 +15,10 @@ from processors.genai.usage import Usage
 
 NO_PARENT: Final = bytes(8)
 _RECORD: Final = 17
-_TRANSPARENT: Final = b"\x00"
-_SOLID: Final = b"\x01"
+TRANSPARENT: Final = b"\x00"
+"""Sort of spans between a client and its server: HTTP, anything that is not GenAI."""
+SOLID: Final = b"\x01"
+"""Sort of tools, aggregates and model calls."""
 
 _TRACE_BYTES: Final = 900
 _CALL_BYTES: Final = 700
@@ -92,8 +94,22 @@ class Trace:
     """One trace. `seen_ns` is when its last span came."""
 
     __slots__ = (
-        "_by_parent", "_children", "_first", "_grouped", "_indexed", "_links", "_mixed", "_parents", "_solid", "calls",
-        "delivered", "logs", "open", "seen_ns", "tools",
+        "_by_parent",
+        "_children",
+        "_first",
+        "_grouped",
+        "_indexed",
+        "_links",
+        "_mixed",
+        "_parents",
+        "_solid",
+        "calls",
+        "delivered",
+        "logs",
+        "open",
+        "seen_ns",
+        "size",
+        "tools",
     )  # fmt: skip
 
     def __init__(self, delivered: bytes) -> None:
@@ -106,6 +122,8 @@ class Trace:
         self.tools: list[tuple[bytes, int, int]] = []
         """(parent, start, end) of tool spans, kept for emitters with running totals."""
         self.seen_ns = 0
+        self.size = 0
+        """Estimated bytes in memory, as of the last `grown`."""
         self._links = bytearray()
         self._indexed = 0
         self._parents: dict[bytes, bytes] = {}
@@ -118,10 +136,11 @@ class Trace:
 
     # -- growing
 
-    def link(self, span_id: bytes, parent: bytes, *, solid: bool) -> None:
-        """Remember whose child a span is; `solid`: it is a tool, an aggregate or a model call."""
-        if len(span_id) == 8 and len(parent) in (0, 8):  # others are invalid and belong to nobody
-            self._links += span_id + (parent or NO_PARENT) + (_SOLID if solid else _TRANSPARENT)
+    def link(self, span_id: bytes, parent: bytes, sort: bytes) -> None:
+        """Remember whose child a span is, and whether it is SOLID or TRANSPARENT."""
+        record = span_id + (parent or NO_PARENT) + sort
+        if len(record) == _RECORD:  # ids of another length are invalid and belong to nobody
+            self._links += record
 
     def add(self, call: Call) -> None:
         """Remember a record of a span."""
@@ -148,16 +167,14 @@ class Trace:
         """Whether no record can repeat another: one parent, one scope, no aggregates, nothing counted from logs."""
         return not self._mixed and not self.logs
 
-    @property
-    def size(self) -> int:
-        """Estimated bytes in memory."""
-        return (
-            _TRACE_BYTES
-            + len(self._links)
-            + len(self.delivered)
-            + _CALL_BYTES * (len(self.calls) + len(self.logs))
-            + _INDEX_BYTES * len(self._parents)
-        )
+    def grown(self) -> int:
+        """Return by how many bytes (estimated) it has grown since this was asked last."""
+        size = _TRACE_BYTES + len(self._links) + _CALL_BYTES * len(self.calls)
+        if self._mixed or self.logs or self.delivered:
+            size += _CALL_BYTES * len(self.logs) + len(self.delivered)
+            size += _INDEX_BYTES * len(self._parents)
+        before, self.size = self.size, size
+        return size - before
 
     # -- the tree
 

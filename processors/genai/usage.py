@@ -50,6 +50,9 @@ class Usage(NamedTuple):
         return self.input is not None or self.output is not None
 
 
+NO_USAGE: Final = Usage(None, None, None, None, None, None, None)
+
+
 @dataclass(slots=True)
 class Reading:
     """The counts as an emitter reported them."""
