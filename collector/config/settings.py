@@ -140,7 +140,7 @@ class _Reader:
                 other = child(schema, key, value)
                 full[key] = item if other is None else self.finish(other, item)
         kind = value.get("type")
-        if kind in schema.get("x-block", {}) and kind not in full:
+        if "x-block" in schema and isinstance(kind, str) and kind not in full:
             full[kind] = self.finish(schema["x-block"][kind], {})
         return full
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -210,3 +211,28 @@ def test_any_misspelt_key_is_exactly_one_problem_that_names_it(
         loaded(with_typo(VALID, path, typo))
     problems = [problem for problem in caught.value.problems if not problem.warning]
     assert [problem.path.endswith(typo) for problem in problems] == [True]
+
+
+PLACES = keys_of(VALID)
+TEXTS = st.sampled_from(["", "otlp", "1s", "a b", "${env:X}", "$$", "4(", "0", "always_sample"])
+KEYS = st.sampled_from(["name", "type", "otlp", "latency", "", "grpc", "a.b", "policies"])
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    if isinstance(value, list):
+        return [replaced(v, path[1:], new) if i == path[0] else v for i, v in enumerate(value)]
+    return {k: replaced(v, path[1:], new) if k == path[0] else v for k, v in value.items()}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(PLACES), ANYTHING)
+def test_anything_anywhere_loads_or_is_told(path: tuple[Any, ...], new: Any) -> None:
+    with contextlib.suppress(ConfigError):
+        loaded(replaced(VALID, path, new))
