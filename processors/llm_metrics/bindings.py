@@ -43,6 +43,14 @@ _VARIANT: Final = semconv.APP_LLM_EXPERIMENT_VARIANT
 _MODE: Final = semconv.APP_LLM_DATA_MODE
 _ENVIRONMENT: Final = semconv.DEPLOYMENT_ENVIRONMENT_NAME
 
+_Tokens: TypeAlias = "int | None"
+_Figure: TypeAlias = "float | None"
+Noted: TypeAlias = (
+    "tuple[bool, _Tokens, _Tokens, _Tokens, _Tokens, _Tokens, _Figure, _Figure, _Figure]"
+)
+"""A call that is counted with others of its binding: success; tokens of input, output, cache read, cache write and
+reasoning; dollars; seconds in all and to the first token. None: not told."""
+
 LABEL_KEYS: Final = frozenset(
     (_PROVIDER, _SERVED, _REQUESTED, _FEATURE, _TENANT, _VERSION, _SHA, _EXPERIMENT, _VARIANT)
 )
@@ -61,9 +69,12 @@ def spellings(*words: str) -> frozenset[Any]:
 class Binding:
     """Label values and series of one combination; a series is opened by the first call that needs it."""
 
-    __slots__ = ("labels", "pair", "rare", "series", "served", "tools", "touched")
+    __slots__ = ("_book", "labels", "noted", "pair", "rare", "series", "served", "tools")
 
-    def __init__(self, labels: Mapping[str, str], pair: tuple[str, str], served: bool) -> None:
+    def __init__(
+        self, book: Book, labels: Mapping[str, str], pair: tuple[str, str], served: bool
+    ) -> None:
+        self._book = book
         self.labels = labels
         self.pair = pair
         """Provider and requested model."""
@@ -72,7 +83,15 @@ class Binding:
         self.series: list[Any] = [None] * len(SLOTS)
         self.rare: dict[tuple[str, ...], Any] = {}
         self.tools: dict[tuple[Any, ...], tuple[Any, Any]] = {}
-        self.touched = False
+        self.noted: list[Noted] = []
+        """Calls that wait to be added to the series, see `settling`."""
+
+    def open(self, slot: int) -> Any:
+        """Return the series of a slot, which stays at hand."""
+        metric = SLOTS[slot]
+        if self.series[slot] is None:
+            self.series[slot] = self._book[metric].series(self.values(metric, _OPENED))
+        return self.series[slot]
 
     def values(self, metric: Metric, more: Mapping[str, str]) -> Values:
         """Return a metric's label values; `more` holds those that are not the binding's."""
@@ -81,13 +100,12 @@ class Binding:
 
 
 class Bindings:
-    """Finds and remembers bindings, and knows which were used since the last flush."""
+    """Finds and remembers bindings."""
 
     def __init__(self, book: Book, labels: LabelValues) -> None:
         self.book = book
         self.labels = labels
         self._known: dict[tuple[Any, ...], Binding] = {}
-        self._touched: list[Binding] = []
         self._served: dict[tuple[str, str], str] = {}
         self._unserved: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
 
@@ -110,17 +128,6 @@ class Bindings:
         known = self._known
         return known[key] if key in known else self._bind(key)
 
-    def touch(self, binding: Binding) -> None:
-        """Have its series looked at when the book is told next."""
-        binding.touched = True
-        self._touched.append(binding)
-
-    def open(self, binding: Binding, slot: int) -> Any:
-        """Return the series of a slot, which stays at hand."""
-        metric = SLOTS[slot]
-        binding.series[slot] = series = self.book[metric].series(binding.values(metric, _OPENED))
-        return series
-
     def rare(self, binding: Binding, metric: Metric, **more: str) -> Any:
         """Return a series that few calls need, queued for the next flush; `more` are labels the binding lacks."""
         key = (metric.name, *more.values())
@@ -132,16 +139,13 @@ class Bindings:
             series.family.queue(series)
         return series
 
-    def queue(self) -> None:
-        """Have the book tell what changed since the last time."""
-        touched, self._touched = self._touched, []
-        for binding in touched:
-            binding.touched = False
-            if binding.served:
-                self._note_served(binding.pair, binding.labels["served"])
-            for series in binding.series:
-                if series is not None and not series.queued and series.changed:
-                    series.family.queue(series)
+    def queue(self, binding: Binding) -> None:
+        """Have the book tell what changed in the series of a binding."""
+        if binding.served:
+            self._note_served(binding.pair, binding.labels["served"])
+        for series in binding.series:
+            if series is not None and not series.queued and series.changed:
+                series.family.queue(series)
 
     def forget(self) -> None:
         """Forget all bindings, after series were dropped."""
@@ -174,7 +178,7 @@ class Bindings:
             "variant": admit("variant", joined(clean(experiment), clean(variant))),
             "served": model,
         }
-        binding = self._known[key] = Binding(labels, pair, bool(model))
+        binding = self._known[key] = Binding(self.book, labels, pair, bool(model))
         return binding
 
     def _note_served(self, pair: tuple[str, str], model: str) -> None:

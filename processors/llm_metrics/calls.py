@@ -1,47 +1,20 @@
-"""Counted model calls → series. This is the hot path: a few look-ups, then integers added in place.
+"""Counted model calls. This is the hot path: a few look-ups, then a note at the call's binding.
 
-The attributes that become labels are read as they came (encoded, or as a processor before us wrote them) and looked up
-as a tuple: a *binding* holds the series of one such tuple, so nothing is decoded, cleaned or folded again for the next
-call that looks the same. `key in map` and `map[key]` cost 0.04 and 0.06 µs on a view's attributes, `get` 0.12.
+A *binding* holds the series of one combination of labels (see `bindings`), so nothing is decoded, cleaned or folded
+again for the next call that looks the same; its calls are added to the series together (see `settling`). On a view's
+attributes `key in` and `[key]` cost 0.04 and 0.06 µs, `get` 0.12.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import Any, Final
 
 from processors import semconv
-from processors.llm_metrics.bindings import (
-    CACHE_RATIO,
-    CACHE_READ,
-    CACHE_WRITE,
-    COST,
-    DECODE,
-    INPUT,
-    INPUT_SIZE,
-    LATENCY,
-    OUTPUT,
-    OUTPUT_SIZE,
-    PRICE,
-    REASONING,
-    SERVED,
-    SUCCESS,
-    TPOT,
-    TTFT,
-    Binding,
-    Bindings,
-    Read,
-    spellings,
-)
+from processors.llm_metrics.bindings import Binding, Bindings, Read, spellings
 from processors.llm_metrics.catalogue import (
     COST_ESTIMATED,
     COST_REPORTED,
-    COSTS,
-    RATIO,
     REQUESTS,
-    TOKENS_IN,
-    TOKENS_OUT,
-    TOTAL,
     UNPRICED_REQUESTS,
     UNPRICED_TOKENS,
     Metric,
@@ -49,12 +22,15 @@ from processors.llm_metrics.catalogue import (
 from processors.llm_metrics.exemplars import Exemplars
 from processors.llm_metrics.labels import clean, plain
 from processors.llm_metrics.money import atto_usd
-from processors.llm_metrics.notes import NOTE_KEYS, Notes, is_true
+from processors.llm_metrics.notes import NOTE_KEYS, Notes, is_true, noted_on
 from processors.llm_metrics.outcomes import PLAIN, Outcome, outcome
 from processors.llm_metrics.quotas import Quotas
+from processors.llm_metrics.settling import decode_rate, settle
 
-_MAX_FIGURES: Final = 16_384
+_MAX_TOKENS: Final = 16_384
 _MAX_OUTCOMES: Final = 1024
+_MAX_WAITING: Final = 4096
+"""Calls noted before they are added to the series."""
 _SLOW_S: Final = 5.0
 """Calls that take longer are always candidates for exemplars."""
 
@@ -87,7 +63,6 @@ REASONS: Final = frozenset(
 _UNPRICED: Final = spellings("unpriced")
 _UNBILLED: Final = spellings("unpriced", "cached")
 _ESTIMATE: Final = spellings("estimate")
-_SHORTEST_S: Final = 0.001
 _TOO_LARGE: Final = 1e18
 
 
@@ -96,11 +71,13 @@ class Calls:
 
     def __init__(self, bindings: Bindings, exemplars: Exemplars) -> None:
         self._bindings = bindings
-        self._open = bindings.open
         self._exemplars = exemplars
         self.notes = Notes(bindings)
         self._quotas = Quotas(bindings)
-        self._figures: dict[bytes, int] = {}
+        self._noting: list[Binding] = []
+        self._settled: dict[Binding, None] = {}
+        self._waiting = 0
+        self._tokens: dict[bytes, int] = {}
         self._outcomes: dict[tuple[Any, ...], Outcome] = {}
 
     def count(
@@ -115,35 +92,60 @@ class Calls:
         view: Any,
     ) -> None:
         """Count one call. `status` is its app.llm.cost.status as it stands; a log record has no `seconds`."""
-        fresh = not binding.touched
+        noted = binding.noted
+        fresh = not noted
         if fresh:
-            self._bindings.touch(binding)
+            self._noting.append(binding)
             self._quotas.note(binding, view.attributes)
-        series = binding.series
         became = self._outcome(read, code)
-        if became is PLAIN:
-            (series[SUCCESS] or self._open(binding, SUCCESS)).value += 1
-            if binding.served:
-                (series[SERVED] or self._open(binding, SERVED)).value += 1
-        else:
+        if became is not PLAIN:
             self._unusual(binding, read, became)
         if _LATENCY in read:
             seconds = number(read[_LATENCY])
-        if seconds is not None and seconds >= 0:
-            timed = series[LATENCY] or self._open(binding, LATENCY)
-            timed.counts[bisect_left(TOTAL, seconds)] += 1
-            timed.sum += seconds
-        tokens_in, tokens_out = self._usage(binding, read)
-        cost = self._money(binding, read, edits, status, tokens_in + tokens_out)
-        ttft = rate = None
-        if _TTFT in read:
-            ttft, rate = self._streamed(binding, number(read[_TTFT]), seconds, tokens_out)
-        for key in NOTE_KEYS:
-            if key in read:
-                self.notes.call(binding, read)
-                break
+        elif seconds is not None and seconds < 0:
+            seconds = None
+        tokens, known = self._count_tokens, self._tokens
+        tokens_in = tokens_out = cached = None
+        if _INPUT in read:
+            raw = read[_INPUT]
+            tokens_in = known[raw] if raw in known else tokens(raw)
+        if _OUTPUT in read:
+            raw = read[_OUTPUT]
+            tokens_out = known[raw] if raw in known else tokens(raw)
+        if _CACHE_READ in read:
+            raw = read[_CACHE_READ]
+            cached = known[raw] if raw in known else tokens(raw)
+        written = tokens(read[_CACHE_WRITE]) if _CACHE_WRITE in read else None
+        reasoning = tokens(read[_REASONING]) if _REASONING in read else None
+        ttft = number(read[_TTFT]) if _TTFT in read else None
+        cost = self._money(binding, read, edits, status, (tokens_in or 0) + (tokens_out or 0))
+        success = became is PLAIN or became.status == PLAIN.status
+        noted.append(
+            (success, tokens_in, tokens_out, cached, written, reasoning, cost, seconds, ttft)
+        )
+        if noted_on(read):
+            self.notes.call(binding, read)
         if fresh or became is not PLAIN or (seconds is not None and seconds >= _SLOW_S):
+            rate = decode_rate(tokens_out, seconds, ttft)
             self._exemplars.offer(binding, view.trace_id, end_ns, cost, seconds, ttft, rate)
+        self._waiting += 1
+        if self._waiting >= _MAX_WAITING:
+            self.settle()
+
+    def settle(self) -> None:
+        """Add what was noted to the series."""
+        noting, self._noting = self._noting, []
+        self._waiting = 0
+        for binding in noting:
+            settle(binding)
+            self._settled[binding] = None
+
+    def queue(self) -> None:
+        """Have the book tell what the calls since the last time changed."""
+        self.settle()
+        for binding in self._settled:
+            self._bindings.queue(binding)
+        self._settled.clear()
 
     # -- outcome
 
@@ -163,92 +165,31 @@ class Calls:
         return became
 
     def _unusual(self, binding: Binding, read: Read, became: Outcome) -> None:
-        """Count a call that failed, was filtered or refused."""
-        self._bindings.rare(binding, REQUESTS, status=became.status).value += 1
+        """Count what failed, was filtered or refused."""
+        if became.status != PLAIN.status:
+            self._bindings.rare(binding, REQUESTS, status=became.status).value += 1
         self.notes.failed(binding, became)
         if became.refused and not is_true(read.get(_REFUSAL)):
             self.notes.refused(binding, read)
-        if became.status == "success" and binding.served:
-            (binding.series[SERVED] or self._open(binding, SERVED)).value += 1
 
-    # -- usage
-
-    def _usage(self, binding: Binding, read: Read) -> tuple[int, int]:
-        """Count tokens; return input and output."""
-        series, figures = binding.series, self._figures
-        tokens_in = tokens_out = 0
-        if _INPUT in read:
-            raw = read[_INPUT]
-            tokens_in = figures[raw] if raw in figures else self._tokens(raw)
-            (series[INPUT] or self._open(binding, INPUT)).value += tokens_in
-            sized = series[INPUT_SIZE] or self._open(binding, INPUT_SIZE)
-            sized.counts[bisect_left(TOKENS_IN, tokens_in)] += 1
-            sized.sum += tokens_in
-        if _OUTPUT in read:
-            raw = read[_OUTPUT]
-            tokens_out = figures[raw] if raw in figures else self._tokens(raw)
-            (series[OUTPUT] or self._open(binding, OUTPUT)).value += tokens_out
-            sized = series[OUTPUT_SIZE] or self._open(binding, OUTPUT_SIZE)
-            sized.counts[bisect_left(TOKENS_OUT, tokens_out)] += 1
-            sized.sum += tokens_out
-        if _CACHE_READ in read:
-            self._cached(binding, read, tokens_in)
-        elif _CACHE_WRITE in read:
-            self._add(binding, CACHE_WRITE, read[_CACHE_WRITE])
-        if _REASONING in read:
-            self._add(binding, REASONING, read[_REASONING])
-        return tokens_in, tokens_out
-
-    def _cached(self, binding: Binding, read: Read, tokens_in: int) -> None:
-        """Count the use of the provider's prompt cache."""
-        figures, raw = self._figures, read[_CACHE_READ]
-        cached = figures[raw] if raw in figures else self._tokens(raw)
-        (binding.series[CACHE_READ] or self._open(binding, CACHE_READ)).value += cached
-        hits = binding.series[CACHE_RATIO] or self._open(binding, CACHE_RATIO)
-        share = cached / tokens_in if tokens_in else 0.0
-        hits.counts[bisect_left(RATIO, share)] += 1
-        hits.sum += share
-        if _CACHE_WRITE in read:
-            self._add(binding, CACHE_WRITE, read[_CACHE_WRITE])
-
-    def _add(self, binding: Binding, slot: int, raw: Any) -> None:
-        (binding.series[slot] or self._open(binding, slot)).value += self._tokens(raw)
-
-    def _tokens(self, raw: Any) -> int:
+    def _count_tokens(self, raw: Any) -> int:
         """Return a token count; what is none counts nothing."""
-        figures = self._figures
-        if raw in figures:
-            return figures[raw]
+        known = self._tokens
+        if raw in known:
+            return known[raw]
         tokens = int(number(raw) or 0)
         if isinstance(raw, bytes):
-            if len(figures) >= _MAX_FIGURES:
-                figures.clear()
-            figures[raw] = tokens
+            if len(known) >= _MAX_TOKENS:
+                known.clear()
+            known[raw] = tokens
         return tokens
-
-    def _streamed(
-        self, binding: Binding, ttft: float | None, seconds: float | None, tokens_out: int
-    ) -> tuple[float | None, float | None]:
-        """Observe the timing of a streamed answer; return the time to the first token and the decode rate."""
-        if ttft is None:
-            return None, None
-        self._observe(binding, TTFT, ttft)
-        if seconds is None or seconds < ttft or tokens_out <= 1:
-            return ttft, None
-        self._observe(binding, TPOT, (seconds - ttft) / (tokens_out - 1))
-        rate = tokens_out / max(seconds - ttft, _SHORTEST_S)
-        self._observe(binding, DECODE, rate)
-        return ttft, rate
-
-    def _observe(self, binding: Binding, slot: int, value: float) -> None:
-        (binding.series[slot] or self._open(binding, slot)).observe(value)
 
     # -- money
 
     def _money(
         self, binding: Binding, read: Read, edits: Read, status: Any, tokens: int
     ) -> float | None:
-        """Count what the call cost; return it when it is known and no estimate."""
+        """Return what the call cost, if it is known and no estimate; count everything else about money."""
         if _REPORTED in read:
             self._rare_money(binding, COST_REPORTED, read[_REPORTED])
         cost = edits[_COST] if _COST in edits else read[_COST] if _COST in read else None
@@ -260,12 +201,7 @@ class Calls:
         if source in _ESTIMATE:
             self._rare_money(binding, COST_ESTIMATED, cost)
             return None
-        usd = cost if cost.__class__ is float else number(cost) or 0.0
-        (binding.series[COST] or self._open(binding, COST)).value += atto_usd(usd)
-        priced = binding.series[PRICE] or self._open(binding, PRICE)
-        priced.counts[bisect_left(COSTS, usd)] += 1
-        priced.sum += usd
-        return usd
+        return cost if cost.__class__ is float else number(cost) or 0.0
 
     def _unpriced(self, binding: Binding, read: Read, edits: Read, tokens: int) -> None:
         reason = clean(edits[_REASON] if _REASON in edits else read.get(_REASON))

@@ -55,6 +55,7 @@ class LlmMetrics:
 
     def adopt(self, predecessor: LlmMetrics) -> None:
         """Go on counting where the predecessor stopped: a counter that restarts loses what was not scraped yet."""
+        predecessor._calls.settle()
         self._book.adopt(predecessor._book, (BUDGET, FEATURE_INFO))
         self._labels.adopt(predecessor._labels)
         self._exemplars.adopt(predecessor._exemplars)
@@ -97,18 +98,20 @@ class LlmMetrics:
 
     def _beside(self, view: Any, attributes: Any, edits: Any, environment: str) -> None:
         """Count what a span that is no counted call says."""
-        read = attributes if _KEYS.isdisjoint(edits) else overlaid(attributes, edits, _KEYS)
         tool = (edits[_CLASS] if _CLASS in edits else attributes[_CLASS]) in TOOL
-        noted = _VALIDATION in read or _REJECTED in read
-        if not (tool or noted or view.events):
+        noted = _VALIDATION in attributes or _REJECTED in attributes
+        events = view.events
+        if not (tool or noted or events):
             return
+        read = attributes if _KEYS.isdisjoint(edits) else overlaid(attributes, edits, _KEYS)
         binding = self._bindings.find(read, edits, environment)
         if tool:
             seconds = (view.end_ns - view.start_ns) / 1e9
             self._sides.tool(binding, attributes, seconds, view.status.code)
         if noted:
             self._calls.notes.above(binding, read)
-        self._sides.events(binding, view.events)
+        if events:
+            self._sides.events(binding, events)
 
     def _count_records(self, scope: ScopeGroup, environment: str) -> None:
         for item in scope.items:
@@ -146,7 +149,8 @@ class LlmMetrics:
         self._exemplars.leave()
 
     def _flush(self) -> Iterable[Batch]:
-        self._bindings.queue()
+        self._calls.queue()
+        self._exemplars.release()
         self._forget_idle()
         request, points = self._book.flush()
         if points:

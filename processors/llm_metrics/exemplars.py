@@ -1,7 +1,7 @@
 """Traces that stand for a value, attached only once the sampler kept them: a link to a dropped trace is a dead link.
 
 Invariants
-- A candidate waits by its trace until a sampler decides about that trace; without samplers it is an exemplar at once.
+- A candidate waits by its trace until a sampler decides about that trace; without samplers, until the next flush.
 - Candidates are bounded: the oldest makes room. A series holds one exemplar per bucket, the newest.
 - The time of an exemplar is the span's, not that of the decision.
 """
@@ -12,7 +12,6 @@ from struct import Struct
 from typing import Any, Final
 
 from processors.llm_metrics.bindings import COST, DECODE, LATENCY, PRICE, TTFT, Binding
-from processors.llm_metrics.series import Counter, Histogram
 from processors.ports import DecisionBus
 from processors.wire import delimited
 
@@ -34,17 +33,13 @@ class Exemplars:
         """Propose a call: its cost, duration, time to first token and decode rate, as far as known."""
         if not trace_id:
             return
-        series = binding.series
-        if not self._bus.samplers:
-            _attach(trace_id, (series, end_ns, values))
-            return
         waiting = self._waiting
         if trace_id not in waiting:
             if len(waiting) >= _MAX_WAITING:
                 del waiting[next(iter(waiting))]
             waiting[trace_id] = []
         if len(waiting[trace_id]) < _MAX_PER_TRACE:
-            waiting[trace_id].append((series, end_ns, values))
+            waiting[trace_id].append((binding, end_ns, values))
 
     def decided(self, trace_id: bytes, kept: bool) -> None:
         """Attach or forget the candidates of a trace."""
@@ -52,6 +47,15 @@ class Exemplars:
         if kept:
             for candidate in candidates:
                 _attach(trace_id, candidate)
+
+    def release(self) -> None:
+        """Attach all candidates when there is no sampler that could drop their traces.
+
+        Not at once: a sampler further on may only now get its first span, and speak up then.
+        """
+        if not self._bus.samplers:
+            for trace_id in list(self._waiting):
+                self.decided(trace_id, True)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -72,12 +76,11 @@ _PLACES: Final = ((COST, PRICE), (LATENCY,), (TTFT,), (DECODE,))
 
 
 def _attach(trace_id: bytes, candidate: tuple[Any, ...]) -> None:
-    series, end_ns, values = candidate
+    binding, end_ns, values = candidate
     for places, value in zip(_PLACES, values, strict=True):
         for place in places:
-            one: Counter | Histogram | None = series[place]
-            if value is not None and one is not None:
-                one.exemplify(value, encoded(trace_id, end_ns, value))
+            if value is not None:
+                binding.open(place).exemplify(value, encoded(trace_id, end_ns, value))
 
 
 def encoded(trace_id: bytes, time_ns: int, value: float) -> bytes:

@@ -96,6 +96,14 @@ class Notes:
         self._bindings.rare(binding, metric, **more).value += amount
 
 
+def noted_on(read: Read) -> bool:
+    """Whether any of `NOTE_KEYS` is there; spelled out, because it is asked for every call."""
+    return (
+        _VALIDATION in read or _REJECTED in read or _REFUSAL in read or _LANGUAGE in read
+        or _RETRIES in read or _REQUEST in read or _BUDGET in read or _EXPENSIVE in read
+    )  # fmt: skip
+
+
 class Seen:
     """Remembers the last ids that came by, as hashes of them: a repetition after very many others goes unnoticed."""
 

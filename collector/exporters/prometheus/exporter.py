@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -104,9 +104,19 @@ class PrometheusExporter:
             open_metrics=self._config.open_metrics and chosen.startswith(_OPEN_METRICS),
             timestamps=self._config.timestamps,
         )
+        return "".join(self._texts(exposition)).encode(), exposition.content_type
+
+    def _texts(self, exposition: Exposition) -> Iterator[str]:
+        """Yield the text of each family; between two of them exports go on."""
+        now_ns = time.time_ns()
         with self._lock:
-            text = exposition.text(self._table.live(time.time_ns()))
-        return text.encode(), exposition.content_type
+            families = self._table.families()
+        for family in families:
+            with self._lock:
+                shown = self._table.live(family, now_ns)
+                text = exposition.family(family, shown) if shown else ""
+            yield text
+        yield exposition.end
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] != PATH:

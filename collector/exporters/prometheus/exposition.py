@@ -28,16 +28,8 @@ class Exposition:
         self._timestamps = timestamps
         self.content_type = OPEN_METRICS if open_metrics else TEXT
 
-    def text(self, families: Iterable[tuple[Family, list[Shown]]]) -> str:
-        """Return everything as text. For series that are held this is one scrape."""
-        lines: list[str] = []
-        for family, shown in families:
-            lines += self._family(family, shown)
-        if self._open_metrics:
-            lines.append("# EOF\n")
-        return "".join(lines)
-
-    def _family(self, family: Family, shown: list[Shown]) -> Iterator[str]:
+    def family(self, family: Family, shown: Iterable[Shown]) -> str:
+        """Return a family and these of its series as text. For series that are held this is one scrape."""
         name = sample = family.name
         if self._open_metrics and family.kind == "counter":
             name = name.removesuffix(
@@ -47,14 +39,20 @@ class Exposition:
         text = family.help.replace("\\", r"\\").replace("\n", r"\n")
         if self._open_metrics:
             text = text.replace('"', r"\"")
-        yield f"# HELP {name} {text}\n# TYPE {name} {family.kind}\n"
+        lines = [f"# HELP {name} {text}\n# TYPE {name} {family.kind}\n"]
         write = _WRITERS[family.kind]
         for one in shown:
             if one.held:
                 one.held -= 1
-                yield from write(self, sample, begun(one))
+                lines += write(self, sample, begun(one))
             else:
-                yield from write(self, sample, one)
+                lines += write(self, sample, one)
+        return "".join(lines)
+
+    @property
+    def end(self) -> str:
+        """What stands behind the last family."""
+        return "# EOF\n" if self._open_metrics else ""
 
     def simple(self, name: str, one: Shown) -> Iterator[str]:
         """Write a counter or gauge."""

@@ -10,7 +10,7 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -99,13 +99,14 @@ class Table:
                 for item in scope.items:
                     self._update(PARSE["MetricData"](item.body()), origin)
 
-    def live(self, now_ns: int) -> Iterator[tuple[Family, list[Shown]]]:
-        """Yield every family with the series that are to be shown, if there are any."""
+    def families(self) -> list[Family]:
+        """Return the families there are."""
+        return list(self._families.values())
+
+    def live(self, family: Family, now_ns: int) -> list[Shown]:
+        """Return the series of a family that are to be shown."""
         since = now_ns - self._shape.expiration_ns
-        for family in self._families.values():
-            shown = [one for one in family.series.values() if one.seen_ns >= since]
-            if shown:
-                yield family, shown
+        return [one for one in family.series.values() if one.seen_ns >= since]
 
     def _update(self, metric: Any, origin: Origin) -> None:
         read = points_of(metric)

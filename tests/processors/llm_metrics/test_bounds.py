@@ -9,7 +9,7 @@ from processors.llm_metrics.catalogue import LABELS
 from processors.llm_metrics.notes import Seen
 from processors.llm_metrics.series import IDLE_NS, REFRESH_NS
 
-from .support import NOW, SECOND, connector, priced, read, span, total, traces
+from .support import NOW, SECOND, connector, logs, priced, read, span, total, traces
 
 HOUR = 3600 * SECOND
 
@@ -148,6 +148,7 @@ def test_a_reload_goes_on_counting() -> None:
 def test_the_figures_of_self_telemetry_follow() -> None:
     metrics = connector()
     metrics.process(traces([span(priced())]))
+    list(metrics.tick(NOW))
     figures = {key[0]: reader() for key, reader in metrics.stats.gauges.items()}
     assert figures["otelcol_llm_metrics_series"] > 5
     assert figures["otelcol_llm_metrics_waiting_exemplars"] == 0
@@ -162,10 +163,17 @@ def test_ids_are_remembered_within_bounds() -> None:
 
 def test_dropped_items_do_not_count() -> None:
     metrics = connector()
-    batch = traces([span(priced()), span(priced())])
-    next(iter(batch.spans())).dropped = True
-    metrics.process(batch)
+    for batch in (traces([span(priced()), span(priced())]), logs([(priced(), {})])):
+        next(iter(batch.items())).dropped = True
+        metrics.process(batch)
     assert total(read(metrics.tick(NOW)), "llm_requests_total") == 1
+
+
+def test_odd_errors_of_tools_are_remembered_within_bounds() -> None:
+    metrics = connector()
+    tool = {semconv.APP_LLM_SPAN_CLASS: "tool", semconv.GEN_AI_TOOL_NAME: "search"}
+    metrics.process(traces([span({**tool, "error.type": f"e{n}"}) for n in range(600)]))
+    assert total(read(metrics.tick(NOW)), "llm_tool_calls_total", status="error") == 600
 
 
 def test_odd_numbers_of_everything_remembered_are_bounded() -> None:

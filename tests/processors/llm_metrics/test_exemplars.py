@@ -35,7 +35,7 @@ def exemplars(batches: Iterable[Batch]) -> dict[str, list[Any]]:
     return found
 
 
-def test_without_a_sampler_a_call_is_an_exemplar_at_once() -> None:
+def test_without_a_sampler_every_candidate_is_an_exemplar() -> None:
     metrics = connector()
     metrics.process(traces([span(priced(app__llm__ttft_s=0.3), trace=KEPT, seconds=2.0)]))
     found = exemplars(metrics.tick(NOW))

@@ -252,7 +252,9 @@ def shape(max_series: int = 100) -> Shape:
 
 
 def text(table: Table, now_ns: int) -> str:
-    written = Exposition(open_metrics=False, timestamps=False).text(table.live(now_ns))
+    exposition = Exposition(open_metrics=False, timestamps=False)
+    shown = [(family, table.live(family, now_ns)) for family in table.families()]
+    written = "".join(exposition.family(*one) for one in shown if one[1])
     return "".join(line for line in written.splitlines(keepends=True) if line[0] != "#")
 
 
