@@ -4,7 +4,7 @@ Synchronous and without threads: waiting is a function that the caller hands in,
 
 Bisection. A destination that answers INVALID_ARGUMENT or 400 refuses the whole request for one bad span (Tempo does for
 one malformed id). Halving until the bad ones stand alone delivers the rest: one of 512 costs 18 requests more. The
-search goes breadth first and stops when nothing at all is accepted, so that a destination that refuses everything is
+search goes breadth first and ends after 64 refusals without an acceptance, so that a destination that refuses all is
 not flooded; until it accepts something again, nothing more is searched.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -72,8 +72,9 @@ class Answer(NamedTuple):
 TAKEN: Final = Answer()
 
 MOST_REQUESTS: Final = 256
-MOST_FRUITLESS: Final = 32
-"""Bounds of one search for bad items: requests in all, and requests without a single acceptance."""
+"""Bound of one search for bad items."""
+MOST_FRUITLESS: Final = 64
+"""How many requests are searched without a single acceptance in between."""
 
 
 @dataclass(slots=True)
@@ -117,23 +118,28 @@ class Delivery:
         self._most_bytes = most_bytes
         self._clock = clock
         self._gate = Gate(retry.unauthenticated_s, clock)
-        self._search_pays = True
+        self._fruitless = 0
 
-    def deliver(self, request: Request) -> Outcome:
-        """Send until all of it is settled or `pause` says that there is no time left."""
+    def deliver(self, request: Request, joined: Sequence[Request] = ()) -> Outcome:
+        """Send until all of it is settled or `pause` says that there is no time left.
+
+        `joined`: what the request was joined from. When it is refused for good they are sent one by one, so that
+        joining never costs data.
+        """
         outcome = Outcome()
-        for part in cut(request, most_items=self._most_items, most_bytes=self._most_bytes):
+        parts = cut(request, most_items=self._most_items, most_bytes=self._most_bytes)
+        for part in parts:
             if len(part.raw) > MAX_REQUEST_BYTES:
                 outcome.drop("too_large", part.items, _too_large(part))
             else:
-                self._deliver(part, outcome)
+                self._deliver(part, joined if len(parts) == 1 else (), outcome)
             if outcome.kept:
                 break
         return outcome
 
-    def _deliver(self, request: Request, outcome: Outcome) -> None:
-        parts = deque([request])
-        spent = accepted = 0
+    def _deliver(self, whole: Request, joined: Sequence[Request], outcome: Outcome) -> None:
+        parts = deque([whole])
+        spent = 0
         while parts:
             part = parts.popleft()
             failure = self._send(part, outcome)
@@ -141,25 +147,14 @@ class Delivery:
                 return
             spent += 1
             if failure is None:
-                accepted += 1
-                self._search_pays = True
-            else:
-                pieces = self._pieces(part, failure, spent, accepted)
+                self._fruitless = 0
+                continue
+            pieces = _pieces(part, failure, joined if part is whole else ())
+            if len(pieces) > 1 and spent < MOST_REQUESTS and self._fruitless < MOST_FRUITLESS:
+                self._fruitless += 1
                 parts.extend(pieces)
-                if not pieces:
-                    outcome.drop(_reason(failure), part.items, failure)
-        if spent > 1 and not accepted:
-            self._search_pays = False
-
-    def _pieces(
-        self, part: Request, failure: ExportFailed, spent: int, accepted: int
-    ) -> tuple[Request, ...]:
-        """Return what to send in place of a refused request; nothing when that is not worth it."""
-        most = MOST_REQUESTS if accepted else MOST_FRUITLESS
-        if not failure.invalid or not self._search_pays or spent >= most:
-            return ()
-        pieces = halves(part)
-        return pieces if len(pieces) > 1 else ()
+            else:
+                outcome.drop(_reason(failure), part.items, failure)
 
     def _send(self, part: Request, outcome: Outcome) -> ExportFailed | None:
         """Send, with retries; return why it was not taken in the end."""
@@ -206,6 +201,15 @@ class Delivery:
         if rejected:
             refused = ExportFailed(answer.message, retryable=False)
             outcome.drop("partial_success", rejected, refused)
+
+
+def _pieces(part: Request, failure: ExportFailed, joined: Sequence[Request]) -> Sequence[Request]:
+    """Return what to send in place of a refused request; nothing when another answer cannot be expected."""
+    if failure.invalid:
+        return halves(part)
+    if failure.retryable or isinstance(failure, CredentialsRefused):
+        return ()
+    return joined
 
 
 def _reason(failure: ExportFailed) -> str:

@@ -143,15 +143,15 @@ class Sender:
             if self._out_of_time.is_set():
                 self._leave(taken, Outcome())
             else:
-                self._settle(taken, self._deliver(taken.request))
+                self._settle(taken, self._deliver(taken))
 
-    def _deliver(self, request: Request) -> Outcome:
+    def _deliver(self, taken: Taken) -> Outcome:
         try:
-            return self._delivery.deliver(request)
+            return self._delivery.deliver(taken.request, [part.request for part in taken.parts])
         except Exception as bug:  # noqa: BLE001 - the edge of a thread: a bug costs this load, not the exporter
             outcome = Outcome()
             failure = ExportFailed(f"{type(bug).__name__} in the exporter", retryable=False)
-            outcome.drop("internal_error", request.items, failure)
+            outcome.drop("internal_error", taken.request.items, failure)
             return outcome
 
     def _take(self) -> Taken | None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from collector.errors import ExportFailed
 from collector.exporters.delivery import MOST_FRUITLESS, Answer, CredentialsRefused, Delivery
 from collector.exporters.retry import RetryConfig
 from processors.batch import Batch, Signal
-from processors.requests import MAX_REQUEST_BYTES, Request
+from processors.requests import MAX_REQUEST_BYTES, Request, join
 from tests.countable import metrics, span_ids, traces
 
 RETRY = RetryConfig(
@@ -174,7 +175,7 @@ def test_a_destination_that_refuses_everything_is_not_flooded() -> None:
     destination = Destination(invalid())
     delivery = deliverer(destination)
     assert delivery.deliver(request(512)).dropped == {"invalid": 512}
-    assert destination.requests <= 2 * MOST_FRUITLESS
+    assert destination.requests <= 2 * MOST_FRUITLESS + 1
     before = destination.requests
     assert delivery.deliver(request(512)).dropped == {"invalid": 512}
     assert destination.requests == before + 1
@@ -184,6 +185,42 @@ def test_a_destination_that_refuses_everything_is_not_flooded() -> None:
     before = destination.requests
     delivery.deliver(request(512))
     assert destination.requests > before + 1
+
+
+def test_a_few_requests_of_bad_spans_alone_do_not_end_the_search() -> None:
+    ids = span_ids(512)
+    destination = Picky(set(ids[:5]))
+    delivery = deliverer(destination)
+    for count in (2, 3, 5):
+        assert delivery.deliver(request(count)).dropped == {"invalid": count}
+    assert delivery.deliver(request(512)).sent == 507
+
+
+def test_what_was_joined_is_sent_one_by_one_when_it_is_refused_for_good() -> None:
+    class Strict(Picky):
+        def answer(self, request: Request) -> ExportFailed | Answer:
+            return permanent() if isinstance(super().answer(request), ExportFailed) else Answer()
+
+    ids = span_ids(30)
+    parts = [
+        Request(Signal.TRACES, traces(ids[at : at + 10]).encode(), 10) for at in range(0, 30, 10)
+    ]
+    destination = Strict({ids[15]})
+    outcome = deliverer(destination).deliver(join(parts), parts)
+    assert outcome.sent == 20
+    assert outcome.dropped == {"permanent": 10}
+    assert destination.requests == 4
+
+
+def test_refused_credentials_do_not_take_joined_requests_apart() -> None:
+    time = Time()
+    destination = Destination(CredentialsRefused("401"))
+    delivery = Delivery(
+        destination, replace(RETRY, unauthenticated_s=0.0), time.pause, clock=time.clock
+    )
+    parts = [request(5), request(5)]
+    assert delivery.deliver(join(parts), parts).dropped == {"permanent": 10}
+    assert destination.requests == 1
 
 
 def test_one_metric_with_many_points_is_not_cut() -> None:
@@ -239,15 +276,6 @@ def test_while_credentials_are_refused_one_request_tries_every_interval() -> Non
         time.now = float(second)
         assert delivery.deliver(request(5)).kept
     assert destination.requests == 300 / 30
-
-
-def test_refused_credentials_can_drop_at_once() -> None:
-    retry = RetryConfig(
-        enabled=True, initial_s=1, max_s=1, multiplier=1, randomization=0, max_elapsed_s=0
-    )
-    time = Time()
-    delivery = Delivery(Destination(CredentialsRefused("401")), retry, time.pause, clock=time.clock)
-    assert delivery.deliver(request(5)).dropped == {"permanent": 5}
 
 
 @pytest.mark.parametrize("count", [1, 7])
