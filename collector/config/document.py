@@ -205,14 +205,12 @@ class _Builder:
         value = read_plain(event.value)
         allowed = _TAGS.get(event.tag)
         if allowed is None or not isinstance(value, allowed):
-            raise Unreadable(
-                self._mark(event), f"expected no tag, got {event.tag} {event.value!r:.40}"
-            )
+            raise Unreadable(self._mark(event), f"expected a value without a tag, got {event.tag}")
         return value
 
     def _check_tag(self, event: Any, usual: str) -> None:
         if event.tag not in (None, "!", usual):
-            raise Unreadable(self._mark(event), f"expected no tag, got {event.tag}")
+            raise Unreadable(self._mark(event), f"expected a value without a tag, got {event.tag}")
 
 
 _TAGS: Final[dict[str, tuple[type, ...]]] = {

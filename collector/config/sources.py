@@ -78,9 +78,9 @@ def _variable(name: str, expander: Expander, report: Report) -> Node:
 
 
 def _pair(pair: str, expander: Expander, report: Report) -> Node:
-    """Read `processors.batch.timeout=2s`; the value is YAML."""
+    """Read `processors.batch.timeout=2s`; the value is YAML, and never part of a message: it may be a secret."""
     key, equals, value = pair.partition("=")
-    mark = Mark(f"--set {pair}", 1, 1)
+    mark = Mark(f"--set {key}", 1, 1)
     if not key or not equals:
         raise Unreadable(mark, "expected --set KEY=VALUE")
     node = parse(value, mark, report, tuple(key.split(".")))

@@ -59,9 +59,9 @@ def test_a_broken_configuration_exits_with_2_and_all_problems(
     for command in ("validate", ""):
         assert call(monkeypatch, *filter(None, [command]), "--config", valid, *sets) == 2
         assert capsys.readouterr().err.splitlines() == [
-            f"{'--set exporters.debg={}:1:1':46}exporters.debg",
+            f"{'--set exporters.debg:1:1':31}exporters.debg",
             "    no such exporter; did you mean 'debug'?",
-            f"{'--set service.extensions=[health_check]:1:2':46}service.extensions[0]",
+            f"{'--set service.extensions:1:2':31}service.extensions[0]",
             "    'health_check' is used here but not defined under extensions",
             "2 problems",
         ]

@@ -132,10 +132,14 @@ def chain() -> str:
         (
             "a: !!python/object/apply:os.system [ls]",
             (1, 4),
-            "expected no tag, got tag:yaml.org,2002:python",
+            "expected a value without a tag, got tag:yaml.org,2002:python",
         ),
-        ("a: !secret x", (1, 4), "expected no tag, got !secret 'x'"),
-        ("a: !!timestamp 2026-01-01", (1, 4), "expected no tag, got tag:yaml.org,2002:timestamp"),
+        ("a: !secret x", (1, 4), "expected a value without a tag, got !secret"),
+        (
+            "a: !!timestamp 2026-01-01",
+            (1, 4),
+            "expected a value without a tag, got tag:yaml.org,2002:timestamp",
+        ),
         ("? [a]\n: b", (1, 3), "expected a text as key, got a list, a mapping or an alias"),
         ("a: {<<: 1}", (1, 9), "expected a mapping to merge with <<, got something else"),
         ("a: 1\nb: \x07", (2, 4), r"expected text, got the character '\x07', which YAML"),

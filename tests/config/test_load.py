@@ -167,6 +167,19 @@ def test_a_late_refusal_is_told_where_it_was_written() -> None:
     assert (problem.file, problem.line, problem.column) == ("--config yaml", 10, 7)
 
 
+def test_a_secret_is_in_no_message() -> None:
+    for pair in (
+        "exporters.otlp.headers.authorization=[hunter2]",
+        "exporters.otlp.headers.authorization=!hunter hunter2",
+        "exporters.otlp.hmac_key=hunter2",
+        "exporters.otlp.headers={authorization: hunter2, more: 4711}",
+    ):
+        with pytest.raises(ConfigError) as caught:
+            loaded(VALID, sets=(pair,))
+        assert "hunter2" not in str(caught.value)
+        assert "4711" not in str(caught.value)
+
+
 def keys_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found = []
     items = enumerate(value) if isinstance(value, list) else ()
