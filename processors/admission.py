@@ -11,6 +11,8 @@ Collector refuse the whole request, which is why it must not get that far.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from struct import Struct
 from typing import Final, NamedTuple
 
 from opentelemetry.proto.trace.v1 import trace_pb2
@@ -42,15 +44,26 @@ class Admitted(NamedTuple):
 
 def admit(signal: Signal, raw: bytes, max_items: int, max_depth: int) -> Admitted:
     """Check one request. Raises: `Malformed`, or its kind `Oversized`."""
-    items, plain = _survey(signal, raw, max_items)
+    survey = Survey(signal, raw, max_items)
     try:
-        proof = Proof(signal, raw, max_depth)
+        proof = Proof(signal, raw, max_depth, survey.parents)
     except Unproved:
         return _admit_repaired(signal, raw, max_depth)
-    once = signal is not Signal.TRACES or proof.ids == 2 * items
-    if plain and once and not proof.odd_ids:
-        return Admitted(raw, items)
+    if _plain(signal, survey, proof):
+        return Admitted(raw, survey.items)
     return _without_invalid(signal, raw)
+
+
+def _plain(signal: Signal, survey: Survey, proof: Proof) -> bool:
+    """Whether all ids are right as they are, seen without decoding.
+
+    Every span begins with its ids (`survey`), so none has more where there are as many as spans.
+    """
+    if proof.odd_ids:
+        return False
+    if signal is not Signal.TRACES:
+        return True
+    return not survey.odd and proof.trace_ids == proof.span_ids == survey.items
 
 
 def _admit_repaired(signal: Signal, raw: bytes, max_depth: int) -> Admitted:
@@ -73,83 +86,110 @@ def _admit_repaired(signal: Signal, raw: bytes, max_depth: int) -> Admitted:
 # -- counting, on bytes that nobody has proved yet
 
 
-def _survey(signal: Signal, raw: bytes, max_items: int) -> tuple[int, bool]:
-    """Count the items, and say whether spans all begin with valid ids, as every encoder writes them."""
-    scope = _survey_metrics if signal is Signal.METRICS else _survey_items
-    items, plain, groups = 0, True, 0
-    for tag, _, start, end in untrusted.fields(raw, 0, len(raw)):
-        groups = _at_most(max_items, groups + 1, "groups")
-        if tag == 0x0A:
-            for inner, _, body, behind in untrusted.fields(raw, start, end):
-                groups = _at_most(max_items, groups + 1, "groups")
-                if inner == 0x12:
-                    more, odd = scope(raw, body, behind, max_items - items)
-                    items += more
-                    plain = plain and not odd
-    return items, plain or signal is not Signal.TRACES
+class Survey:
+    """What is seen of a request without decoding it."""
+
+    __slots__ = ("fields", "items", "max_items", "odd", "parents")
+
+    def __init__(self, signal: Signal, raw: bytes, max_items: int) -> None:
+        """Raises: `Malformed`, `Oversized`."""
+        self.max_items = max_items
+        self.fields = 0
+        self.items = 0
+        self.odd = 0
+        """Spans that do not begin as every encoder writes them: a trace id, then a span id, none of them zero."""
+        self.parents = 0
+        """Spans that go on with a parent's id of the right length."""
+        look = _SURVEYS[signal]
+        for tag, _, start, end in untrusted.fields(raw, 0, len(raw)):
+            self.count_field()
+            if tag == 0x0A:
+                for inner, _, body, behind in untrusted.fields(raw, start, end):
+                    self.count_field()
+                    if inner == 0x12:
+                        look(self, raw, body, behind)
+        if self.items > max_items:
+            raise Oversized(f"the request holds more than {max_items} {signal.items}")
+
+    def count_field(self) -> None:
+        """Count a resource, a scope, a metric or another field beside the items: three an item do."""
+        self.fields += 1
+        if self.fields > 3 * self.max_items + 1000:
+            raise Oversized(f"the request holds too many fields for {self.max_items} items")
 
 
-def _at_most(limit: int, n: int, what: str) -> int:
-    if n > limit:
-        raise Oversized(f"the request holds more {what} than allowed")
-    return n
+def _survey_spans(survey: Survey, raw: bytes, at: int, end: int) -> None:
+    """Look at the spans of a scope group: every received span passes here, 0.35 µs.
 
-
-def _survey_items(raw: bytes, at: int, end: int, room: int) -> tuple[int, int]:
-    """Count the items of a scope group, and those that do not begin with a trace and a span id, none of them zero.
-
-    Every received span passes here: 0.25 µs. What is not the usual case is left to `untrusted`.
+    One `unpack_from` reads what stands in front: tag and length of the frame, trace id, span id, and the two bytes
+    behind. Frames of less than 128 bytes or more than 2 MiB are left to `untrusted`, and their ids to a closer look.
     """
-    items = odd = others = 0
-    while at < end:
-        if raw[at] != 0x12 or end - at < 32:
-            tag, _, at = untrusted.field(raw, at, end)
-            others += 1
-            if tag == 0x12:
+    items = odd = parents = 0
+    room = survey.max_items - survey.items
+    unpack, last = _HEAD.unpack_from, end - _HEAD.size - 1
+    while at < end and items <= room:
+        if at <= last:
+            frame, low, high, first, trace, more, second, span, behind = unpack(raw, at)
+            if frame == 0x12 and low > 127:
+                if high < 128:
+                    at += low - 125 + (high << 7)
+                else:
+                    top, first, trace, more, second, span, behind = _LONGER.unpack_from(raw, at + 3)
+                    if top > 127:
+                        first = 0
+                        at = untrusted.field(raw, at, end)[2]
+                    else:
+                        at += low - 124 + ((high - 128) << 7) + (top << 14)
                 items += 1
-                odd += 1
-            _at_most(room + 3, others, "fields")
-            continue
-        size = raw[at + 1]
-        body = at + 2
-        if size > 127:
-            high = raw[body]
-            if high < 128:
-                size += (high << 7) - 128
-                body += 1
-            else:
-                size, body = untrusted.varint(raw, at + 1, end)
-        at = body + size
-        items += 1
-        if (
-            size < 28
-            or raw[body] != 0x0A
-            or raw[body + 1] != 16
-            or raw[body + 18] != 0x12
-            or raw[body + 19] != 8
-            or not (raw[body + 2] or any(raw[body + 3 : body + 18]))
-            or not (raw[body + 20] or any(raw[body + 21 : body + 28]))
-        ):
+                if first != 0x100A or second != 0x0812 or not span or not (trace or more):
+                    odd += 1
+                elif behind == 0x0822:
+                    parents += 1
+                continue
+        tag, _, at = untrusted.field(raw, at, end)
+        if tag == 0x12:
+            items += 1
             odd += 1
-        if items > room or at > end:
-            break
-    _at_most(room, items, "items")
+        else:
+            survey.count_field()
     if at > end:
         raise Malformed("the request is cut off: a field is longer than what holds it")
-    return items, odd
+    survey.items += items
+    survey.odd += odd
+    survey.parents += parents
 
 
-def _survey_metrics(raw: bytes, at: int, end: int, room: int) -> tuple[int, int]:
-    """Count the data points of a scope group; a metric without any counts against the limit as one."""
-    points = metrics = 0
+_HEAD: Final = Struct("<BBBHQQHQH")
+"""Frame of two bytes of length, 0A 10, trace id, 12 08, span id, and what is behind: 22 08 for a parent's id."""
+_LONGER: Final = Struct("<BHQQHQH")
+"""The same from the third byte of length on."""
+
+
+def _survey_records(survey: Survey, raw: bytes, at: int, end: int, item: int = 0x12) -> None:
+    """Count the log records of a scope group, or the data points of a metric."""
+    while at < end and survey.items <= survey.max_items:
+        tag, _, at = untrusted.field(raw, at, end)
+        if tag == item:
+            survey.items += 1
+        else:
+            survey.count_field()
+
+
+def _survey_metrics(survey: Survey, raw: bytes, at: int, end: int) -> None:
+    """Count the data points of a scope group; metrics themselves count as groups."""
     for tag, _, body, behind in untrusted.fields(raw, at, end):
-        metrics = _at_most(room + 3, metrics + 1, "fields")
+        survey.count_field()
         if tag == 0x12:
             for kind, _, inner, stop in untrusted.fields(raw, body, behind):
                 if kind in _POINT_HOLDERS:
-                    for field, *_ in untrusted.fields(raw, inner, stop):
-                        points = _at_most(room, points + (field == 0x0A), "data points")
-    return points, 0
+                    _survey_records(survey, raw, inner, stop, 0x0A)
+
+
+_SURVEYS: Final[Mapping[Signal, Callable[[Survey, bytes, int, int], None]]] = {
+    Signal.TRACES: _survey_spans,
+    Signal.LOGS: _survey_records,
+    Signal.METRICS: _survey_metrics,
+}
 
 
 # -- ids

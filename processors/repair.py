@@ -15,7 +15,7 @@ from processors.errors import Oversized
 from processors.proof import ANY_VALUE, Descriptor, Unproved, item_node, item_type, parse
 from processors.wire import delimited, varint
 
-MAX_FIELDS: Final = 1_000_000
+MAX_FIELDS: Final = 300_000
 
 
 class TooDeep(Exception):

@@ -43,7 +43,7 @@ def one_span(body: bytes) -> bytes:
     return within(b"\x0a\x12\x12", body)
 
 
-def large(spans: int = 40, size: int = 20_000) -> bytes:
+def large(spans: int = 110, size: int = 20_000) -> bytes:
     """Return a request that is proved in pieces."""
     raw = traces(*(span(n, attributes={"text": "x" * size}) for n in range(1, spans + 1)))
     assert len(raw) > WHOLE
@@ -109,7 +109,7 @@ def test_metrics_are_counted_in_data_points_of_every_kind() -> None:
 # -- texts
 
 
-@pytest.mark.parametrize("size", [0, WHOLE], ids=["small", "large"])
+@pytest.mark.parametrize("size", [0, WHOLE // 2], ids=["small", "large"])
 def test_one_bad_string_costs_nobody_anything(size: int) -> None:
     wrong = delimited(
         b"\x4a", delimited(b"\x0a", b"k") + delimited(b"\x12", delimited(b"\x0a", NO_TEXT))
@@ -225,6 +225,12 @@ def test_a_span_with_an_invalid_id_is_left_out_alone(ids: bytes, filler: bytes) 
     assert [one.name for one in spans_of(admitted.raw)] == ["span 1", "span 2"]
 
 
+@pytest.mark.parametrize("second", [b"\x0a\x10" + b"u" * 16, b"\x0a\x01u", b"\x12\x01u"])
+def test_a_span_with_an_id_twice_is_left_out(second: bytes) -> None:
+    admitted = let_in(one_span(IDS + within(b"\x2a", b"n" * 100) + second) + traces(span(1)))
+    assert (admitted.items, admitted.rejected) == (1, 1)
+
+
 def test_ids_may_stand_in_any_order() -> None:
     name = delimited(b"\x2a", b"n" * 40)
     raw = one_span(name + b"\x12\x08" + b"s" * 8 + b"\x0a\x10" + b"t" * 16)
@@ -263,6 +269,25 @@ def test_more_items_than_allowed_are_refused() -> None:
         let_in(raw, items=10)
 
 
+def test_a_parent_behind_a_trace_state_is_looked_at() -> None:
+    state = delimited(b"\x1a", b"ot=th:8") + b"\x22\x08" + b"p" * 8 + within(b"\x2a", b"n" * 100)
+    raw = one_span(IDS + state)
+    assert let_in(raw) == Admitted(raw, 1)
+    admitted = let_in(
+        raw + one_span(IDS + state.replace(b"\x22\x08" + b"p" * 8, b"\x22\x07" + b"p" * 7))
+    )
+    assert (admitted.items, admitted.rejected) == (1, 1)
+
+
+def test_spans_of_every_length_are_counted() -> None:
+    sizes = (0, 90, 100, 130, 16_000, 16_400, 100_000, 2_100_000)
+    raw = b"".join(one_span(IDS + within(b"\x2a", b"n" * size)) for size in sizes)
+    assert let_in(raw) == Admitted(raw, len(sizes))
+    assert let_in(one_span(IDS + within(b"\x2a", b"n" * 2_100_000))).items == 1
+    with pytest.raises(Malformed):
+        let_in(within(b"\x0a\x12", b"\x12\xff\xff\x01" + IDS + b"\x22\x08" + b"p" * 8))
+
+
 def test_more_data_points_than_allowed_are_refused() -> None:
     raw = metrics(3).SerializeToString()
     assert let_in(raw, Signal.METRICS, items=15).items == 15
@@ -285,20 +310,27 @@ BOMBS = {
 }
 
 
+def test_fields_beside_the_items_are_limited_too() -> None:
+    raw = within(b"\x0a\x12", b"\x1a\x00" * 2000)
+    for signal in Signal:
+        with pytest.raises(Oversized):
+            let_in(raw, signal, items=10)
+
+
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
 def test_a_bomb_is_refused_quickly_and_in_little_memory(bomb: bytes) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.process_time()
     with pytest.raises(Oversized):
         admit(Signal.TRACES, bomb, 100_000, 30)
-    assert time.process_time() - began < 3.0  # 0.15 s; ten times that while coverage looks on
+    assert time.process_time() - began < 4.0  # 0.2 s; ten times that while coverage looks on
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 
 
 def test_what_needs_repair_and_holds_too_many_fields_is_refused() -> None:
     pairs = within(b"\x4a\x12\x32", b"\x0a\x00" * 30_000 + within(b"\x0a\x0a", NO_TEXT))
     with pytest.raises(Oversized):
-        let_in(one_span(IDS + pairs) * 40)
+        let_in(one_span(IDS + pairs) * 12)
 
 
 def test_one_large_attribute_is_no_bomb() -> None:
@@ -378,8 +410,8 @@ def test_a_damaged_request_is_taken_in_part_or_refused(
     assert walked == [one.trace_id for one in spans_of(admitted.raw)]
 
 
-@given(st.integers(PIECE - 200, PIECE + 200), st.integers(1, 12))
-@settings(max_examples=40, deadline=None)
+@given(st.integers(PIECE - 200, PIECE + 200), st.integers(15, 20))
+@settings(max_examples=20, deadline=None)
 def test_where_a_large_request_is_cut_does_not_matter(size: int, spans: int) -> None:
     raw = traces(*(span(n, attributes={"text": "x" * size, "n": n}) for n in range(1, spans + 1)))
     assert let_in(raw) == Admitted(raw, spans)
