@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from processors import semconv
 from processors.genai.dialects.otel import OPERATIONS
@@ -11,20 +11,12 @@ from processors.genai.plan import Plan
 from processors.genai.table import Hint, Kind, Role
 from processors.genai.values import text
 
-_RAW_REQUEST: Final = "raw_gen_ai_request"
-_COUNT_TOKENS: Final = "count_tokens"
-
 
 class Classified(NamedTuple):
     """The role of a span; None when only its counts can tell (a model and tokens, but no operation: a model call)."""
 
     role: Role | None
     operation: str | None
-
-
-def is_never_billed(name: str) -> bool:
-    """Whether a span's name says that it only re-reads or measures a call."""
-    return name.endswith(_COUNT_TOKENS) or name == _RAW_REQUEST
 
 
 def classify(plan: Plan, attributes: Mapping[str, bytes]) -> Classified:

@@ -56,15 +56,8 @@ class Known:
     """What one combination of keys and telling values means."""
 
     __slots__ = (
-        "_classified",
-        "_constants",
-        "_given",
-        "_plan",
-        "cache_hit",
-        "identity",
-        "role",
-        "untold_reasons",
-    )
+        "_classified", "_constants", "_given", "_plan", "cache_hit", "identity", "quick", "role", "untold_reasons",
+    )  # fmt: skip
 
     def __init__(self, plan: Plan, attributes: Attributes, given: Given, told: Hint | None) -> None:
         """`told` is what the name of an event says."""
@@ -75,6 +68,8 @@ class Known:
         self._given = given
         self._classified = found
         self._constants: dict[tuple[Role, str | None], Constants] = {}
+        self.quick: dict[str | None, Constants] = {}
+        """The constants of spans that have the role of their kinds, by semantics."""
         self.role = found.role
         """None: only the counts can tell."""
         self.identity: Identity = identify(plan, attributes)
@@ -97,6 +92,8 @@ class Known:
             )
             found = Constants(item.fields(missing), missing, overwritten)
             self._constants[role, semantics] = found
+            if role is self.role:
+                self.quick[semantics] = found
         return found
 
     def _wanted(

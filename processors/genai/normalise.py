@@ -11,7 +11,6 @@ from typing import Final
 
 from processors import semconv
 from processors.batch import Element, Span
-from processors.genai.classes import is_never_billed
 from processors.genai.config import Override
 from processors.genai.dimensions import DIMENSIONS, METADATA
 from processors.genai.identity import Identity, first_text
@@ -34,10 +33,14 @@ from processors.wire import Value, delimited
 _MAX_KNOWN: Final = 1024
 _FIRST_TOKEN_EVENTS: Final = ("First Token Stream Event", "llm.content.completion.chunk")
 _CHOICE: Final = "gen_ai.choice"
-_MIRROR: Final = delimited(b"\x0a", semconv.APP_LLM_CONVERSATION_ID.encode())
 _SHORT: Final = 100
 """Values up to here need one byte for each length around them."""
-
+_MIRROR_KEY: Final = delimited(b"\x0a", semconv.APP_LLM_CONVERSATION_ID.encode())
+_MIRROR: Final = tuple(
+    bytes((len(_MIRROR_KEY) + 2 + size,)) + _MIRROR_KEY + bytes((0x12, size))
+    for size in range(_SHORT)
+)
+"""By the size of an encoded value: what comes before it in the KeyValue of the conversation, tag aside."""
 
 Normalised = tuple[Role, Usage | None, str | None, Known]
 """What became of one span or record: its role; its usage, None on tools and others, since whatever they carry is not
@@ -68,37 +71,32 @@ def normalise(
     """Normalise one span or record. `name` is the span's; `told` is what the name of an event says."""
     known = _known(plan, attributes, given, told)
     role, usage, semantics, response_id = known.role, None, None, None
-    if is_never_billed(name):
-        role = Role.NEVER
-    elif role is None or role in CALLS:
-        names = plan.quick_counts
-        if names is not None and override is None:
-            usage = quick_usage(names, attributes, known.identity)
-        canonical = usage is not None
-        if usage is None:
-            usage = read_usage(plan, attributes, known.identity, override)
-        if role is None:
-            role = _untold_role(plan, known.identity, usage)
-        if role not in CALLS:
-            usage = None
-        elif role is _MODEL_CALL and not plan.normalised:
+    if name.endswith(_COUNT_TOKENS) or name == _RAW_REQUEST:
+        role = Role.NEVER  # only re-reads or measures a call
+    elif role is None or role is _MODEL_CALL or role is _AGGREGATE:
+        role, usage, canonical = _billed(plan, attributes, known, role, override)
+        if role is _MODEL_CALL and usage is not None and not plan.normalised:
             semantics = usage.semantics
             if not canonical:
                 write_counts(item, attributes, usage)
-    constants = known.constants(type(item), attributes, role, semantics)
+    constants = known.quick.get(semantics) if role is known.role else None
+    if constants is None:
+        constants = known.constants(type(item), attributes, role, semantics)
+    fields, values = constants.fields, constants.values.copy()
     for key, value in constants.overwritten:
         item.set(key, value)
     for sources in plan.plain_dimensions:
-        if not _is_plain(attributes[sources.keys[0]]):
-            _write_dimension(item, attributes, sources, given, role)
+        if attributes[sources.keys[0]] not in plan.plain_values:
+            _check_dimension(item, plan.plain_values, attributes, sources, given, role)
     for sources in plan.dimensions:
         _write_dimension(item, attributes, sources, given, role)
     if usage is not None:
+        if plan.response_id:
+            response_id = _response_id(item, plan, attributes)
         if plan.optional:
-            response_id = _write_optional(item, plan, attributes)
+            _write_optional(item, plan, attributes)
         if isinstance(item, Span) and item.view.events:
             _write_from_events(item, known)
-    fields, values = constants.fields, constants.values.copy()
     if plan.conversation:
         fields += _conversation(item, plan, attributes, values)
     if values:
@@ -107,6 +105,25 @@ def normalise(
 
 
 _MODEL_CALL: Final = Role.MODEL_CALL
+_AGGREGATE: Final = Role.AGGREGATE
+_RAW_REQUEST: Final = "raw_gen_ai_request"
+_COUNT_TOKENS: Final = "count_tokens"
+_MAX_PLAIN: Final = 256
+
+
+def _billed(
+    plan: Plan, attributes: Attributes, known: Known, role: Role | None, override: Override | None
+) -> tuple[Role, Usage | None, bool]:
+    """Read the usage of what may be billed. Returns its role, the usage, and whether that is canonical as it stands."""
+    usage = None
+    if plan.quick_counts is not None and override is None:
+        usage = quick_usage(plan.quick_counts, attributes, known.identity)
+    canonical = usage is not None
+    if usage is None:
+        usage = read_usage(plan, attributes, known.identity, override)
+    if role is None:
+        role = _untold_role(plan, known.identity, usage)
+    return role, usage if role in CALLS else None, canonical
 
 
 def _known(plan: Plan, attributes: Attributes, given: Given, told: Hint | None) -> Known:
@@ -142,12 +159,10 @@ def _conversation(
     """Return the conversation's mirror to append, entered in `values` too; what is there in another form is set."""
     if plan.mirror_conversation:
         raw = attributes[semconv.GEN_AI_CONVERSATION_ID]
-        if len(raw) < _SHORT and _is_plain(raw):
+        size = len(raw)
+        if size < _SHORT and _is_plain(raw):
             values[semconv.APP_LLM_CONVERSATION_ID] = raw[2:].decode("utf-8", "replace")
-            size = len(raw)
-            return b"%c%c%b\x12%c%b" % (
-                item.ATTRIBUTES[0], size + len(_MIRROR) + 2, _MIRROR, size, raw,
-            )  # fmt: skip
+            return item.ATTRIBUTES + _MIRROR[size] + raw
     value = first_text(plan.conversation, attributes)
     if value is not None:
         _put(item, attributes, semconv.GEN_AI_CONVERSATION_ID, value)
@@ -159,6 +174,23 @@ def _is_plain(raw: bytes) -> bool:
     """Whether an AnyValue is a short text that needs no trimming and no unquoting: no decoding to find out."""
     size = len(raw)
     return size > 2 and raw[0] == 0x0A and raw[1] == size - 2 and raw[2] > 0x22 and raw[-1] > 0x20
+
+
+def _check_dimension(
+    item: Element,
+    plain: set[bytes],
+    attributes: Attributes,
+    sources: DimensionSources,
+    given: Given,
+    role: Role,
+) -> None:
+    raw = attributes[sources.keys[0]]
+    if not _is_plain(raw):
+        _write_dimension(item, attributes, sources, given, role)
+        return
+    if len(plain) >= _MAX_PLAIN:
+        plain.clear()
+    plain.add(raw)
 
 
 def _write_dimension(
@@ -191,15 +223,18 @@ def _dimension(sources: DimensionSources, attributes: Attributes) -> str | None:
     return None
 
 
-def _write_optional(item: Element, plan: Plan, attributes: Attributes) -> str | None:
-    """Write what few calls have. Returns the response id."""
-    raw = attributes.get(semconv.GEN_AI_RESPONSE_ID, b"")
-    if _is_plain(raw):
-        response_id: str | None = raw[2:].decode("utf-8", "replace")
-    else:
-        response_id = first_text(plan.response_id, attributes)
-        if response_id is not None:
-            _put(item, attributes, semconv.GEN_AI_RESPONSE_ID, response_id)
+def _response_id(item: Element, plan: Plan, attributes: Attributes) -> str | None:
+    raw = attributes.get(semconv.GEN_AI_RESPONSE_ID)
+    if raw is not None and _is_plain(raw):
+        return raw[2:].decode("utf-8", "replace")
+    response_id = first_text(plan.response_id, attributes)
+    if response_id is not None:
+        _put(item, attributes, semconv.GEN_AI_RESPONSE_ID, response_id)
+    return response_id
+
+
+def _write_optional(item: Element, plan: Plan, attributes: Attributes) -> None:
+    """Write what few calls have."""
     if plan.ttft:
         _write_first(item, attributes, semconv.APP_LLM_TTFT_S, plan.ttft)
     if plan.start_times and isinstance(item, Span) and semconv.APP_LLM_TTFT_S not in item:
@@ -209,7 +244,6 @@ def _write_optional(item: Element, plan: Plan, attributes: Attributes) -> str | 
         _write_first(item, attributes, semconv.APP_LLM_USAGE_REPORTED_COST_USD, plan.cost)
     for key, sources in plan.extras:
         _write_first(item, attributes, key, sources)
-    return response_id
 
 
 def _write_first(item: Element, attributes: Attributes, key: str, sources: Sources) -> None:

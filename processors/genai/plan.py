@@ -194,6 +194,8 @@ class Plan:
     """The conversation stands under the one canonical name and lacks the other."""
     optional: bool
     """There is something beside counts, dimensions and conversation that differs from call to call."""
+    plain_values: set[bytes] = field(default_factory=set)
+    """Encoded dimensions that were found to need no change."""
     known: dict[tuple[object, ...], Any] = field(default_factory=dict)
     """Memory of `normalise`: signature values → what follows from them."""
 
@@ -314,9 +316,7 @@ def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
     )
     plan.signature = _signature(plan)
     plan.quick_counts = _quick_counts(plan)
-    plan.optional = bool(
-        plan.response_id or plan.ttft or plan.start_times or plan.cost or plan.extras
-    )
+    plan.optional = bool(plan.ttft or plan.start_times or plan.cost or plan.extras)
     return plan
 
 

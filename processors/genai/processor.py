@@ -158,7 +158,7 @@ class Genai:
         if span.edits:
             span.replace(span.body())
         view = span.view
-        attributes, trace_id = view.attributes, span.trace_id
+        attributes, trace_id = view.attributes, view.trace_id
         some = touched.get(trace_id)
         if some is None:
             some = touched[trace_id] = _Touched(self._ledger.open(trace_id, self._now_ns))
@@ -176,7 +176,7 @@ class Genai:
                 self._enter(span, plan, found, usage, some)
         elif role is Role.TOOL:
             if plan.spring:
-                some.trace.tools.append((view.parent_span_id, view.start_ns, view.end_ns))
+                some.trace.tools += ((view.parent_span_id, view.start_ns, view.end_ns),)
         elif plan.has_counts and not plan.skipped:
             self._skip(span, NOT_BILLED)
 

@@ -72,7 +72,7 @@ class Judge:
             if final or not (call in loops or may_repeat(trace, call)):
                 call.verdict = COUNTED
         _aggregates(trace, fresh, calls, final=final)
-        trace.open = _undecided((*trace.open, *fresh))
+        trace.open = tuple(_undecided((*trace.open, *fresh)))
 
     def _servers(self, trace: Trace, calls: Iterable[Call]) -> None:
         """A server's or gateway's record below its client's repeats it, whatever its ids and counts say."""
@@ -336,7 +336,7 @@ def _logged(trace: Trace, calls: list[Call]) -> None:
     for call in calls:
         record = next((log for log in trace.logs if same_call(call, log)), None)
         if record is not None:
-            trace.logs.remove(record)
+            trace.logs = tuple(log for log in trace.logs if log is not record)
             call.verdict = LOG_COUNTED
 
 
@@ -356,7 +356,7 @@ def judge_log(trace: Trace, log: Call) -> str:
     for call in trace.calls.values():
         if call.has_usage and call.verdict in _REPRESENTED and same_call(call, log):
             return SPAN_COUNTED
-    trace.logs.append(log)
+    trace.logs += (log,)
     return COUNTED
 
 

@@ -20,7 +20,7 @@ TRANSPARENT: Final = b"\x00"
 SOLID: Final = b"\x01"
 """Sort of tools, aggregates and model calls."""
 
-_TRACE_BYTES: Final = 900
+_TRACE_BYTES: Final = 700
 _CALL_BYTES: Final = 700
 _INDEX_BYTES: Final = 260
 """Measured with tracemalloc on CPython 3.11, rounded up."""
@@ -90,46 +90,59 @@ class Call:
         return self.usage.input or 0, self.usage.output or 0
 
 
+class Tree:
+    """Who is whose child, and which spans are solid; filled from links."""
+
+    __slots__ = ("_read", "children", "parents", "solid")
+
+    def __init__(self) -> None:
+        self.parents: dict[bytes, bytes] = {}
+        self.children: dict[bytes, list[bytes]] = {}
+        self.solid: set[bytes] = set()
+        self._read = 0
+
+    def grow(self, links: bytearray) -> None:
+        """Read the links that were added since the last time."""
+        if self._read == len(links):
+            return
+        fresh = bytes(links[self._read :])
+        self._read = len(links)
+        for at in range(0, len(fresh), _RECORD):
+            span_id, parent = fresh[at : at + 8], fresh[at + 8 : at + 16]
+            if span_id not in self.parents and parent != NO_PARENT:
+                self.children.setdefault(parent, []).append(span_id)
+            self.parents[span_id] = parent
+            if fresh[at + 16]:
+                self.solid.add(span_id)
+
+
 class Trace:
-    """One trace. `seen_ns` is when its last span came."""
+    """One trace. `seen_ns` is when its last span came.
+
+    There are many, and most stay plain: what only others need is made when it is needed.
+    """
 
     __slots__ = (
-        "_by_parent",
-        "_children",
-        "_first",
-        "_grouped",
-        "_indexed",
-        "_links",
-        "_mixed",
-        "_parents",
-        "_solid",
-        "calls",
-        "delivered",
-        "logs",
-        "open",
-        "seen_ns",
-        "size",
-        "tools",
+        "_families", "_first", "_grouped", "_links", "_mixed", "_tree", "calls", "delivered", "logs", "open", "seen_ns",
+        "size", "tools",
     )  # fmt: skip
 
     def __init__(self, delivered: bytes) -> None:
         self.calls: dict[bytes, Call] = {}
         self.delivered = delivered
         """Span ids that were counted before the trace was forgotten."""
-        self.logs: list[Call] = []
+        self.logs: tuple[Call, ...] = ()
         """Records of logs that were counted and that no span has repeated yet."""
-        self.open: list[Call] = []
-        self.tools: list[tuple[bytes, int, int]] = []
+        self.open: tuple[Call, ...] = ()
+        """Records without a verdict."""
+        self.tools: tuple[tuple[bytes, int, int], ...] = ()
         """(parent, start, end) of tool spans, kept for emitters with running totals."""
         self.seen_ns = 0
         self.size = 0
         """Estimated bytes in memory, as of the last `grown`."""
         self._links = bytearray()
-        self._indexed = 0
-        self._parents: dict[bytes, bytes] = {}
-        self._children: dict[bytes, list[bytes]] = {}
-        self._solid: set[bytes] = set()
-        self._by_parent: dict[bytes, list[Call]] = {}
+        self._tree: Tree | None = None
+        self._families: dict[bytes, list[Call]] | None = None
         self._grouped = 0
         self._first: Call | None = None
         self._mixed = False
@@ -157,8 +170,6 @@ class Trace:
         """Whether this very span was here before."""
         if span_id in self.calls:
             return True
-        if not self.delivered:
-            return False
         ids = self.delivered
         return any(ids[at : at + 8] == span_id for at in range(0, len(ids), 8))
 
@@ -170,29 +181,25 @@ class Trace:
     def grown(self) -> int:
         """Return by how many bytes (estimated) it has grown since this was asked last."""
         size = _TRACE_BYTES + len(self._links) + _CALL_BYTES * len(self.calls)
-        if self._mixed or self.logs or self.delivered:
+        if self._tree is not None or self.logs or self.delivered:
             size += _CALL_BYTES * len(self.logs) + len(self.delivered)
-            size += _INDEX_BYTES * len(self._parents)
+            size += _INDEX_BYTES * (len(self._tree.parents) if self._tree else 0)
         before, self.size = self.size, size
         return size - before
 
     # -- the tree
 
-    def _index(self) -> None:
-        links = bytes(self._links[self._indexed :])
-        self._indexed = len(self._links)
-        for at in range(0, len(links), _RECORD):
-            span_id, parent = links[at : at + 8], links[at + 8 : at + 16]
-            if span_id not in self._parents and parent != NO_PARENT:
-                self._children.setdefault(parent, []).append(span_id)
-            self._parents[span_id] = parent
-            if links[at + 16]:
-                self._solid.add(span_id)
+    @property
+    def tree(self) -> Tree:
+        """The links so far, as maps."""
+        if self._tree is None:
+            self._tree = Tree()
+        self._tree.grow(self._links)
+        return self._tree
 
     def ancestors(self, call: Call) -> Iterator[bytes]:
         """Yield the ids above a call, nearest first, as far as they have come."""
-        self._index()
-        above, parents = call.parent, self._parents
+        above, parents = call.parent, self.tree.parents
         for _ in range(len(parents) + 1):  # a cycle (invalid) ends as well
             if not above or above == NO_PARENT:
                 return
@@ -201,8 +208,7 @@ class Trace:
 
     def has(self, span_id: bytes) -> bool:
         """Whether the span has come."""
-        self._index()
-        return span_id in self._parents
+        return span_id in self.tree.parents
 
     def records_above(self, call: Call) -> Iterator[Call]:
         """Yield the records above a call, nearest first."""
@@ -212,17 +218,18 @@ class Trace:
 
     def client_of(self, call: Call) -> Call | None:
         """Return the record that the first tool, aggregate or model call above this one left, if it is a record."""
+        solid = self.tree.solid
         for span_id in self.ancestors(call):
-            if span_id in self._solid:
+            if span_id in solid:
                 return self.calls.get(span_id)
         return None
 
     def records_below(self, call: Call) -> Iterator[Call]:
         """Yield the records below a call, in no particular order."""
-        self._index()
+        children = self.tree.children
         stack, seen = [call.span_id], {call.span_id}
         while stack:
-            for span_id in self._children.get(stack.pop(), ()):
+            for span_id in children.get(stack.pop(), ()):
                 if span_id not in seen:
                     seen.add(span_id)
                     stack.append(span_id)
@@ -235,7 +242,9 @@ class Trace:
 
     def siblings(self, call: Call) -> list[Call]:
         """Return all records with the same parent, the call's own included."""
+        if self._families is None:
+            self._families = {}
         for record in islice(self.calls.values(), self._grouped, None):
-            self._by_parent.setdefault(record.parent, []).append(record)
+            self._families.setdefault(record.parent, []).append(record)
         self._grouped = len(self.calls)
-        return self._by_parent[call.parent]
+        return self._families[call.parent]
