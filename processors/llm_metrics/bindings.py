@@ -57,8 +57,7 @@ LABEL_KEYS: Final = frozenset(
 """Keys whose edits need an overlay; environment and mode, which `genai` often writes, are looked up in both places."""
 
 _PLAIN: Final = (None, None, None, None)
-_MAX_BINDINGS: Final = 32_768
-_MAX_SERVED: Final = 4096
+_MAX_BINDINGS: Final = 16_384
 
 
 def spellings(*words: str) -> frozenset[Any]:
@@ -69,15 +68,11 @@ def spellings(*words: str) -> frozenset[Any]:
 class Binding:
     """Label values and series of one combination; a series is opened by the first call that needs it."""
 
-    __slots__ = ("_book", "labels", "noted", "pair", "rare", "series", "served", "tools")
+    __slots__ = ("_book", "labels", "noted", "rare", "series", "served", "tools")
 
-    def __init__(
-        self, book: Book, labels: Mapping[str, str], pair: tuple[str, str], served: bool
-    ) -> None:
+    def __init__(self, book: Book, labels: Mapping[str, str], served: bool) -> None:
         self._book = book
         self.labels = labels
-        self.pair = pair
-        """Provider and requested model."""
         self.served = served
         """Whether the calls say which model answered."""
         self.series: list[Any] = [None] * len(SLOTS)
@@ -106,6 +101,7 @@ class Bindings:
         self.book = book
         self.labels = labels
         self._known: dict[tuple[Any, ...], Binding] = {}
+        self._bindings: dict[tuple[Any, ...], Binding] = {}
         self._served: dict[tuple[str, str], str] = {}
         self._unserved: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
 
@@ -142,7 +138,7 @@ class Bindings:
     def queue(self, binding: Binding) -> None:
         """Have the book tell what changed in the series of a binding."""
         if binding.served:
-            self._note_served(binding.pair, binding.labels["served"])
+            self._note_served(_alias(binding.labels), binding.labels["model"])
         for series in binding.series:
             if series is not None and not series.queued and series.changed:
                 series.family.queue(series)
@@ -150,49 +146,61 @@ class Bindings:
     def forget(self) -> None:
         """Forget all bindings, after series were dropped."""
         self._known.clear()
+        self._bindings.clear()
         self._unserved.clear()
 
     def _bind(self, key: tuple[Any, ...]) -> Binding:
         if len(self._known) >= _MAX_BINDINGS:
             self.forget()
+        labels, served = self._resolve(key)
+        if not served:
+            self._unserved.setdefault(_alias(labels), []).append(key)
+        same = (*labels.values(), served)
+        if same not in self._bindings:
+            self._bindings[same] = Binding(self.book, labels, served)
+        binding = self._known[key] = self._bindings[same]
+        return binding
+
+    def _resolve(self, key: tuple[Any, ...]) -> tuple[dict[str, str], bool]:
+        """Return the label values, and whether the calls say which model answered."""
         provider, served, requested, feature, tenant, environment, mode, tail = key
         version, sha, experiment, variant = tail
-        pair = (clean(provider), clean(requested))
-        model = clean(served)
-        if model:
-            self._note_served(pair, model)
-        else:
-            self._unserved.setdefault(pair, []).append(key)
         admit = self.labels.admit
         digest = clean(sha)[:SHA_LENGTH]
         labels = {
             "environment": admit("environment", environment),
             "data_mode": data_mode(mode),
-            "provider": admit("provider", pair[0]),
-            "model": admit("model", model or self._served.get(pair, pair[1])),
-            "request_model": admit("request_model", pair[1]),
+            "provider": admit("provider", provider),
+            "request_model": admit("request_model", requested),
             "feature": admit("feature", feature),
             "tenant": admit("tenant", tenant),
             "prompt_version": admit("prompt_version", clean(version) or digest),
             "prompt_sha": admit("prompt_sha", digest),
             "variant": admit("variant", joined(clean(experiment), clean(variant))),
-            "served": model,
         }
-        binding = self._known[key] = Binding(self.book, labels, pair, bool(model))
-        return binding
+        alias = _alias(labels)
+        if clean(served):
+            labels["model"] = admit("model", served)
+            self._note_served(alias, labels["model"])
+            return labels, True
+        known = self._served.get(alias) if labels["request_model"] != OTHER else OTHER
+        labels["model"] = known or admit("model", requested)
+        return labels, False
 
-    def _note_served(self, pair: tuple[str, str], model: str) -> None:
+    def _note_served(self, alias: tuple[str, str], model: str) -> None:
         """Remember which model served last; calls that do not say, because they failed, are taken for calls of it.
 
         By the requested name alone all errors of an alias would carry one name and all successes another.
         """
-        if self._served.get(pair) == model:
-            return
-        if len(self._served) >= _MAX_SERVED:
-            self._served.clear()
-        self._served[pair] = model
-        for key in self._unserved.pop(pair, ()):
-            self._known.pop(key, None)
+        if self._served.get(alias) != model:
+            self._served[alias] = model
+            for key in self._unserved.pop(alias, ()):
+                self._known.pop(key, None)
+
+
+def _alias(labels: Mapping[str, str]) -> tuple[str, str]:
+    """Return what a model was asked for by."""
+    return labels["provider"], labels["request_model"]
 
 
 _TAIL: Final = (_VERSION, _SHA, _EXPERIMENT, _VARIANT)

@@ -18,6 +18,8 @@ from processors.wire import delimited
 _MAX_WAITING: Final = 20_000
 """Traces with candidates; about 400 bytes each."""
 _MAX_PER_TRACE: Final = 4
+_MAX_RELEASED: Final = 1000
+"""Traces that a flush attaches; of more, the newest are enough, as a bucket shows one."""
 _TIME_AND_VALUE: Final = Struct("<cQcd").pack
 
 
@@ -54,8 +56,9 @@ class Exemplars:
         Not at once: a sampler further on may only now get its first span, and speak up then.
         """
         if not self._bus.samplers:
-            for trace_id in list(self._waiting):
+            for trace_id in list(self._waiting)[-_MAX_RELEASED:]:
                 self.decided(trace_id, True)
+            self._waiting.clear()
 
     def __len__(self) -> int:
         return len(self._waiting)

@@ -39,10 +39,10 @@ def test_very_many_label_values_become_other_and_are_counted() -> None:
 
 def test_very_many_attribute_tuples_cost_no_memory_and_lose_no_call() -> None:
     metrics = connector({"label_limits": {"tenant": 10}})
-    for first in range(0, 33_000, 1000):
+    for first in range(0, 17_000, 1000):
         calls = (priced(app__llm__tenant__id=f"t{n}") for n in range(first, first + 1000))
         metrics.process(traces(map(span, calls)))
-    assert total(read(metrics.tick(NOW)), "llm_requests_total") == 33_000
+    assert total(read(metrics.tick(NOW)), "llm_requests_total") == 17_000
 
 
 def test_a_full_metric_folds_the_next_label_set_whole() -> None:

@@ -287,6 +287,16 @@ def test_tools_are_counted_and_timed() -> None:
     assert [n for n, _ in found["llm_tool_duration_seconds"].values()] == [3]
 
 
+def test_a_tool_that_is_called_again_is_told_again() -> None:
+    metrics = connector()
+    tool = {semconv.APP_LLM_SPAN_CLASS: "tool", semconv.GEN_AI_TOOL_NAME: "search"}
+    counts = []
+    for second in range(2):
+        metrics.process(traces([span(tool)]))
+        counts.append(total(read(metrics.tick(NOW + second * SECOND)), "llm_tool_calls_total"))
+    assert counts == [1, 2]
+
+
 def test_a_tool_by_an_edited_class_and_backwards_in_time_is_still_counted() -> None:
     metrics = connector()
     batch = traces([span({semconv.GEN_AI_TOOL_NAME: "search"}, seconds=-1.0)])
