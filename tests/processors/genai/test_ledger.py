@@ -1,0 +1,336 @@
+"""What the ledger promises beside the golden cases: waiting, limits, switches, logs, reloads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from collector.config.settings import resolve
+from processors.batch import Batch, Signal
+from processors.genai import check
+from processors.ports import Context
+from processors.wire import Value
+from tests.processors.genai.replay import (
+    NOW_NS,
+    SKIP,
+    Graph,
+    Left,
+    genai,
+    golden,
+    ledger,
+    requests,
+    schema,
+)
+from tests.processors.genai.test_emitters import log_request
+from tests.telemetry import SECOND, batch, span, traces
+
+CALL: dict[str, object] = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "gpt-4o",
+    "gen_ai.usage.input_tokens": 100,
+    "gen_ai.usage.output_tokens": 10,
+}
+AGENT = CALL | {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}
+CLIENT, SERVER = 3, 2
+
+
+def one(left: list[Left], number: int) -> dict[str, Value]:
+    (found,) = [item for item in left if item.span_id == f"{number:016x}"]
+    return dict(found.attributes)
+
+
+def sent(*requests_: bytes, **settings: Any) -> list[Left]:
+    graph = Graph(settings)
+    for raw in requests_:
+        graph.send(Signal.TRACES, raw)
+    return graph.close()
+
+
+# ------------------------------------------------------------------ waiting
+
+
+def test_an_agent_with_usage_waits_until_its_trace_is_quiet() -> None:
+    graph = Graph()
+    graph.send(Signal.TRACES, traces(span(1, attributes=AGENT)))
+    graph.wait(1.8)
+    assert not graph.left
+    graph.wait(0.3)
+    assert one(graph.left, 1)["app.llm.usage.basis"] == "aggregate"
+
+
+def test_a_span_of_its_trace_makes_it_wait_longer_but_not_for_ever() -> None:
+    graph = Graph()
+    graph.send(Signal.TRACES, traces(span(1, attributes=AGENT)))
+    for number in range(2, 5):
+        graph.wait(1.4)
+        graph.send(Signal.TRACES, traces(span(number, name="GET /")))
+    assert [item.span_id[-1] for item in graph.left] == ["2", "3", "4"]
+    graph.wait(0.6)
+    assert one(graph.left, 1)["app.llm.usage.basis"] == "aggregate"
+
+
+def test_an_agent_leaves_with_the_first_call_below_it() -> None:
+    graph = Graph()
+    graph.send(Signal.TRACES, traces(span(1, attributes=AGENT)))
+    graph.send(Signal.TRACES, traces(span(2, parent=1, attributes=CALL)))
+    graph.wait(0.1)
+    assert one(graph.left, 1)[SKIP] == "aggregate"
+    assert "app.llm.usage.input_semantics" not in one(graph.left, 1)
+
+
+def test_an_agent_without_usage_never_waits() -> None:
+    attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}
+    graph = Graph()
+    graph.send(Signal.TRACES, traces(span(1, attributes=attributes)))
+    assert SKIP not in one(graph.left, 1)
+
+
+def test_close_gives_everything_back_and_may_be_called_twice() -> None:
+    processor = genai()
+    assert processor.process(batch(span(1, attributes=AGENT), received_s=1)) is None
+    (released,) = processor.close()
+    assert len(released) == 1
+    assert list(processor.close()) == []
+    assert processor._ledger.size_bytes < 5_000
+
+
+def test_what_waits_keeps_resource_and_scope() -> None:
+    raw = traces(span(1, attributes=AGENT), resource={"service.name": "shop"}, scope="my.scope")
+    processor = genai()
+    processor.process(Batch(Signal.TRACES, raw, received_ns=1))
+    (released,) = processor.close()
+    (item,) = released.spans()
+    assert item.resource.get("service.name") == "shop"
+    assert item.scope.name == "my.scope"
+
+
+def test_totals_above_the_calls_are_counted_as_a_gap_in_the_data() -> None:
+    processor = genai()
+    partly = AGENT | {"gen_ai.usage.input_tokens": 500}
+    processor.process(batch(span(1, attributes=partly), span(2, parent=1, attributes=CALL)))
+    assert processor.stats.counters["otelcol_llm_genai_uncovered_aggregates_total",] == 1
+
+
+def test_defaults_fill_what_nobody_gave() -> None:
+    defaults = {"app.llm.feature": "unknown", "app.llm.tenant.id": "unknown"}
+    given = CALL | {"feature": "search"}
+    left = sent(
+        traces(span(1, attributes=given), span(2, trace=2, attributes=AGENT), span(3, trace=3)),
+        defaults=defaults,
+    )
+    assert one(left, 1)["app.llm.feature"] == "search"
+    assert one(left, 1)["app.llm.tenant.id"] == "unknown"
+    assert one(left, 2)["app.llm.tenant.id"] == "unknown"
+    assert one(left, 3) == {}
+
+
+# ------------------------------------------------------------------ deliveries and limits
+
+
+def test_a_late_repeated_delivery_does_not_count_after_the_trace_was_forgotten() -> None:
+    graph = Graph({"ledger": {"ttl": "10s"}})
+    raw = traces(span(1, attributes=CALL))
+    graph.send(Signal.TRACES, raw)
+    graph.wait(60)
+    assert graph.genai[Signal.TRACES]._ledger.traces == 0
+    graph.send(Signal.TRACES, raw)
+    assert [item.attributes.get(SKIP) for item in graph.close()] == [None, "duplicate_delivery"]
+
+
+def test_remembered_deliveries_are_bounded() -> None:
+    graph = Graph({"ledger": {"ttl": "1s", "max_deliveries": 2}})
+    raws = [traces(span(1, trace=number, attributes=CALL)) for number in range(1, 6)]
+    for raw in raws:
+        graph.send(Signal.TRACES, raw)
+        graph.wait(5)
+    for raw in raws:
+        graph.send(Signal.TRACES, raw)
+    reasons = [item.attributes.get(SKIP) for item in graph.close()[5:]]
+    assert reasons == [None, None, None, "duplicate_delivery", "duplicate_delivery"]
+
+
+def test_the_ledger_stays_below_its_bound() -> None:
+    processor = genai(ledger={"max_bytes": 200_000})
+    for number in range(1, 400):
+        spans = [span(n, trace=number, attributes=CALL) for n in range(1, 6)]
+        processor.process(batch(*spans, received_s=number))
+        assert processor._ledger.size_bytes <= 200_000
+    assert processor.stats.counters["otelcol_llm_genai_ledger_evicted_traces_total",] > 300
+    assert processor.stats.gauges["otelcol_llm_genai_ledger_bytes",]() <= 200_000
+
+
+def test_waiting_spans_count_against_the_bound_and_leave_early() -> None:
+    processor = genai(ledger={"max_bytes": 100_000})
+    large = AGENT | {"gen_ai.input.messages": "x" * 30_000}
+    for number in range(1, 8):
+        processor.process(batch(span(1, trace=number, attributes=large), received_s=1))
+    released = [item for out in processor.tick(SECOND) for item in out.spans()]
+    assert len(released) >= 4
+    assert all(item.get("app.llm.usage.basis") == "aggregate" for item in released)
+    assert processor.stats.gauges["otelcol_llm_genai_held_spans",]() == 7 - len(released)
+
+
+def test_a_trace_that_closes_on_itself_ends_as_well() -> None:
+    loop = [span(1, parent=2, attributes=AGENT), span(2, parent=1, attributes=CALL)]
+    left = sent(traces(*loop), traces(span(3, parent=3, attributes=CALL)))
+    assert ledger(left)["model_calls"] == 2
+
+
+# ------------------------------------------------------------------ switches
+
+
+def test_the_gateway_may_be_preferred() -> None:
+    case = golden("m01-client-over-gateway-same-id")
+    graph = Graph({"prefer": "gateway"})
+    for signal, request in requests(case):
+        graph.send(signal, request.SerializeToString())
+    counted = [item for item in graph.close() if item.counted]
+    assert [item.attributes["litellm.call_id"] for item in counted] == ["1f2e"]
+
+
+def test_running_totals_may_be_taken_as_calls_of_their_own() -> None:
+    case = golden("m15-spring-bedrock-tool-loop")
+    graph = Graph({"cumulative_loops": False})
+    for signal, request in requests(case):
+        graph.send(signal, request.SerializeToString())
+    assert ledger(graph.close())["model_calls"] == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"scope": "acme.*", "semantics": "exclusive"}, (6000, "table")),
+        ({"scope": "acme.llm", "semantics": "inclusive"}, (5000, "table")),
+        ({"service": "shop", "semantics": "exclusive"}, (6000, "table")),
+        ({"service": "other", "semantics": "exclusive"}, (5000, "assumed")),
+        ({"scope": "acme.llm", "semantics": "auto"}, (5000, "assumed")),
+    ],
+)
+def test_the_meaning_of_counts_can_be_configured(
+    row: dict[str, str], expected: tuple[int, str]
+) -> None:
+    call = CALL | {
+        "gen_ai.usage.input_tokens": 5000,
+        "gen_ai.usage.cache_read.input_tokens": 1000,
+    }
+    (left,) = sent(traces(span(1, attributes=call), scope="acme.llm"), token_semantics=[row])
+    got = left.attributes
+    assert (got["gen_ai.usage.input_tokens"], got["app.llm.usage.input_semantics"]) == expected
+
+
+def test_auto_overrules_the_table_but_not_the_proof() -> None:
+    call = CALL | {
+        "gen_ai.usage.input_tokens": 500,
+        "gen_ai.usage.cache_read.input_tokens": 1000,
+    }
+    rows = [{"scope": "codex*", "semantics": "inclusive"}]
+    (left,) = sent(traces(span(1, attributes=call), scope="codex_otel"), token_semantics=rows)
+    assert left.attributes["gen_ai.usage.input_tokens"] == 1500
+    assert left.attributes["app.llm.usage.input_semantics"] == "proved"
+
+
+def test_validate_tells_what_the_schema_cannot() -> None:
+    written = {"settle": "6s", "token_semantics": [{"semantics": "auto"}]}
+    found = list(check(resolve(schema("genai"), written), Context(id="genai")))
+    assert [(one.path, one.warning) for one in found] == [
+        ("settle", False),
+        ("token_semantics[0]", True),
+    ]
+    assert not list(check(resolve(schema("genai"), {}), Context(id="genai")))
+
+
+def test_a_reload_keeps_the_ledger_and_what_waits() -> None:
+    old, new = genai(), genai(settle="1s")
+    old.process(batch(span(1, attributes=CALL), span(2, trace=2, attributes=AGENT), received_s=1))
+    new.adopt(old)
+    again = new.process(batch(span(1, attributes=CALL), received_s=1.5))
+    assert again is not None
+    assert [item.get(SKIP) for item in again.spans()] == ["duplicate_delivery"]
+    (released,) = new.tick(int(2.6 * SECOND))
+    assert [item.get("app.llm.usage.basis") for item in released.spans()] == ["aggregate"]
+    assert list(old.close()) == []
+
+
+# ------------------------------------------------------------------ emitters with peculiar totals
+
+
+def test_of_tasks_of_one_agent_the_last_holds_all() -> None:
+    scope = "opentelemetry.instrumentation.crewai"
+    agents = [
+        span(
+            n, ms=(n * 100, n * 100 + 90), attributes=AGENT | {"gen_ai.usage.input_tokens": 100 * n}
+        )
+        for n in (1, 2, 3)
+    ]
+    left = sent(traces(*agents, scope=scope))
+    assert [item.span_id[-1] for item in left if item.counted] == ["3"]
+
+
+def test_running_totals_count_by_their_differences_across_requests() -> None:
+    (signal, request), *_ = requests(golden("m15-spring-bedrock-tool-loop"))
+    scope = request.resource_spans[0].scope_spans[0]  # type: ignore[attr-defined]
+    parts = list(scope.spans)
+    graph = Graph()
+    for part in parts:
+        del scope.spans[:]
+        scope.spans.append(part)
+        graph.send(signal, request.SerializeToString())
+    left = graph.close()
+    got = ledger(left)
+    assert (got["input_tokens"], got["output_tokens"]) == (3800, 130)
+    assert [item.attributes["gen_ai.usage.input_tokens"] for item in left if item.counted] == [
+        1600,
+        2200,
+    ]
+
+
+def test_a_second_sidecar_keeps_the_verdicts_of_the_first() -> None:
+    first = genai()
+    out = first.process(batch(span(1, attributes=CALL), span(1, attributes=CALL), received_s=1))
+    assert out is not None
+    second = genai()
+    again = second.process(Batch(Signal.TRACES, out.encode(), received_ns=NOW_NS))
+    assert again is not None
+    assert [item.get(SKIP) for item in again.spans()] == [None, "duplicate_delivery"]
+    assert again.encode() == out.encode()
+
+
+# ------------------------------------------------------------------ log records
+
+
+def record(**attributes: object) -> bytes:
+    written = {
+        "message": "llm_call_success",
+        "model": "gpt-4o",
+        "input_tokens": 100,
+        "output_tokens": 10,
+    }
+    return log_request({"scope": "shop", "attributes": written | attributes})
+
+
+def test_a_record_that_is_delivered_twice_counts_once() -> None:
+    graph = Graph()
+    graph.send(Signal.LOGS, record())
+    graph.send(Signal.LOGS, record())
+    graph.send(Signal.LOGS, record(request_id="another"))
+    reasons = [item.attributes.get(SKIP) for item in graph.close()]
+    assert reasons == [None, "duplicate_delivery", None]
+
+
+def logged_and_traced(service_only_logs: bool) -> list[Left]:
+    case = golden("m06-log-and-span-same-usage")
+    graph = Graph({"log_only": ["codex_cli_rs"]} if service_only_logs else {})
+    for signal, request in requests(case):
+        graph.send(signal, request.SerializeToString())
+    return graph.close()
+
+
+def test_services_that_only_log_are_counted_by_their_records() -> None:
+    assert ledger(logged_and_traced(True))["model_calls"] == 2
+    assert ledger(logged_and_traced(False))["model_calls"] == 1
+
+
+def test_metrics_are_not_its_business() -> None:
+    assert Signal.METRICS not in genai().signals
