@@ -1,28 +1,34 @@
 """Removes personal data and secrets before anything is stored, queued or sent.
 
 Two modes, by the keys that are written: with contrib's keys alone a component does exactly what the Collector's
-processor of that name does (`contrib`); any other key switches to our engine.
+processor of that name does (`contrib`); any key of ours switches to our engine (`entities`), which honours contrib's
+keys as a first pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from processors.base import Processor
 from processors.errors import Finding, InvalidConfig
 from processors.ports import Context
-from processors.redaction import masks
+from processors.redaction import masks, policy, rules
 from processors.redaction.contrib import ContribRedaction
+from processors.redaction.entities import EntityRedaction
 from processors.redaction.regexp import Pattern, PatternError
-from processors.redaction.rules import Config
 
-_LISTS = {
+_LISTS: Final = {
     "ignored_key_patterns": "ignore keys list",
     "blocked_values": "block list",
     "blocked_key_patterns": "block keys list",
     "allowed_values": "allow list",
 }
+
+
+def ours(settings: Mapping[str, Any]) -> bool:
+    """Say whether the configuration is for our engine: the schema fills its keys in where one of them is written."""
+    return "entities" in settings
 
 
 def check(settings: Mapping[str, Any], context: Context) -> Iterable[Finding]:
@@ -35,6 +41,8 @@ def check(settings: Mapping[str, Any], context: Context) -> Iterable[Finding]:
             except PatternError as error:
                 text = f"failed to process {called}: error compiling regex in list: {error}"
                 yield Finding(f"{name}[{place}]", text)
+    if ours(settings):
+        yield from policy.findings(policy.Config.load(settings), context.secret)
 
 
 def build(settings: Mapping[str, Any], context: Context) -> Processor:
@@ -42,4 +50,9 @@ def build(settings: Mapping[str, Any], context: Context) -> Processor:
     for finding in check(settings, context):
         if not finding.warning:
             raise InvalidConfig(finding.path, finding.text)
-    return ContribRedaction(Config.load(settings))
+    contrib = rules.Config.load(settings)
+    if not ours(settings):
+        return ContribRedaction(contrib)
+    config = policy.Config.load(settings)
+    first = ContribRedaction(contrib) if contrib.does_anything() else None
+    return EntityRedaction(config, policy.pseudonyms_of(config, context.secret), first)

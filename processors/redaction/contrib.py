@@ -8,8 +8,8 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar, Final
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from processors.base import OnError, Stateless
 from processors.batch import Batch, Element, LogRecord, Signal, Span
@@ -21,16 +21,12 @@ from processors.redaction.summary import Summary, SummaryLevel
 from processors.redaction.walk import Edit, Found, Hits, replace_field, request_layout, rewrite
 from processors.wire import (
     STRING,
-    Value,
     decode_value,
     delimited,
     encode_value,
     key_value,
     read_varint,
 )
-
-_SHORT: Final = 64
-_REMEMBERED: Final = 4096
 
 
 class ContribRedaction(Stateless):
@@ -46,8 +42,6 @@ class ContribRedaction(Stateless):
         self._requests = {
             signal: request_layout(rules.layouts, signal) for signal, rules in self._rules.items()
         }
-
-        self._written = {rules: Written(rules.blocked.scan) for rules in (plain, logs)}
 
     def process(self, batch: Batch) -> Batch:
         """Redact in place."""
@@ -73,9 +67,7 @@ class ContribRedaction(Stateless):
         if place is not None:
             buf, start, end = place
             editor = RuleEditor(rules, hits, scanned=True)
-            if not editor.touches(start, end) and not (
-                element.edits and self._written[rules].needs_a_look(element)
-            ):
+            if not editor.touches(start, end) and not _written(rules, element):
                 return
         if element.touched or place is None:
             buf = element.body()
@@ -90,33 +82,15 @@ class ContribRedaction(Stateless):
         return without_content(batch)
 
 
-class Written:
-    """Looks at what earlier processors wrote: few distinct short texts, remembered once they are found clean."""
-
-    def __init__(self, scan: Callable[[bytes], Sequence[object]]) -> None:
-        """`scan`: returns what a pattern may match in some bytes."""
-        self._scan = scan
-        self._clean: set[str] = set()
-
-    def needs_a_look(self, element: Element) -> bool:
-        """Say whether something written may have to be redacted."""
-        clean = self._clean
-        return any(
-            self._is_suspect(value)
-            for value in element.edits.values()
-            if isinstance(value, (str, list, dict)) and not (type(value) is str and value in clean)
+def _written(rules: Rules, element: Element) -> bool:
+    """Say whether what earlier processors wrote holds something to look at."""
+    return any(
+        rules.blocked.scan(
+            value.encode("utf-8", "replace") if isinstance(value, str) else encode_value(value)
         )
-
-    def _is_suspect(self, value: Value) -> bool:
-        if not isinstance(value, str):
-            return bool(self._scan(encode_value(value)))
-        if self._scan(value.encode("utf-8", "replace")):
-            return True
-        if len(value) <= _SHORT:
-            if len(self._clean) >= _REMEMBERED:
-                self._clean.clear()
-            self._clean.add(value)
-        return False
+        for value in element.edits.values()
+        if isinstance(value, (str, list, dict))
+    )
 
 
 def _elements(batch: Batch) -> Iterator[Element]:
@@ -154,14 +128,14 @@ class RuleEditor:
         self._body = body.summary
         return None if new == buf[found.start : found.end] else new
 
-    def message(self, body: bytes, place: str) -> bytes | None:
+    def message(self, body: bytes, kind: str) -> bytes | None:
         """Clean the name of a span, or write the summary of a log's body, after the attributes."""
-        if place == "span":
+        if kind == "span":
             return self._span_name(body)
         summary, self._body = self._body, None
         if not summary:
             return None
-        record = LogRecord(body, -1, 0, len(body), None)  # type: ignore[arg-type] # group unused
+        record = LogRecord.alone(body)
         for key, value in summary.attributes(
             self._rules.level, {key: record.get(key) for key in record.view.attributes}
         ).items():
@@ -169,7 +143,7 @@ class RuleEditor:
         return record.body()
 
     def _span_name(self, body: bytes) -> bytes | None:
-        span = Span(body, -1, 0, len(body), None)  # type: ignore[arg-type] # its group is not asked for
+        span = Span.alone(body)
         if self._rules.allowed(span.name.encode()):
             return None
         name = self._rules.sanitizers.span_name(span)

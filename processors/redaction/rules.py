@@ -48,6 +48,16 @@ class Config:
         lists = {name: tuple(value) for name, value in read.items() if isinstance(value, list)}
         return cls(**read | lists)
 
+    def does_anything(self) -> bool:
+        """Say whether anything can change under this configuration."""
+        databases = [db for db in self.db_sanitizer.values() if isinstance(db, Mapping)]
+        return (
+            not self.allow_all_keys
+            or bool(self.blocked_key_patterns or self.blocked_values)
+            or self.url_sanitizer["enabled"]
+            or any(db["enabled"] for db in databases)
+        )
+
 
 class KeyRules:
     """Says what happens to an attribute by its key."""
@@ -120,8 +130,8 @@ class Rules:
         """Whether only values in which `blocked.scan` finds something can change."""
         self.layouts: Mapping[type[Element], Layout] = {
             **CONTRIB,
-            Span: replace(CONTRIB[Span], whole=bool(self.sanitizers)),
-            LogRecord: replace(CONTRIB[LogRecord], whole=speaks),
+            Span: replace(CONTRIB[Span], kind="span" if self.sanitizers else ""),
+            LogRecord: replace(CONTRIB[LogRecord], kind="log" if speaks else ""),
         }
 
     def allowed(self, text: bytes) -> bool:

@@ -15,6 +15,9 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 from processors.batch import Element, LogRecord, Metric, Resource, Scope, Signal, Span
 from processors.wire import delimited, read_varint, skip
 
+DROPPED: Final = bytes(bytearray(b"dropped"))
+"""What `Editor.message` returns, this very object, to have its message taken out of what holds it."""
+
 Edit: TypeAlias = tuple[int, int, bytes]
 """Replace buf[start:end] by these bytes."""
 
@@ -40,8 +43,8 @@ class Layout:
     values: Mapping[int, str] = field(default_factory=dict)
     """Tag of an AnyValue → its place."""
     children: Mapping[int, Layout] = field(default_factory=dict)
-    whole: bool = False
-    """Ask the editor about the message itself, after its parts."""
+    kind: str = ""
+    """What the message is called where the editor is asked about it as a whole, after its parts; empty: it is not."""
 
 
 class Hits:
@@ -87,8 +90,8 @@ class Editor(Protocol):
     def value(self, buf: bytes, found: Found, place: str) -> bytes | None:
         """Return an AnyValue's new encoding, None to leave it."""
 
-    def message(self, body: bytes, place: str) -> bytes | None:
-        """Edit a whole message (`Layout.whole`), its parts done; None to leave it."""
+    def message(self, body: bytes, kind: str) -> bytes | None:
+        """Edit a whole message (`Layout.kind`), its parts done; None to leave it."""
 
 
 def rewrite(buf: bytes, start: int, end: int, layout: Layout, editor: Editor) -> bytes | None:
@@ -110,7 +113,8 @@ def rewrite(buf: bytes, start: int, end: int, layout: Layout, editor: Editor) ->
         else:
             new = _part(buf, tag, Found(at, body, behind), layout, editor)
             if new is not None:
-                edits.append((at, behind, delimited(buf[at : at + 1], new)))
+                frame = b"" if new is DROPPED else delimited(buf[at : at + 1], new)
+                edits.append((at, behind, frame))
         at = behind
     added: list[bytes] = []
     if fields and editor.touches(fields[0].frame, fields[-1].end):
@@ -123,7 +127,7 @@ def _part(buf: bytes, tag: int, found: Found, layout: Layout, editor: Editor) ->
     """Return the new body of one field that holds no attribute."""
     child = layout.children.get(tag)
     if child is not None:
-        if child.whole or editor.touches(found.start, found.end):
+        if editor.touches(found.start, found.end):
             return rewrite(buf, found.start, found.end, child, editor)
     elif tag in layout.texts:
         return editor.text(buf, found, layout.texts[tag])
@@ -146,9 +150,9 @@ def _finish(
         tag = bytes((layout.attributes,))
         tail = b"".join([delimited(tag, body) for body in added])
         changed = (buf[start:end] if changed is None else changed) + tail
-    if layout.whole:
+    if layout.kind:
         body = buf[start:end] if changed is None else changed
-        finished = editor.message(body, layout.place)
+        finished = editor.message(body, layout.kind)
         return changed if finished is None else finished
     return changed
 
@@ -200,6 +204,50 @@ CONTRIB: Final[Mapping[type[Element], Layout]] = {
     ),
 }
 
+# ------------------------------------------------------------------ everything that can carry text
+
+_TEXT_EVENT: Final = Layout(place="events", texts={0x12: "events"}, attributes=0x1A, kind="event")
+_LINK: Final = Layout(place="links", texts={0x1A: "trace_state"}, attributes=0x22, kind="link")
+_STATUS: Final = Layout(place="status", texts={0x12: "status"})
+_EXEMPLARS: Final = {0x2A: 0x2A, 0x3A: 0x2A, 0x4A: 0x42, 0x52: 0x5A}
+"""Tag of a metric's kind → tag of the exemplars in its points; their filtered attributes are field 7."""
+
+
+def _points(kind: int, attributes: int) -> Layout:
+    exemplar = Layout(place="datapoints", attributes=0x3A)
+    children = {_EXEMPLARS[kind]: exemplar} if kind in _EXEMPLARS else {}
+    point = Layout(place="datapoints", attributes=attributes, children=children)
+    return Layout(children={0x0A: point})
+
+
+EVERYTHING: Final[Mapping[type[Element], Layout]] = {
+    Resource: Layout(place="resource", attributes=0x0A, kind="resource"),
+    Scope: Layout(
+        place="scope", texts={0x0A: "scope", 0x12: "scope"}, attributes=0x1A, kind="scope"
+    ),
+    Span: Layout(
+        place="attributes",
+        texts={0x1A: "trace_state", 0x2A: "name"},
+        attributes=0x4A,
+        children={0x5A: _TEXT_EVENT, 0x6A: _LINK, 0x7A: _STATUS},
+        kind="span",
+    ),
+    LogRecord: Layout(
+        place="attributes",
+        texts={0x1A: "severity", 0x62: "name"},
+        attributes=0x32,
+        values={0x2A: "body"},
+        kind="log",
+    ),
+    Metric: Layout(
+        place="metric",
+        texts={0x0A: "metric", 0x12: "metric", 0x1A: "metric"},
+        attributes=0x62,
+        kind="metric",
+        children={kind: _points(kind, attributes) for kind, attributes in _POINTS.items()},
+    ),
+}
+
 ITEM: Final[Mapping[Signal, type[Element]]] = {
     Signal.TRACES: Span,
     Signal.LOGS: LogRecord,
@@ -209,5 +257,10 @@ ITEM: Final[Mapping[Signal, type[Element]]] = {
 
 def request_layout(layouts: Mapping[type[Element], Layout], signal: Signal) -> Layout:
     """Return the layout of a whole export request."""
-    scopes = Layout(children={0x0A: layouts[Scope], 0x12: layouts[ITEM[signal]]})
-    return Layout(children={0x0A: Layout(children={0x0A: layouts[Resource], 0x12: scopes})})
+    scopes = Layout(texts=GROUP_TEXTS, children={0x0A: layouts[Scope], 0x12: layouts[ITEM[signal]]})
+    groups = Layout(texts=GROUP_TEXTS, children={0x0A: layouts[Resource], 0x12: scopes})
+    return Layout(children={0x0A: groups})
+
+
+GROUP_TEXTS: Final = {0x1A: "schema_url"}
+"""The schema URL of a resource or scope group."""
