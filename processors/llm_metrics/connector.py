@@ -28,7 +28,9 @@ _KEYS: Final = LABEL_KEYS | CALL_KEYS
 _ERROR: Final = 2
 _SEVERITY_ERROR: Final = 17
 """SeverityNumber ERROR of the log data model."""
-_PER_POINT_NS: Final = 10**6
+_PER_POINT_NS: Final = 3 * 10**6
+"""How much longer the next flush waits for each point of this one. To encode a point and to take it in costs more than
+a call does otherwise, and many active series all change in a second: so telling them costs about 0.1 % of a core."""
 _LONGEST_NS: Final = 10 * 10**9
 _MAX_RESOURCES: Final = 1024
 

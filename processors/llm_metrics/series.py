@@ -1,7 +1,7 @@
 """The series: what was counted so far, and how it leaves as OTLP.
 
 Invariants
-- A series only grows, from 0 at its `start_ns`; counters are integers (money in attoUSD), so sums are exact.
+- A series only grows, from 0 at its start; counters are integers (money in attoUSD), so sums are exact.
 - `flush` tells every series that changed since the last one; and all of them every `REFRESH_NS`, so that what reads
   them can tell idle from gone.
 - The number of series of a metric is bounded: the label set that has no room becomes `other` in every open label.
@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 
 from processors.llm_metrics.catalogue import ATTO, LABELS, OTHER, Metric
 from processors.stats import Stats
-from processors.wire import delimited, encode_key_value
+from processors.wire import delimited, encode_key_value, varint
 
 REFRESH_NS: Final = 60 * 10**9
 """How often an idle series is told again. Must be well under the `metric_expiration` of whoever serves them (5 m)."""
@@ -30,9 +30,13 @@ _OVERFLOW: Final = "otelcol_llm_metrics_series_overflow_total"
 _SWEEP_NS: Final = 600 * 10**9
 
 _U64: Final = Struct("<Q").pack
-_I64: Final = Struct("<q").pack
 _F64: Final = Struct("<d").pack
 _LARGEST: Final = (1 << 63) - 1
+_WHOLE: Final = Struct("<cq").pack
+_DOLLARS: Final = Struct("<cd").pack
+"""Tag and value: fields as_int (0x31, "1") and as_double (0x21, "!")."""
+_COUNT_AND_SUM: Final = Struct("<cQcd").pack
+"""Tags and values: fields count (0x21, "!") and sum (0x29, ")")."""
 _CUMULATIVE: Final = b"\x10\x02"
 _MONOTONIC: Final = b"\x18\x01"
 
@@ -43,13 +47,15 @@ class Counter:
     """An integer that only grows."""
 
     __slots__ = (
-        "attributes", "exemplar", "family", "queued", "seen_ns", "sent", "start_ns", "value"
+        "attributes", "exemplar", "family", "head", "queued", "seen_ns", "sent", "value"
     )  # fmt: skip
 
     def __init__(self, family: Family, attributes: bytes, now_ns: int) -> None:
         self.family = family
         self.attributes = attributes
-        self.start_ns = _U64(now_ns)
+        start = b"\x11" + _U64(now_ns)
+        self.head = b"\x0a" + varint(27 + len(attributes)) + start
+        """Of a point without exemplar: its tag, length and start."""
         self.seen_ns = now_ns
         self.value = 0
         self.sent = -1
@@ -67,16 +73,15 @@ class Counter:
 
     def point(self, stamp: bytes) -> bytes:
         """Encode a NumberDataPoint; `stamp` is the encoded time field."""
-        self.sent = self.value
-        value = self._dollars() if self.family.metric.money else self._whole()
-        parts = (b"\x11", self.start_ns, stamp, value, self.exemplar, self.attributes)
+        self.sent = value = self.value
+        if self.family.metric.money:
+            number = _DOLLARS(b"!", value / ATTO)
+        else:
+            number = _WHOLE(b"1", value if value < _LARGEST else _LARGEST)
+        if not self.exemplar:
+            return b"".join((self.head, stamp, number, self.attributes))
+        parts = (self.head[-9:], stamp, number, self.exemplar, self.attributes)
         return delimited(b"\x0a", b"".join(parts))
-
-    def _whole(self) -> bytes:
-        return b"\x31" + _I64(min(self.value, _LARGEST))
-
-    def _dollars(self) -> bytes:
-        return b"\x21" + _F64(self.value / ATTO)
 
 
 class Gauge:
@@ -115,13 +120,13 @@ class Histogram:
     """Observations in fixed buckets, upper bounds inclusive."""
 
     __slots__ = (
-        "attributes", "counts", "exemplars", "family", "queued", "seen_ns", "sent", "start_ns", "sum"
+        "attributes", "counts", "exemplars", "family", "queued", "seen_ns", "sent", "start", "sum"
     )  # fmt: skip
 
     def __init__(self, family: Family, attributes: bytes, now_ns: int) -> None:
         self.family = family
         self.attributes = attributes
-        self.start_ns = _U64(now_ns)
+        self.start = b"\x11" + _U64(now_ns)
         self.seen_ns = now_ns
         self.counts = [0] * (len(family.metric.buckets) + 1)
         self.sum = 0.0
@@ -147,13 +152,11 @@ class Histogram:
 
     def point(self, stamp: bytes) -> bytes:
         """Encode a HistogramDataPoint; `stamp` is the encoded time field."""
-        counts = self.counts
+        counts, family = self.counts, self.family
         self.sent = sum(counts)
-        family = self.family
         parts = (
-            b"\x11", self.start_ns, stamp, b"\x21", _U64(self.sent), b"\x29", _F64(self.sum),
-            family.counts_tag, family.pack_counts(*counts), family.bounds, *self.exemplars.values(),
-            self.attributes,
+            self.start, stamp, _COUNT_AND_SUM(b"!", self.sent, b")", self.sum), family.counts_tag,
+            family.pack_counts(*counts), family.bounds, *self.exemplars.values(), self.attributes,
         )  # fmt: skip
         return delimited(b"\x0a", b"".join(parts))
 

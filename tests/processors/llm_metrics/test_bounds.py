@@ -121,10 +121,10 @@ def test_what_the_configuration_tells_is_never_idle() -> None:
 
 def test_a_large_flush_makes_the_next_one_wait_longer() -> None:
     metrics = connector()
-    features = [priced(app__llm__feature=f"f{n}") for n in range(200)]
+    features = [priced(app__llm__feature=f"f{n}") for n in range(100)]
     metrics.process(traces(map(span, features)))
     (batch,) = metrics.tick(NOW)
-    pause = len(batch) * 10**6
+    pause = len(batch) * 3 * 10**6
     metrics.process(traces([span(priced())], now_ns=NOW + SECOND))
     assert pause > SECOND
     assert list(metrics.tick(NOW + pause - 1)) == []
