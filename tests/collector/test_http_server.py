@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
@@ -64,14 +63,16 @@ def test_connections_are_limited() -> None:
 
 
 def test_a_client_that_does_not_read_is_cut_off() -> None:
+    received = 0
     with (
-        serving(endless, HttpLimits(write_timeout_s=0.1)) as port,
-        socket.create_connection(("127.0.0.1", port)) as plain,
+        serving(endless, HttpLimits(write_timeout_s=0.0)) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+        suppress(ConnectionResetError),
     ):
         plain.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-        hung_up = select.poll()
-        hung_up.register(plain, 0)  # reports errors and ends only
-        assert hung_up.poll(20_000)
+        while piece := plain.recv(1 << 20):
+            received += len(piece)
+    assert received < 64 << 20
 
 
 def test_the_loop_ends_with_the_last_server() -> None:

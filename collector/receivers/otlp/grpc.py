@@ -11,6 +11,7 @@ is our own fault is told as UNAVAILABLE, so that the sender keeps its data.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NoReturn
@@ -30,6 +31,8 @@ THREADS: Final = 8
 """Requests that are read and processed at once: the pipeline runs one at a time, the others wait for a commit."""
 MAX_CALLS: Final = 1_000
 """Open calls beyond which new ones are refused: each holds a window of unread bytes (64 kB)."""
+READ_S: Final = 30.0
+"""How long a message may take to arrive: who sends the head of a call and no body would hold a thread for ever."""
 DETAILS: Final = "grpc-status-details-bin"
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _SIGNALS: Final = {signal.grpc_method: signal for signal in Signal}
@@ -37,11 +40,41 @@ _SIGNALS: Final = {signal.grpc_method: signal for signal in Signal}
 Handler = Callable[[Iterator[bytes], grpc.ServicerContext], bytes]
 
 
+class Readers:
+    """The calls whose message is being read; those that take too long are cancelled."""
+
+    def __init__(self, patience_s: float = READ_S) -> None:
+        self._patience_s = patience_s
+        self._began: dict[grpc.ServicerContext, float] = {}
+
+    def read(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes | None:
+        """Return the message of a call; None when there is none. Raises: `grpc.RpcError` when it was cancelled."""
+        self._began[context] = time.monotonic()
+        try:
+            return next(requests, None)
+        finally:
+            del self._began[context]
+
+    def sweep(self) -> None:
+        """Cancel what takes too long."""
+        latest = time.monotonic() - self._patience_s
+        for context, began in list(self._began.items()):
+            if began <= latest:
+                context.cancel()  # type: ignore[no-untyped-call] # as the stubs have it
+
+    def sweep_until(self, stopped: threading.Event) -> None:
+        """Sweep now and then, on a thread of its own."""
+        while not stopped.wait(min(self._patience_s / 4, 5.0)):
+            self.sweep()
+
+
 class GrpcServer:
     """One listening address."""
 
-    def __init__(self, config: GrpcConfig, limits: Limits) -> None:
-        self._config = config
+    def __init__(self, config: GrpcConfig, limits: Limits, readers: Readers | None = None) -> None:
+        self.config = config
+        self._readers = readers or Readers()
+        self._stopped = threading.Event()
         self._limits = limits
         self._server: grpc.Server | None = None
         self._pools: tuple[ThreadPoolExecutor, ...] = ()
@@ -50,13 +83,13 @@ class GrpcServer:
 
     def start(self, intake: Intake) -> None:
         """Listen. Raises: `StartError`."""
-        config = self._config
+        config = self.config
         calls = ThreadPoolExecutor(THREADS, thread_name_prefix="otlp-grpc")
         refusals = ThreadPoolExecutor(1, thread_name_prefix="otlp-grpc-refuse")
         self._pools = (calls, refusals)
         server = grpc.server(
             calls,
-            handlers=[_Export(intake, self._limits, refusals)],
+            handlers=[_Export(intake, self._limits, self._readers, refusals)],
             options=[*config.options, ("grpc.so_reuseport", 0)],
         )
         try:
@@ -71,9 +104,17 @@ class GrpcServer:
             ) from error
         server.start()
         self._server = server
+        self._stopped.clear()
+        threading.Thread(
+            target=self._readers.sweep_until,
+            args=(self._stopped,),
+            name="otlp-grpc-sweep",
+            daemon=True,
+        ).start()
 
     def stop(self, deadline_s: float) -> None:
         """Take no new calls, finish those in flight, cancel what is left after `deadline_s`."""
+        self._stopped.set()
         server, self._server = self._server, None
         if server is not None:
             server.stop(deadline_s).wait()
@@ -84,10 +125,13 @@ class GrpcServer:
 class _Export(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the stubs only
     """Finds the handler of a call. `service` runs on the thread that accepts calls and MUST NOT block."""
 
-    def __init__(self, intake: Intake, limits: Limits, refusals: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, intake: Intake, limits: Limits, readers: Readers, refusals: ThreadPoolExecutor
+    ) -> None:
         """`refusals`: where calls are refused, so that these need not wait for those that are served."""
         self._intake = intake
         self._limits = limits
+        self._readers = readers
         self._refusals = refusals
         self._lock = threading.Lock()
         self._open = 0
@@ -126,7 +170,7 @@ class _Export(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in th
     def _handler(self, signal: Signal) -> Handler:
         def export(requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
             try:
-                return self._take(signal, requests)
+                return self._take(signal, requests, context)
             except grpc.RpcError:
                 raise  # the sender is gone, or the message was too large: gRPC has answered
             except Exception as error:  # noqa: BLE001 - what escapes becomes UNKNOWN and the data is lost
@@ -137,12 +181,14 @@ class _Export(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in th
 
         return export
 
-    def _take(self, signal: Signal, requests: Iterator[bytes]) -> bytes:
+    def _take(
+        self, signal: Signal, requests: Iterator[bytes], context: grpc.ServicerContext
+    ) -> bytes:
         intake = self._intake
         refused = intake.refusal(signal)  # asked again: the call may have waited for a thread
         if refused is not None:
             raise refused
-        raw = next(requests, None)
+        raw = self._readers.read(requests, context)
         if raw is None:
             raise Rejected("expected one request message, the call ended without one")
         intake.reserve(len(raw))

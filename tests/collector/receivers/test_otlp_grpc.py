@@ -15,7 +15,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
+from collector.component import Limits
 from collector.errors import StartError, Unauthenticated
+from collector.receivers.otlp.grpc import GrpcServer, Readers
 from processors.batch import Signal
 from processors.errors import Overloaded
 from tests.collector.receivers.recorder import Recorder, listening, receiver
@@ -172,6 +174,26 @@ def test_a_sender_that_goes_away_leaves_nothing_behind() -> None:
         with exporting(address) as export:
             assert export(RAW) == b""
     assert len(intake.taken) == 1
+
+
+def test_calls_that_send_no_message_are_ended_and_do_not_block_others() -> None:
+    def silent() -> Iterator[bytes]:
+        done.wait(20)
+        yield from ()
+
+    done, intake = threading.Event(), Recorder()
+    config = receiver({"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}})
+    assert config.grpc is not None
+    server = GrpcServer(config.grpc.config, Limits(), Readers(patience_s=0.2))
+    server.start(intake)
+    address = f"127.0.0.1:{server.port}"
+    with grpc.insecure_channel(address) as channel, exporting(address) as export:
+        export_stream = channel.stream_unary(Signal.TRACES.grpc_method)
+        calls = [export_stream.future(silent()) for _ in range(10)]
+        assert [call.code() for call in calls] == [grpc.StatusCode.CANCELLED] * 10
+        assert export(RAW) == b""
+        done.set()
+    server.stop(1)
 
 
 def test_many_large_calls_are_not_read_all_at_once() -> None:
