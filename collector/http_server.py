@@ -171,7 +171,8 @@ class HttpServer:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        await asyncio.sleep(0)  # lets the transports close
+        for _ in range(10):  # TLS over a transport takes a few turns of the loop to close
+            await asyncio.sleep(0)
 
 
 class _Connection(HttpToolsProtocol):
