@@ -28,8 +28,8 @@ _BEFORE: Final = 8
 _TOKEN: Final = re.compile(rb"\(?\d(?:[ .\-/()]{0,2}\d)*")
 _BOUNDARY: Final = r"(?:^|[^0-9A-Za-z_]|\\[nrtbf]|\\u[0-9a-fA-F]{4})"
 _ROUGHLY: Final = r"(?:^|[^0-9A-Za-z_][0-9A-Za-z_]?|b[0-9A-Za-z]?|\\u[0-9a-fA-F]{4})"
-"""A boundary inside a request: a text begins behind its tag and its length, and these may look like letters. All tags of
-texts are control or punctuation characters but one: a log record's event name stands behind a `b`."""
+"""A boundary inside a request: a text begins behind its tag and its length, and these may look like letters. The tags
+are control or punctuation characters but one: a log record's event name stands behind a `b`."""
 _CHUNK: Final = 8
 """Families that are asked together."""
 _LONGEST: Final = 20_000

@@ -47,7 +47,8 @@ class Config:
     def load(cls, settings: Mapping[str, Any]) -> Config:
         read: dict[str, Any] = {field.name: settings[field.name] for field in fields(cls)}
         lists = {name: tuple(value) for name, value in read.items() if isinstance(value, list)}
-        return cls(**read | lists)
+        keys = tuple(key for key in read["hash_keys"] if key)  # `${env:NAME:-}` may be empty
+        return cls(**read | lists | {"hash_keys": keys})
 
 
 def selected(config: Config) -> dict[str, str]:
