@@ -66,7 +66,7 @@ _LAYOUTS: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
     "NumberPoint": {"attributes": (7, dict)},
     "HistogramPoint": {"attributes": (9, dict)},
     "ExponentialHistogramPoint": {"attributes": (1, dict)},
-    # a metric for whoever keeps its values: attributes and exemplars stay encoded
+    # a metric for whoever keeps its values: points stay encoded, and in them attributes and exemplars
     "MetricData": {
         "name": (1, _STRING),
         "description": (2, _STRING),
@@ -77,7 +77,7 @@ _LAYOUTS: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
         "exponential_histogram": (10, _BYTES),
         "summary": (11, _BYTES),
     },
-    "Numbers": {"points": (1, ["Number"]), "temporality": (2, _INT32), "monotonic": (3, _BOOL)},
+    "Numbers": {"points": (1, [_BYTES]), "temporality": (2, _INT32), "monotonic": (3, _BOOL)},
     "Number": {
         "start_ns": (2, _FIXED64),
         "time_ns": (3, _FIXED64),
@@ -87,7 +87,7 @@ _LAYOUTS: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
         "attributes": (7, [_BYTES]),
         "flags": (8, _INT32),
     },
-    "Histograms": {"points": (1, ["Histogram"]), "temporality": (2, _INT32)},
+    "Histograms": {"points": (1, [_BYTES]), "temporality": (2, _INT32)},
     "Histogram": {
         "start_ns": (2, _FIXED64),
         "time_ns": (3, _FIXED64),

@@ -6,13 +6,14 @@ the objects of the schema); exponential histograms and summaries, which are rare
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ldexp
 from typing import Any, Final
 
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
+from collector.exporters.prometheus.layout import Read, read_histogram, read_number
 from processors.views import PARSE
 
 DELTA: Final = metrics_pb2.AGGREGATION_TEMPORALITY_DELTA
@@ -44,6 +45,14 @@ class Shown:
         """Scrapes that still see it at 0."""
 
 
+def _as_it_is(point: Any) -> Any:
+    return point
+
+
+def _unreadable(point: Any) -> Read | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Points:
     """The points of one metric, whatever they are."""
@@ -54,8 +63,12 @@ class Points:
     delta: bool
     grows: bool
     """Grows from its start: a counter or a histogram."""
-    store: Any
+    store: Callable[[Shown, Any, bool], None]
     """(series, point, delta): put the point into the series."""
+    parse: Callable[[Any], Any] = _as_it_is
+    """Make a point of what `points` holds."""
+    read: Callable[[Any], Read | None] = _unreadable
+    """Read a point without parsing it, where its layout allows."""
 
 
 def points_of(metric: Any) -> Points | None:
@@ -63,12 +76,14 @@ def points_of(metric: Any) -> Points | None:
     if metric.HasField("sum"):
         data = metric.sum
         kind = "counter" if data.monotonic else "gauge"
-        return Points(kind, data.points, data.temporality == DELTA, data.monotonic, _number)
+        delta = data.temporality == DELTA
+        return Points(kind, data.points, delta, data.monotonic, _number, *_NUMBERS)
     if metric.HasField("gauge"):
-        return Points("gauge", metric.gauge.points, False, False, _number)
+        return Points("gauge", metric.gauge.points, False, False, _number, *_NUMBERS)
     if metric.HasField("histogram"):
         data = metric.histogram
-        return Points("histogram", data.points, data.temporality == DELTA, True, _histogram)
+        delta = data.temporality == DELTA
+        return Points("histogram", data.points, delta, True, _histogram, *_HISTOGRAMS)
     if metric.exponential_histogram:
         exponential = metrics_pb2.ExponentialHistogram.FromString(metric.exponential_histogram)
         delta = exponential.aggregation_temporality == DELTA
@@ -79,6 +94,10 @@ def points_of(metric: Any) -> Points | None:
         made = [_Converted(point, {}) for point in summary.data_points]
         return Points("summary", made, False, False, _summary)
     return None
+
+
+_NUMBERS: Final = (PARSE["Number"], read_number)
+_HISTOGRAMS: Final = (PARSE["Histogram"], read_histogram)
 
 
 def _number(shown: Shown, point: Any, delta: bool) -> None:
@@ -100,6 +119,17 @@ def _histogram(shown: Shown, point: Any, delta: bool) -> None:
     shown.bounds, shown.counts = bounds, counts
     if point.exemplars:
         shown.exemplars = tuple(point.exemplars)
+
+
+def store_read(shown: Shown, read: Read, delta: bool) -> None:
+    """Put a point that was read without parsing into its series, whose bounds it shares."""
+    if delta:
+        shown.value += read.value
+        shown.count += read.total
+        shown.counts = tuple(map(sum, zip(shown.counts, read.counts, strict=True)))
+    else:
+        shown.value, shown.count, shown.counts = read.value, read.total, read.counts
+    shown.time_ns = read.time_ns
 
 
 def _summary(shown: Shown, point: Any, delta: bool) -> None:

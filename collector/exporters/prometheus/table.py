@@ -21,8 +21,9 @@ from collector.exporters.prometheus.labels import (
     rendered,
     resource_labels,
 )
+from collector.exporters.prometheus.layout import Read
 from collector.exporters.prometheus.names import metric_name
-from collector.exporters.prometheus.points import NO_VALUE, Points, Shown, points_of
+from collector.exporters.prometheus.points import NO_VALUE, Points, Shown, points_of, store_read
 from processors.batch import Batch, Resource, Scope
 from processors.views import PARSE
 
@@ -53,7 +54,7 @@ class Family:
         self.help = help_text
         self.series: dict[str, Shown] = {}
         """By label text."""
-        self.known: dict[tuple[Origin, tuple[bytes, ...]], Shown] = {}
+        self.known: dict[tuple[Origin, tuple[bytes, ...] | bytes], Shown] = {}
         """By where a point came from and its encoded attributes, to find it again without decoding them."""
 
 
@@ -109,24 +110,39 @@ class Table:
         return [one for one in family.series.values() if one.seen_ns >= since]
 
     def _update(self, metric: Any, origin: Origin) -> None:
-        read = points_of(metric)
-        if read is None:
+        points = points_of(metric)
+        if points is None:
             return
-        family = self._family(metric, read.kind)
-        if family.kind != read.kind:
-            self.dropped["type_conflict"] += len(read.points)
+        family = self._family(metric, points.kind)
+        if family.kind != points.kind:
+            self.dropped["type_conflict"] += len(points.points)
             return
-        known, now_ns, delta, store = family.known, self._now_ns, read.delta, read.store
-        for point in read.points:
-            key = (origin, tuple(point.attributes))
-            shown = known[key] if key in known else self._find(family, key, point, read)
-            if shown is not None and not point.flags & NO_VALUE:
-                store(shown, point, delta)
-                shown.time_ns = point.time_ns
+        known, now_ns, delta = family.known, self._now_ns, points.delta
+        for raw in points.points:
+            read = points.read(raw)
+            if read is not None and (origin, read.identity) in known:
+                shown = known[origin, read.identity]
+                store_read(shown, read, delta)
                 shown.seen_ns = now_ns
+            else:
+                self._store(family, origin, points, points.parse(raw), read)
+
+    def _store(
+        self, family: Family, origin: Origin, points: Points, point: Any, read: Read | None
+    ) -> None:
+        """Put a parsed point into its series; the next one of the same layout need not be parsed."""
+        key = (origin, tuple(point.attributes))
+        shown = family.known.get(key) or self._find(family, key, point, points)
+        if shown is None or point.flags & NO_VALUE:
+            return
+        points.store(shown, point, points.delta)
+        shown.time_ns = point.time_ns
+        shown.seen_ns = self._now_ns
+        if read is not None and not point.flags:
+            family.known[origin, read.identity] = shown
 
     def _find(
-        self, family: Family, key: tuple[Origin, tuple[bytes, ...]], point: Any, read: Points
+        self, family: Family, key: tuple[Origin, tuple[bytes, ...]], point: Any, points: Points
     ) -> Shown | None:
         """Return the series of a point whose attributes were not seen in this form before."""
         origin, attributes = key
@@ -143,9 +159,9 @@ class Table:
             self._families.setdefault(family.name, family)  # making room may have dropped it
             shown = family.series[spelled] = Shown(spelled)
             shown.start_ns = point.start_ns
-            shown.held = ZERO_SCRAPES if read.grows and point.start_ns >= self._began_ns else 0
+            shown.held = ZERO_SCRAPES if points.grows and point.start_ns >= self._began_ns else 0
             self.size += 1
-        if len(family.known) > 2 * len(family.series):
+        if len(family.known) > 3 * len(family.series):
             family.known.clear()
         family.known[key] = shown
         return shown
@@ -231,4 +247,4 @@ class _Target:
 
 
 _TARGET: Final = _Target()
-_INFO: Final = Points("gauge", (), False, False, None)
+_INFO: Final = Points("gauge", (), False, False, store_read)
