@@ -493,4 +493,33 @@ METRICS: Final[tuple[Metric, ...]] = (
         "Spans whose sampling threshold contradicts their randomness; it was erased.",
         unit="spans",
     ),
+    Metric(
+        name="llm_redactions_total",
+        kind=COUNTER,
+        unit="values",
+        labels=("detector", "entity", "place", "action"),
+        help="Personal data and secrets that were found, by what was done about them.",
+    ),
+    Metric(
+        name="otelcol_llm_redaction_errors_total",
+        kind=COUNTER,
+        unit="values",
+        labels=("detector",),
+        owner="processor",
+        help="Texts that could not be judged and were replaced whole: a detector raised or ran over its budget.",
+    ),
+    Metric(
+        name="otelcol_llm_redaction_budget_exceeded_total",
+        kind=COUNTER,
+        unit="values",
+        owner="processor",
+        help="Texts with more candidates than anybody's data has; they were replaced whole.",
+    ),
+    Metric(
+        name="otelcol_llm_redaction_scanned_bytes_total",
+        kind=COUNTER,
+        unit="By",
+        owner="processor",
+        help="Bytes of requests that were looked at.",
+    ),
 )
