@@ -94,14 +94,15 @@ def _run(configs: _Words, sets: _Words, gates: _Words) -> int:
     from collector.config.load import load
     from collector.own_key import own_key
 
-    again = partial(load, configs or [str(EMBEDDED)], sets, gates)
+    secret = own_key() if _is_embedded(configs) else None
+    again = partial(load, configs or [str(EMBEDDED)], sets, gates, secret=secret)
     loaded = again()
     telemetry = loaded.config.telemetry
     logs.set_up(telemetry.log_level, telemetry.log_encoding)
     for warning in loaded.warnings:
         logs.warn(warning.text, path=warning.path, place=warning.place)
     try:
-        return app.run(loaded, again, secret=own_key() if _is_embedded(configs) else None)
+        return app.run(loaded, again, secret)
     except InvalidConfig as error:
         raise ConfigError([loaded.problem(error)]) from error
 
@@ -124,8 +125,11 @@ def validate(before: _Asked, configs: _Words, sets: _Words, gates: _Words, contr
     from collector.config.load import load
 
     configs = (*before[0], *configs) or (str(EMBEDDED),)
-    loaded = load(configs, (*before[1], *sets), (*before[2], *gates))
-    try_pure(loaded, secret=bytes(32) if _is_embedded(configs) else None)
+    secret = (
+        bytes(32) if _is_embedded(configs) else None
+    )  # stands for the key that a run would have
+    loaded = load(configs, (*before[1], *sets), (*before[2], *gates), secret=secret)
+    try_pure(loaded, secret)
     told = [*loaded.warnings, *(beyond_contrib(loaded.document) if contrib else ())]
     click.echo(render(told), nl=bool(told))
     click.echo(f"The configuration is valid: {_count(loaded.config.pipelines, 'pipeline')}.")

@@ -19,6 +19,7 @@ from collector.config.report import Report
 from collector.config.settings import examine
 from collector.config.sources import gather
 from collector.registry import Kind, schema_of
+from processors.ports import Context
 
 SCHEMA: Final = "collector/config/configuration.schema.json"
 _ROUNDS: Final = 5
@@ -30,17 +31,20 @@ def load(
     sets: Sequence[str] = (),
     gates: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
+    secret: bytes | None = None,
 ) -> Loaded:
     """Load the configuration that `--config`, `--set` and `--feature-gates` ask for.
 
     `sources`: files, or `file:`, `env:` and `yaml:` URIs; later ones win. `env`: the environment unless given.
+    `secret`: the key for hashing that the program has where the configuration names none.
     Raises: `ConfigError` with all problems and warnings.
     """
     report = Report()
     expander = Expander(os.environ if env is None else env, report)
     root = gather(sources, sets, expander, report)
     report.stop_if_incomplete()
-    config = _check(root, gates_on(gates, report), report)
+    context = Context(id="", gates=gates_on(gates, report), secret=secret)
+    config = _check(root, context, report)
     report.finish()
     return Loaded(
         config=config,
@@ -50,9 +54,9 @@ def load(
     )
 
 
-def _check(root: Node, gates: frozenset[str], report: Report) -> GraphConfig:
+def _check(root: Node, context: Context, report: Report) -> GraphConfig:
     root, service, unclear = _structure(root, report)
-    parts = check_parts(root, gates, report)
+    parts = check_parts(root, context, report)
     extensions: list[str] = service["extensions"]
     pipelines = check_pipelines(root, service["pipelines"], unclear, parts, report)
     check_extensions(root, extensions, parts, report)
@@ -64,7 +68,7 @@ def _check(root: Node, gates: frozenset[str], report: Report) -> GraphConfig:
         pipelines=pipelines,
         extensions=tuple(extensions),
         telemetry=_telemetry(service["telemetry"]),
-        gates=gates,
+        gates=context.gates,
     )
 
 

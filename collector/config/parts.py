@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, get_args
 
 from collector.config.document import Node, unwrap
@@ -34,9 +34,7 @@ class Part:
     """Where its settings name extensions, by path from the top of the configuration."""
 
 
-def check_parts(
-    root: Node, gates: frozenset[str], report: Report
-) -> dict[Kind, dict[str, Part | None]]:
+def check_parts(root: Node, context: Context, report: Report) -> dict[Kind, dict[str, Part | None]]:
     """Return every component that is defined, None where its type is unknown."""
     parts: dict[Kind, dict[str, Part | None]] = {kind: {} for kind in KINDS}
     sections = root.value if isinstance(root.value, dict) else {}
@@ -44,7 +42,7 @@ def check_parts(
         section = sections.get(kind)
         if section and isinstance(section.value, dict):
             for name in section.value:
-                parts[kind][name] = _check(root, kind, name, gates, report)
+                parts[kind][name] = _check(root, kind, name, context, report)
     return parts
 
 
@@ -58,7 +56,7 @@ def tell(root: Node, path: Path, examined: Examined, report: Report) -> None:
         report.odd(mark_of(root, where, at_key=True), where, fault.text)
 
 
-def _check(root: Node, kind: Kind, name: str, gates: frozenset[str], report: Report) -> Part | None:
+def _check(root: Node, kind: Kind, name: str, context: Context, report: Report) -> Part | None:
     path: Path = (kind, name)
     type_ = _type_of(root, kind, name, report)
     node = at(root, path)
@@ -68,7 +66,7 @@ def _check(root: Node, kind: Kind, name: str, gates: frozenset[str], report: Rep
     tell(root, path, examined, report)
     settings = None if examined.faults else examined.settings
     if settings is not None:
-        for finding in _findings(type_, settings, Context(id=name, gates=gates)):
+        for finding in _findings(type_, settings, replace(context, id=name)):
             where = (*path, *steps(node, finding.path))
             say = report.odd if finding.warning else report.wrong
             say(mark_of(root, where), where, finding.text)

@@ -112,10 +112,12 @@ def _best(outcomes: Sequence[Sequence[ValidationError]]) -> int:
     return min(range(len(outcomes)), key=lambda i: (*_misfit(outcomes[i]), i))
 
 
-def _misfit(errors: Sequence[ValidationError]) -> tuple[bool, bool, int]:
+def _misfit(errors: Sequence[ValidationError]) -> tuple[bool, bool, int, int]:
+    """Return how badly a branch fits; of two that fit alike, the one that knows what a misspelt key means is better."""
     wrong_type = any(error.validator == "type" and not error.path for error in errors)
     wrong_constant = any(error.validator == "const" and len(error.path) < 2 for error in errors)
-    return wrong_type, wrong_constant, len(errors)
+    strange = [_violation(e) for e in errors if e.validator == "additionalProperties"]
+    return wrong_type, wrong_constant, len(errors), sum(not key_meant(key) for key in strange)
 
 
 def _is(value: Any, name: str) -> bool:
@@ -220,18 +222,21 @@ _VALIDATOR: Final[Any] = extend(  # type: ignore[no-untyped-call] # jsonschema t
 
 
 def _fault(error: ValidationError) -> Fault:
-    schema = error.schema if isinstance(error.schema, Mapping) else {}
-    violation = Violation(
-        keyword=str(error.validator),
-        rule=error.validator_value,
-        value=error.instance,
-        schema=schema,
-        path=tuple(error.absolute_path),
-        message=error.message,
-    )
+    violation = _violation(error)
     at_key = violation.keyword == "additionalProperties"
     meant = key_meant(violation) if violation.keyword in _ABOUT_KEYS else ""
     return Fault(violation.path, sentence(violation), at_key, meant)
+
+
+def _violation(error: ValidationError) -> Violation:
+    return Violation(
+        keyword=str(error.validator),
+        rule=error.validator_value,
+        value=error.instance,
+        schema=error.schema if isinstance(error.schema, Mapping) else {},
+        path=tuple(error.absolute_path),
+        message=error.message,
+    )
 
 
 _ABOUT_KEYS: Final = frozenset({"additionalProperties", "required"})
