@@ -52,6 +52,12 @@ SCHEMA: dict[str, Any] = {
                 },
             ]
         },
+        "either": {
+            "anyOf": [
+                {"properties": {"first": {}, "other": {}}, "additionalProperties": False},
+                {"properties": {"second": {}, "other": {}}, "additionalProperties": False},
+            ]
+        },
         "policies": {"type": "array", "items": {"$ref": "#/$defs/policy"}},
     },
     "$defs": {
@@ -202,6 +208,11 @@ def test_blocks_named_after_their_type_get_their_defaults() -> None:
             "invalid strategy \"span-ingst\": expected trace-complete or span-ingest; did you mean 'span-ingest'?",
         ),
         ({"match": []}, "match", "expected text or a mapping, got a list"),
+        (
+            {"either": {"other": 1, "secnd": 2}},
+            "either.secnd",
+            "no such key; did you mean 'second'? ('either' has invalid keys: secnd)",
+        ),
         (
             {"match": {"kind": "range", "text": "x"}},
             "match.text",
