@@ -16,6 +16,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from collector import logs
 from collector.telemetry import COUNTER, Metric
 from processors.stats import Histogram, Stats
 
@@ -36,6 +37,7 @@ class SelfTelemetry(Collector):
         self._rows = {metric.name: metric for metric in metrics}
         self._constant = dict(constant)
         self._sources = sources
+        self._unknown: set[str] = set()
 
     def collect(self) -> Iterator[Family]:
         """Yield one family per metric that somebody counted."""
@@ -47,9 +49,10 @@ class SelfTelemetry(Collector):
             for key, read in list(stats.gauges.items()):
                 self._add(values, owner, key, read())
             for key, histogram in list(stats.histograms.items()):
-                row = self._rows[key[0]]
-                labels = self._labels(row, owner, key)
-                histograms.setdefault(row.name, {}).setdefault(labels, []).append(histogram)
+                row = self._row(key[0])
+                if row is not None:
+                    labels = self._labels(row, owner, key)
+                    histograms.setdefault(row.name, {}).setdefault(labels, []).append(histogram)
         for name, series in values.items():
             yield self._family(self._rows[name], series)
         for name, observed in histograms.items():
@@ -62,10 +65,20 @@ class SelfTelemetry(Collector):
         key: tuple[str, ...],
         n: float,
     ) -> None:
-        row = self._rows[key[0]]
+        row = self._row(key[0])
+        if row is None:
+            return
         labels = self._labels(row, owner, key)
         series = values.setdefault(row.name, {})
         series[labels] = series.get(labels, 0) + n
+
+    def _row(self, name: str) -> Metric | None:
+        """Return a name's row. Other people's components may count what the table does not have: told once."""
+        row = self._rows.get(name)
+        if row is None and name not in self._unknown:
+            self._unknown.add(name)
+            logs.warn("A component counts what the table of metrics does not have.", metric=name)
+        return row
 
     def _labels(self, row: Metric, owner: str, key: tuple[str, ...]) -> tuple[str, ...]:
         own = (owner,) if row.owner else ()

@@ -1,8 +1,8 @@
 """The collector's own metrics, one table: what exists, its kind, unit, labels and meaning.
 
 Names are the Go Collector's where it has one, `otelcol_llm_*` otherwise. Components count plain numbers into their
-`stats` (`processors.stats`) under these names; `self_metrics` reads them at a scrape. A name that is counted and has no
-row here is an error of that scrape, which the tests look for.
+`stats` (`processors.stats`) under these names; `self_metrics` reads them at a scrape. What is counted under a name that
+has no row here is not shown; a test looks for such names.
 """
 
 from __future__ import annotations
@@ -521,5 +521,59 @@ METRICS: Final[tuple[Metric, ...]] = (
         unit="By",
         owner="processor",
         help="Bytes of requests that were looked at.",
+    ),
+    Metric(
+        name="otelcol_llm_cost_calls_total",
+        kind=COUNTER,
+        unit="requests",
+        labels=("status",),
+        owner="processor",
+        help="Model calls by what became of their price: priced, reported, cached or unpriced.",
+    ),
+    Metric(
+        name="otelcol_llm_cost_unpriced_total",
+        kind=COUNTER,
+        unit="requests",
+        labels=("reason",),
+        owner="processor",
+        help="Model calls without a price, by reason.",
+    ),
+    Metric(
+        name="otelcol_llm_cost_matches_total",
+        kind=COUNTER,
+        unit="requests",
+        labels=("source", "match"),
+        owner="processor",
+        help="Priced calls by where the price came from and how the model's name was found.",
+    ),
+    Metric(
+        name="otelcol_llm_cost_rate_defaults_total",
+        kind=COUNTER,
+        unit="requests",
+        labels=("rate",),
+        owner="processor",
+        help="Uses of another rate for one that a price does not have, as input for cache_read.",
+    ),
+    Metric(
+        name="otelcol_llm_cost_unpriced_variants_total",
+        kind=COUNTER,
+        unit="requests",
+        labels=("dimension",),
+        owner="processor",
+        help="Calls with a service tier, region or the like for which their price has no variant.",
+    ),
+    Metric(
+        name="otelcol_llm_cost_unused_prices",
+        kind=GAUGE,
+        unit="prices",
+        owner="processor",
+        help="Prices of the pricing file that no call has matched since the start.",
+    ),
+    Metric(
+        name="otelcol_llm_cost_conversations",
+        kind=GAUGE,
+        unit="conversations",
+        owner="processor",
+        help="Conversations whose tokens are being added up.",
     ),
 )
