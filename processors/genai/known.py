@@ -56,7 +56,8 @@ class Known:
     """What one combination of keys and telling values means."""
 
     __slots__ = (
-        "_classified", "_constants", "_given", "_plan", "cache_hit", "identity", "quick", "role", "untold_reasons",
+        "_classified", "_constants", "_given", "_plan", "asks_events", "cache_hit", "identity", "quick", "role",
+        "untold_reasons",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, attributes: Attributes, given: Given, told: Hint | None) -> None:
@@ -76,6 +77,8 @@ class Known:
         self.cache_hit = is_cache_hit(plan, attributes) or _is_cached_kind(attributes)
         self.untold_reasons = _finish_reasons(plan, attributes) is None
         """No attribute says why the call ended; an event may."""
+        self.asks_events = plan.tells_by_events or self.untold_reasons
+        """Whether to look at the events at all: touching the field costs 1.4 µs even when it is empty."""
 
     def constants(
         self, item: type[Element], attributes: Attributes, role: Role, semantics: str | None

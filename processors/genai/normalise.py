@@ -17,7 +17,7 @@ from processors.genai.identity import Identity, first_text
 from processors.genai.known import CALLS, Attributes, Given, Known
 from processors.genai.plan import DimensionSources, Plan, Sources
 from processors.genai.table import Hint, Role
-from processors.genai.usage import Usage, quick_usage, read_usage
+from processors.genai.usage import NO_USAGE, Usage, quick_usage, read_usage
 from processors.genai.values import (
     count_of,
     instant_ns,
@@ -95,7 +95,7 @@ def normalise(
             response_id = _response_id(item, plan, attributes)
         if plan.optional:
             _write_optional(item, plan, attributes)
-        if isinstance(item, Span) and item.view.events:
+        if known.asks_events and isinstance(item, Span) and item.view.events:
             _write_from_events(item, known)
     if plan.conversation:
         fields += _conversation(item, plan, attributes, values)
@@ -115,6 +115,8 @@ def _billed(
     plan: Plan, attributes: Attributes, known: Known, role: Role | None, override: Override | None
 ) -> tuple[Role, Usage | None, bool]:
     """Read the usage of what may be billed. Returns its role, the usage, and whether that is canonical as it stands."""
+    if not plan.has_counts and role is not None:
+        return role, NO_USAGE, True
     usage = None
     if plan.quick_counts is not None and override is None:
         usage = quick_usage(plan.quick_counts, attributes, known.identity)

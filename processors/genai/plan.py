@@ -24,6 +24,8 @@ _MARKERS: Final = (
     "ai.prompt", "ai.telemetry", "langfuse.", "langsmith.", "mlflow.", "gcp.vertex.agent.", "litellm.", "crewai.",
     "spring.ai.", "anthropic.", "app.llm.",
 )  # fmt: skip
+_EVENTFUL: Final = ("openinference.", "traceloop.", "llm.")
+"""Keys of emitters that tell the first token by a span event."""
 CALL_RECORD_KEYS: Final = frozenset(
     {"endpointTag", "promptVersion", "dataMode", "externalRequestId"}
 )
@@ -192,6 +194,8 @@ class Plan:
     """Those that stand under their canonical name and need no change when that is a plain text."""
     mirror_conversation: bool
     """The conversation stands under the one canonical name and lacks the other."""
+    tells_by_events: bool
+    """Its emitter is one of those that tell the first token by a span event."""
     optional: bool
     """There is something beside counts, dimensions and conversation that differs from call to call."""
     plain_values: set[bytes] = field(default_factory=set)
@@ -312,6 +316,7 @@ def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
         mirror_conversation=(
             semconv.GEN_AI_CONVERSATION_ID in keys and semconv.APP_LLM_CONVERSATION_ID not in keys
         ),
+        tells_by_events=scope.tells_by_events or any(k.startswith(_EVENTFUL) for k in present),
         optional=False,
     )
     plan.signature = _signature(plan)

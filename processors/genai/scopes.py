@@ -19,6 +19,11 @@ _FAMILIES: Final = (
 )
 """Of two equal records the one of the earlier family is kept."""
 _SPRING: Final = r"org\.springframework|io\.micrometer"
+_EVENTFUL: Final = (
+    r"openinference|@arizeai|@?traceloop|strands|azure"
+    r"|opentelemetry\.instrumentation\.(?!genai|openai_v2|google_genai|botocore)"
+)
+"""Emitters that tell the first token or the finish reason by span events."""
 _TASK_TOTALS: Final = r"opentelemetry\.instrumentation\.crewai"
 """Its agent spans repeat, at every task, the sum over the agent's life."""
 
@@ -38,6 +43,7 @@ class ScopeProfile:
     provider: str | None
     spring: bool
     task_totals: bool
+    tells_by_events: bool
     plans: dict[tuple[str, ...], object] = field(default_factory=dict, compare=False)
     """Filled by `plan`: one entry per set of attribute keys."""
 
@@ -56,6 +62,7 @@ def profile(name: str, version: str) -> ScopeProfile:
         provider=next((d.provider for d in mine if d.provider), None),
         spring=matches(_SPRING, name),
         task_totals=matches(_TASK_TOTALS, name),
+        tells_by_events=matches(_EVENTFUL, name),
     )
 
 
