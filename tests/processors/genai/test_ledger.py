@@ -139,6 +139,14 @@ def test_a_late_repeated_delivery_does_not_count_after_the_trace_was_forgotten()
     assert [item.attributes.get(SKIP) for item in graph.close()] == [None, "duplicate_delivery"]
 
 
+def test_an_agent_that_ends_after_its_trace_was_forgotten_does_not_count_its_calls_again() -> None:
+    graph = Graph({"ledger": {"ttl": "10s"}})
+    graph.send(Signal.TRACES, traces(span(2, parent=1, attributes=CALL)))
+    graph.wait(60)
+    graph.send(Signal.TRACES, traces(span(1, attributes=AGENT)))
+    assert ledger(graph.close())["model_calls"] == 1
+
+
 def test_remembered_deliveries_are_bounded() -> None:
     graph = Graph({"ledger": {"ttl": "1s", "max_deliveries": 2}})
     raws = [traces(span(1, trace=number, attributes=CALL)) for number in range(1, 6)]
