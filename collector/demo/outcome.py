@@ -23,10 +23,12 @@ class Series:
     value: float
 
 
-def scrape(url: str) -> dict[str, list[Series]]:
-    """Return every series of a `/metrics` page by sample name. Raises: `httpx.HTTPError`."""
+def scrape(url: str, copy: Path | None = None) -> dict[str, list[Series]]:
+    """Return every series of a `/metrics` page by sample name; `copy` keeps the page. Raises: `httpx.HTTPError`."""
     page = httpx.get(url, timeout=_TIMEOUT_S, trust_env=False)
     page.raise_for_status()
+    if copy is not None:
+        copy.write_text(page.text, "utf-8")
     found: dict[str, list[Series]] = {}
     for family in text_string_to_metric_families(page.text):
         for sample in family.samples:

@@ -120,8 +120,8 @@ def run(traces: int, keep_running: bool, data: Path | None) -> int:
     with _collector(ports, data) as process:
         company = Company(f"127.0.0.1:{ports.grpc}")
         sent = _send(console, company, ports, traces)
-        product = scrape(f"http://127.0.0.1:{ports.metrics}/metrics")
-        own = scrape(f"http://127.0.0.1:{ports.own}/metrics")
+        product = scrape(f"http://127.0.0.1:{ports.metrics}/metrics", data / "metrics.txt")
+        own = scrape(f"http://127.0.0.1:{ports.own}/metrics", data / "own-metrics.txt")
         kept = read_kept(data / "traces.jsonl")
         _report(console, company, sent, product, own, kept)
         _where(console, ports, data, keep_running)
@@ -153,7 +153,13 @@ def _send(console: Console, company: Company, ports: Ports, traces: int) -> dict
             return done >= traces
 
         _wait(decided, _DECIDE_S, "all traces to be decided")
+        _wait(lambda: _calls(ports) >= len(company.questions), _DECIDE_S, "all calls to be counted")
     return sent
+
+
+def _calls(ports: Ports) -> float:
+    series = scrape(f"http://127.0.0.1:{ports.metrics}/metrics")
+    return sum(total(series, "llm_requests_total", "model").values())
 
 
 def _report(
@@ -169,10 +175,18 @@ def _report(
     )
     console.print(f"\n[bold]Sent[/] {sum(sent.values())} traces of 4 services: {kinds}.\n")
     for label in ("model", "feature", "tenant"):
-        console.print(_spend(product, label))
-    console.print(_redactions(own | product))
+        console.print(f"[bold]Spend by {label}[/]", _spend(product, label), sep="\n")
+    console.print(
+        "[bold]Personal data replaced before anything was stored[/]",
+        _redactions(own | product),
+        sep="\n",
+    )
     _before_and_after(console, company, kept)
-    console.print(_policies(kept, sum(sent.values())))
+    whole = sum(kept.policies.values())
+    console.print(
+        f"[bold]Traces kept: {whole:,} of {sum(sent.values()):,}[/], {kept.spans:,} spans"
+    )
+    console.print(_policies(kept))
 
 
 def _spend(series: dict[str, list[Series]], label: str) -> Table:
@@ -181,7 +195,7 @@ def _spend(series: dict[str, list[Series]], label: str) -> Table:
     tokens = total(series, "llm_input_tokens_total", label) + total(
         series, "llm_output_tokens_total", label
     )
-    table = Table(title=f"Spend by {label}", title_justify="left", show_footer=True)
+    table = Table(show_footer=True)
     table.add_column(label, "total")
     for name, footer in (
         ("calls", f"{sum(calls.values()):,.0f}"),
@@ -195,7 +209,7 @@ def _spend(series: dict[str, list[Series]], label: str) -> Table:
 
 
 def _redactions(series: dict[str, list[Series]]) -> Table:
-    table = Table(title="Personal data replaced before anything was stored", title_justify="left")
+    table = Table()
     table.add_column("what")
     table.add_column("times", justify="right")
     for entity, count in total(series, "llm_redactions_total", "entity").most_common():
@@ -218,11 +232,8 @@ def _before_and_after(console: Console, company: Company, kept: Kept) -> None:
         console.print()
 
 
-def _policies(kept: Kept, sent: int) -> Table:
-    whole = sum(kept.policies.values())
-    table = Table(
-        title=f"Traces kept: {whole:,} of {sent:,} ({kept.spans:,} spans)", title_justify="left"
-    )
+def _policies(kept: Kept) -> Table:
+    table = Table()
     table.add_column("policy")
     table.add_column("why")
     table.add_column("traces", justify="right")
@@ -242,4 +253,5 @@ def _where(console: Console, ports: Ports, data: Path, keep_running: bool) -> No
             f"Send OTLP to 127.0.0.1:{ports.grpc} (gRPC) or :{ports.http} (HTTP). Stop with Ctrl-C."
         )
     else:
-        console.print("Metrics:     run again with --keep-running to look at them")
+        console.print(f"Metrics:     {data / 'metrics.txt'}, as Prometheus would scrape them")
+        console.print("To look around while it runs: otelcol-llm demo --keep-running")

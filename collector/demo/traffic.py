@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,35 +33,14 @@ class Service:
     provider: str
     model: str
     dialect: str
-    system_prompt: str
 
 
 SERVICES: Final = (
-    Service(
-        "support-bot",
-        "chat",
-        "openai",
-        "gpt-4o-mini",
-        "otel",
-        "You answer customers of a web shop.",
-    ),
-    Service(
-        "support-bot",
-        "summaries",
-        "anthropic",
-        "claude-sonnet-4-5",
-        "otel",
-        "You summarise tickets.",
-    ),
-    Service(
-        "doc-search", "search", "openai", "gpt-4o", "openinference", "You answer from documents."
-    ),
-    Service(
-        "code-review", "review", "anthropic", "claude-opus-4-1", "traceloop", "You review code."
-    ),
-    Service(
-        "billing-agent", "invoices", "google", "gemini-2.5-flash", "otel", "You read invoices."
-    ),
+    Service("support-bot", "chat", "openai", "gpt-4o-mini", "otel"),
+    Service("support-bot", "summaries", "anthropic", "claude-sonnet-4-5", "otel"),
+    Service("doc-search", "search", "openai", "gpt-4o", "openinference"),
+    Service("code-review", "review", "anthropic", "claude-haiku-4-5", "traceloop"),
+    Service("billing-agent", "invoices", "google", "gemini-2.5-flash", "otel"),
 )
 
 _QUESTIONS: Final = (
@@ -164,7 +143,8 @@ class Kind:
     name: str
     share: float
     duration_ms: tuple[int, int] = (400, 3_500)
-    input_tokens: tuple[int, int] = (400, 6_000)
+    input_tokens: tuple[int, int] = (400, 3_000)
+    services: Sequence[Service] = SERVICES
     fails: bool = False
 
 
@@ -172,7 +152,7 @@ KINDS: Final = (
     Kind("ordinary", 0.93),
     Kind("failing", 0.025, fails=True),
     Kind("slow", 0.025, duration_ms=(5_500, 14_000)),
-    Kind("expensive", 0.02, input_tokens=(120_000, 180_000)),
+    Kind("expensive", 0.02, input_tokens=(60_000, 120_000), services=SERVICES[2:3]),
 )
 
 
@@ -193,7 +173,7 @@ class Company:
         weights = [kind.share for kind in KINDS]
         for _ in range(traces):
             kind = self._rnd.choices(KINDS, weights)[0]
-            self._trace(kind, self._rnd.choice(SERVICES))
+            self._trace(kind, self._rnd.choice(kind.services))
             yield kind.name
 
     def close(self) -> None:
