@@ -8,6 +8,7 @@ duplicate; together the records that came in one request are judged as if they h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from processors.genai.pending import may_repeat
@@ -48,6 +49,8 @@ _NESTING_TOLERANCE_NS: Final = 1_000_000
 _SIBLING_STARTS_NS: Final = 50_000_000
 _SIBLING_OVERLAP: Final = 0.9
 _COVERED: Final = 1.05
+_COMPARED: Final = 1000
+"""So many of the latest records of a trace are compared with those of its logs: a session may be one trace."""
 
 
 class Judge:
@@ -182,15 +185,28 @@ def _same_nested(outer: Call, inner: Call) -> bool:
 
 def _siblings(trace: Trace, calls: list[Call]) -> None:
     """Two instrumentations of one call leave siblings of different scopes; equal scopes mean calls of their own."""
-    seen: set[bytes] = set()
+    families: dict[bytes, list[Call]] = {}
     for call in calls:
-        if call.parent in seen:
-            continue
-        seen.add(call.parent)
-        family = [r for r in trace.siblings(call) if not r.aggregate and r.has_usage]
-        if any(r.scope.name != call.scope.name for r in family):
+        families.setdefault(call.parent, []).append(call)
+    for fresh in families.values():
+        family = _near(trace.siblings(fresh[0]), fresh)
+        if any(r.scope.name != fresh[0].scope.name for r in family):
             for group in _groups(family):
                 _keep_one(group)
+
+
+def _near(siblings: Iterable[Call], fresh: list[Call]) -> list[Call]:
+    """Pick the siblings that can be records of the same calls: there may be thousands below one parent."""
+    first = min(call.start for call in fresh) - _SIBLING_STARTS_NS
+    last = max(call.start for call in fresh) + _SIBLING_STARTS_NS
+    ids = {call.response_id for call in fresh} - {None}
+    return [
+        record
+        for record in siblings
+        if (first <= record.start <= last or record.response_id in ids)
+        and not record.aggregate
+        and record.has_usage
+    ]
 
 
 def _groups(family: list[Call]) -> list[list[Call]]:
@@ -353,10 +369,12 @@ def same_call(span: Call, log: Call) -> bool:
 
 def judge_log(trace: Trace, log: Call) -> str:
     """Decide about a record of a log, which counts only if no span has reported the call."""
-    for call in trace.calls.values():
-        if call.has_usage and call.verdict in _REPRESENTED and same_call(call, log):
+    latest = islice(reversed(trace.calls.values()), _COMPARED)
+    own = trace.calls.get(log.span_id)
+    for call in latest if own is None else (own, *latest):
+        if _is_reported(call) and same_call(call, log):
             return SPAN_COUNTED
-    trace.logs += (log,)
+    trace.logs = (*trace.logs[-_COMPARED:], log)
     return COUNTED
 
 

@@ -244,7 +244,8 @@ class Trace:
         """Return all records with the same parent, the call's own included."""
         if self._families is None:
             self._families = {}
-        for record in islice(self.calls.values(), self._grouped, None):
+        fresh = len(self.calls) - self._grouped
+        for record in islice(reversed(self.calls.values()), fresh):
             self._families.setdefault(record.parent, []).append(record)
-        self._grouped = len(self.calls)
+        self._grouped += fresh
         return self._families[call.parent]
