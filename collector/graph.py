@@ -63,6 +63,7 @@ class Graph:
         self.extensions: dict[str, Extension] = self._make("extensions", previous)
         self.exporters: dict[str, Exporter] = self._make("exporters", previous)
         self.connectors: dict[str, Any] = self._make("connectors", previous)
+        self.connector_stages: dict[str, Stage] = {}
         self.receivers: dict[str, Receiver] = self._make("receivers", previous)
         self.pipelines: dict[str, Pipeline] = {}
         for pipeline_id in self._upstream_last():
@@ -157,7 +158,14 @@ class Graph:
             return self.exporters[name].export, False
         connector = self.connectors[name]
         targets = {signal: list(self._fed_by(name, signal)) for signal in Signal}
-        return partial(_through, connector, targets), getattr(connector, "mutates", False)
+        stage = self._connector_stage(name)
+        return partial(_through, stage, targets), getattr(connector, "mutates", False)
+
+    def _connector_stage(self, name: str) -> Stage:
+        """Return the place of a connector: one for all pipelines that feed it."""
+        if name not in self.connector_stages:
+            self.connector_stages[name] = Stage(name, self.connectors[name])
+        return self.connector_stages[name]
 
     def _fed_by(self, receiver: str, signal: Signal) -> Iterator[Pipeline]:
         for pipeline_id, config in self.config.pipelines.items():
@@ -323,7 +331,8 @@ class Graph:
                 if pipeline.ticks or pipeline.waiting:
                     pipeline.tick(now_ns)
             for name, connector in self.connectors.items():
-                self._pump(name, connector.tick(now_ns))
+                stage = self._connector_stage(name)
+                self._pump(name, stage.released(connector.tick(now_ns)))
             gate.tickets.clear()
 
     def _pump(self, name: str, batches: Iterable[Batch]) -> None:
@@ -370,11 +379,9 @@ def _shared(
     return store[component, key]
 
 
-def _through(
-    connector: Any, targets: Mapping[Signal, list[Pipeline]], batch: Batch
-) -> Ticket | None:
+def _through(stage: Stage, targets: Mapping[Signal, list[Pipeline]], batch: Batch) -> Ticket | None:
     """Hand a batch to a connector and what comes out of it to the pipelines behind."""
-    out = connector.process(batch)
+    out = stage.process(batch)
     if out is not None:
         behind = targets[out.signal]
         for pipeline in behind[1:]:
