@@ -9,7 +9,7 @@ spent on decisions) the core cannot.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, get_args
 
 from processors.stats import Histogram, Stats
 from processors.tail_sampling.calls import add_up
@@ -18,6 +18,11 @@ from processors.tail_sampling.verdict import Trigger, Verdict
 
 _THEIRS: Final = "otelcol_processor_tail_sampling_"
 _OURS: Final = "otelcol_llm_tail_sampling_"
+_GLOBAL: Final = f"{_THEIRS}global_count_traces_sampled_total"
+_DECISIONS: Final = f"{_OURS}decisions_total"
+_TOO_EARLY: Final = f"{_THEIRS}sampling_trace_dropped_too_early_total"
+_COST: Final = f"{_OURS}cost_usd_total"
+_SPANS: Final = f"{_OURS}spans_total"
 _NS: Final = 1_000_000_000
 AGES_S: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 DELAYS_S: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300)
@@ -28,7 +33,14 @@ class Ledger:
 
     def __init__(self, stats: Stats, table: Table) -> None:
         self._counters = stats.counters
-        self._histograms = stats.histograms
+        self._ages = self._histogram(stats, f"{_THEIRS}sampling_late_span_age_seconds", AGES_S)
+        self._removals = self._histogram(
+            stats, f"{_THEIRS}sampling_trace_removal_age_seconds", AGES_S
+        )
+        self._delays = {
+            trigger: self._histogram(stats, f"{_OURS}decision_delay_seconds", DELAYS_S, trigger)
+            for trigger in get_args(Trigger)
+        }
         stats.gauges[f"{_THEIRS}sampling_traces_on_memory",] = lambda: len(table.traces)
         stats.gauges[f"{_OURS}held_spans",] = lambda: table.spans
         stats.gauges[f"{_OURS}held_bytes",] = lambda: table.size
@@ -36,7 +48,7 @@ class Ledger:
     def spans(self, outcome: str, number: int) -> None:
         """Enter spans under one of the terms of the equation."""
         if number:
-            self._counters[f"{_OURS}spans_total", outcome] += number
+            self._counters[_SPANS, outcome] += number
 
     def opened(self, traces: int) -> None:
         if traces:
@@ -44,22 +56,18 @@ class Ledger:
 
     def decided(self, trace: Trace, verdict: Verdict, trigger: Trigger, now_ns: int) -> None:
         """Enter a verdict; the trace still knows its spans' number and size."""
-        counters, decision = self._counters, verdict.word
-        theirs = "sampled" if verdict.kept else "dropped" if verdict.dropped else "not_sampled"
-        sampled = "true" if verdict.kept else "false"
-        counters[f"{_THEIRS}global_count_traces_sampled_total", sampled, theirs] += 1
-        counters[f"{_OURS}decisions_total", verdict.policy, decision, trigger] += 1
+        counters = self._counters
+        counters[_GLOBAL, *verdict.labels] += 1
+        counters[_DECISIONS, verdict.policy, verdict.word, trigger] += 1
         if trigger == "evicted":
-            counters[f"{_THEIRS}sampling_trace_dropped_too_early_total",] += 1
+            counters[_TOO_EARLY,] += 1
         if trace.calls is not None and trace.calls.costs:
-            counters[f"{_OURS}cost_usd_total", decision] += add_up(trace.calls.priced)
-        waited = (now_ns - trace.first_ns) / _NS
-        self._observe(f"{_OURS}decision_delay_seconds", DELAYS_S, waited, trigger)
+            counters[_COST, verdict.word] += add_up(trace.calls.priced)
+        self._delays[trigger].observe(max(0, now_ns - trace.first_ns) / _NS)
 
     def removed(self, trace: Trace, now_ns: int) -> None:
         """Enter that a trace left the table."""
-        age = (now_ns - trace.first_ns) / _NS
-        self._observe(f"{_THEIRS}sampling_trace_removal_age_seconds", AGES_S, age)
+        self._removals.observe(max(0, now_ns - trace.first_ns) / _NS)
 
     def too_large(self) -> None:
         self._counters[f"{_THEIRS}traces_dropped_too_large_total",] += 1
@@ -87,14 +95,13 @@ class Ledger:
             sampled = "true" if kept else "false"
             counters[f"{_THEIRS}early_releases_from_cache_decision_total", sampled] += 1
         if age_s is not None:
-            self._observe(f"{_THEIRS}sampling_late_span_age_seconds", AGES_S, age_s)
+            self._ages.observe(age_s)
 
     def count(self, name: str, *labels: str) -> None:
         """Add one to a counter of ours."""
         self._counters[f"{_OURS}{name}", *labels] += 1
 
-    def _observe(self, name: str, bounds: tuple[float, ...], value: float, *labels: str) -> None:
-        histogram = self._histograms.get((name, *labels))
-        if histogram is None:
-            histogram = self._histograms[name, *labels] = Histogram(bounds)
-        histogram.observe(max(0.0, value))
+    @staticmethod
+    def _histogram(stats: Stats, name: str, bounds: Sequence[float], *labels: str) -> Histogram:
+        histogram = stats.histograms[name, *labels] = Histogram(bounds)
+        return histogram

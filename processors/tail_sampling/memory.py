@@ -9,6 +9,7 @@ for a dropped one with probability 5·10⁻¹⁴. `hash` of bytes is keyed SipHa
 from __future__ import annotations
 
 from collections import OrderedDict
+from mmap import mmap
 from typing import Final
 
 from processors.tail_sampling.verdict import NOT_SAMPLED, Verdict
@@ -59,9 +60,9 @@ class DroppedIds:
         self._count = 0
 
     def _empty(self) -> memoryview:
-        """Return a zeroed table. The system hands out its pages when they are written."""
+        """Return a zeroed table in anonymous memory, whose pages the system hands out when they are written."""
         slots = self._mask + 1 if self.size else 1
-        return memoryview(bytearray(8 * slots)).cast("Q")
+        return memoryview(mmap(-1, 8 * slots)).cast("Q")
 
     def add(self, trace_id: bytes) -> None:
         if not self.size:
@@ -96,9 +97,9 @@ class DroppedIds:
         if not self.size:
             return False
         key = hash(trace_id) & _MASK64 or 1
-        return self._new[self._find(self._new, key)] == key or (
-            self._old[self._find(self._old, key)] == key
-        )
+        if self._new[self._find(self._new, key)]:
+            return True
+        return self._old is not self._new and bool(self._old[self._find(self._old, key)])
 
     def _find(self, table: memoryview, key: int) -> int:
         """Return the slot that holds the key, or the empty one where it belongs."""

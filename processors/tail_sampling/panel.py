@@ -15,13 +15,23 @@ from processors.stats import Stats
 from processors.tail_sampling.config import Config, PolicyConfig
 from processors.tail_sampling.plan import Plan, Watch
 from processors.tail_sampling.policies import build, new_desk
-from processors.tail_sampling.policies.base import Ceiling, Desk, Policy
+from processors.tail_sampling.policies.base import Ceiling, Desk, Free, Policy
 from processors.tail_sampling.traces import Trace
-from processors.tail_sampling.verdict import NOT_SAMPLED, Ballot, Tier, Verdict, Vote
+from processors.tail_sampling.verdict import (
+    ABSTAIN,
+    DROP,
+    ERROR,
+    NOT_SAMPLED,
+    Ballot,
+    Tier,
+    Verdict,
+    Vote,
+)
 
 _VOTES: Final = "otelcol_processor_tail_sampling_count_traces_sampled_total"
 _REFUSED: Final = "otelcol_llm_tail_sampling_budget_refused_total"
 _MOST_VERDICTS: Final = 1_024
+_WORDS: Final = tuple(ballot.value for ballot in Ballot if ballot is not Ballot.ERROR)
 _ERRORS: Final = "otelcol_processor_tail_sampling_sampling_policy_evaluation_error_total"
 
 
@@ -33,7 +43,8 @@ class Seat:
     type: str
     tier: Tier
     policy: Policy
-    counters: dict[Ballot, tuple[str, ...]]
+    tally: dict[str, int]
+    """Votes since they were counted last, by ballot."""
 
 
 class Panel:
@@ -43,7 +54,7 @@ class Panel:
         """`prefix`: put before policy names in metrics. Raises: `InvalidConfig`."""
         desk = new_desk(watch, config)
         self._seats = tuple(
-            Seat(p.name, p.type, p.tier, build_policy(p, desk), _counters(prefix + p.name))
+            Seat(p.name, p.type, p.tier, build_policy(p, desk), dict.fromkeys(_WORDS, 0))
             for p in config.policies
         )
         desk.certain.update({seat.name: seat.policy.certain for seat in self._seats})
@@ -53,6 +64,8 @@ class Panel:
         self.plan = Plan(watch)
         self.may_drop = any(policy.type == "drop" for policy in config.policies)
         self._first_match = config.first_match
+        self._prefix = prefix
+        self._spenders = [s.policy for s in self._seats if not isinstance(s.policy, Free)]
         self._stats = stats
         self._verdicts: dict[tuple[tuple[Seat, Vote], ...], Verdict] = {}
 
@@ -65,9 +78,19 @@ class Panel:
                 verdict = self._capped(name, ceiling, trace, now_ns, verdict)
             if trace.session_rv is not None:
                 verdict = replace(verdict, rv=trace.session_rv)
-        for seat in self._seats:
-            seat.policy.settle(trace, now_ns, verdict)
+        for policy in self._spenders:
+            policy.settle(trace, now_ns, verdict)
         return verdict
+
+    def count(self) -> None:
+        """Enter the votes since the last time. They are tallied apart because there are several a trace."""
+        counters = self._stats.counters
+        for seat in self._seats:
+            for word, votes in seat.tally.items():
+                if votes:
+                    sampled = "true" if word == Ballot.KEEP.value else "false"
+                    counters[_VOTES, self._prefix + seat.name, sampled, word] += votes
+                    seat.tally[word] = 0
 
     def inherit(self, predecessor: Panel) -> None:
         """Take over what policies of the same name and type have spent."""
@@ -78,17 +101,15 @@ class Panel:
 
     def _ask(self, trace: Trace, now_ns: int) -> Iterator[tuple[Seat, Vote]]:
         """Yield the votes that are not abstentions."""
-        counters = self._stats.counters
         for seat in self._seats:
             vote = seat.policy.vote(trace, now_ns)
-            ballot = vote.ballot
-            if ballot is Ballot.ERROR:
-                counters[_ERRORS,] += 1
+            if vote is ERROR:
+                self._stats.counters[_ERRORS,] += 1
                 continue
-            counters[seat.counters[ballot]] += 1
-            if ballot is not Ballot.ABSTAIN:
+            seat.tally[vote.word] += 1
+            if vote is not ABSTAIN:
                 yield seat, vote
-                if ballot is Ballot.DROP or self._first_match:
+                if vote is DROP or self._first_match:
                     return
 
     def _combined(self, votes: tuple[tuple[Seat, Vote], ...]) -> Verdict:
@@ -119,13 +140,6 @@ def build_policy(config: PolicyConfig, desk: Desk) -> Policy:
         where = f"{config.type}.{wrong.path}" if wrong.path else config.type
         text = f'failed to create policy evaluator for "{config.name}": {wrong.text}'
         raise InvalidConfig(where, text) from None
-
-
-def _counters(name: str) -> dict[Ballot, tuple[str, ...]]:
-    return {
-        ballot: (_VOTES, name, "true" if ballot is Ballot.KEEP else "false", ballot.value)
-        for ballot in Ballot
-    }
 
 
 def _combine(votes: Sequence[tuple[Seat, Vote]]) -> Verdict:

@@ -32,8 +32,9 @@ WholeNote: TypeAlias = Callable[[Trace, Any, Envelope], None]
 ValueTest: TypeAlias = Callable[[bytes], bool]
 """Says whether an encoded AnyValue is one that is looked for."""
 
-_parse_head: Final = PARSE["SpanHead"]
-_parse_whole: Final = PARSE["Span"]
+_parse_head: Final[Callable[[bytes], Any]] = PARSE["SpanHead"]
+_parse_whole: Final[Callable[[bytes], Any]] = PARSE["Span"]
+_Whole: Final = type(_parse_whole(b""))
 
 
 class Watch:
@@ -44,6 +45,8 @@ class Watch:
         self._count = count
         self.keys: dict[str, None] = {}
         self.everything = False
+        self.wants_status = False
+        self.wants_extent = False
         """Whether every span must be read whole."""
         self.heads: dict[HeadNote, None] = {}
         self.wholes: dict[WholeNote, None] = {}
@@ -78,11 +81,11 @@ class Watch:
 
     def statuses(self) -> None:
         """Keep `Trace.statuses` up to date."""
-        self.head(_note_status)
+        self.wants_status = True
 
     def extent(self) -> None:
         """Keep `Trace.start_ns` and `end_ns` up to date; times of 0 are unknown and left out."""
-        self.head(_note_extent)
+        self.wants_extent = True
 
     def randomness(self) -> None:
         """Keep `Trace.rv` up to date."""
@@ -110,19 +113,6 @@ class Watch:
         self.whole(_text_note(key), key)
 
 
-def _note_status(trace: Trace, view: Any) -> None:
-    trace.statuses |= 1 << view.status.code
-
-
-def _note_extent(trace: Trace, view: Any) -> None:
-    start = view.start_ns
-    if start and (start < trace.start_ns or not trace.start_ns):
-        trace.start_ns = start
-    end = view.end_ns
-    if end > trace.end_ns:
-        trace.end_ns = end
-
-
 def _note_randomness(trace: Trace, view: Any) -> None:
     if trace.rv is None and "rv:" in view.trace_state:
         trace.rv = explicit_randomness(view.trace_state)
@@ -148,33 +138,60 @@ def _text_note(key: str) -> WholeNote:
     return note
 
 
+def _reader(watch: Watch) -> Callable[[bytes], Any]:
+    """Return what makes a view of an encoded span: whole where a wanted key occurs in its bytes, else its head."""
+    if watch.everything:
+        return _parse_whole
+    if not watch.keys:
+        return _parse_head
+    first, *others = [key.encode() for key in watch.keys]
+
+    def read(span: bytes) -> Any:
+        if first in span:
+            return _parse_whole(span)
+        for key in others:
+            if key in span:
+                return _parse_whole(span)
+        return _parse_head(span)
+
+    return read
+
+
 class Plan:
     """The compiled form of a `Watch`."""
 
     def __init__(self, watch: Watch) -> None:
-        self._keys = tuple(key.encode() for key in watch.keys)
-        self._everything = watch.everything
+        self.read = _reader(watch)
+        self._status = watch.wants_status
+        self._extent = watch.wants_extent
         self._heads = tuple(watch.heads)
         self._wholes = tuple(watch.wholes)
         self._values = tuple(watch.values)
         self._resources = tuple(watch.resources)
         self.sizes = watch.sizes
 
-    def read(self, span: bytes) -> tuple[Any, bool]:
-        """Return a view of an encoded span, and whether it is a whole one."""
-        if self._everything:
-            return _parse_whole(span), True
-        for key in self._keys:
-            if key in span:
-                return _parse_whole(span), True
-        return _parse_head(span), False
-
-    def observe(self, trace: Trace, envelope: Envelope, view: Any, whole: bool) -> None:
+    def observe(self, trace: Trace, envelope: Envelope, view: Any) -> None:
         """Bring what is known of a trace up to date with one more span."""
+        if self._status:
+            trace.statuses |= 1 << view.status.code
+        if self._extent:
+            start = view.start_ns
+            if start and (start < trace.start_ns or not trace.start_ns):
+                trace.start_ns = start
+            end = view.end_ns
+            if end > trace.end_ns:
+                trace.end_ns = end
         for note in self._heads:
             note(trace, view)
-        if whole:
-            self._observe_attributes(trace, view, envelope)
+        if view.__class__ is _Whole:
+            attributes = view.attributes
+            for bit, key, passes in self._values:
+                if not trace.matched & bit:
+                    raw = attributes.get(key)
+                    if raw is not None and passes(raw):
+                        trace.matched |= bit
+            for note_whole in self._wholes:
+                note_whole(trace, view, envelope)
 
     def observe_resource(self, trace: Trace, envelope: Envelope) -> None:
         """Bring what is known of a trace up to date with one more resource."""
@@ -189,16 +206,6 @@ class Plan:
                         envelope.matched |= bit
         trace.matched |= envelope.matched
 
-    def _observe_attributes(self, trace: Trace, view: Any, envelope: Envelope) -> None:
-        attributes = view.attributes
-        for bit, key, passes in self._values:
-            if not trace.matched & bit:
-                raw = attributes.get(key)
-                if raw is not None and passes(raw):
-                    trace.matched |= bit
-        for note in self._wholes:
-            note(trace, view, envelope)
-
     def catch_up(self, trace: Trace) -> None:
         """Read a trace's spans again when another plan did before: after a reload or a restart."""
         if trace.plan is self:
@@ -206,5 +213,4 @@ class Plan:
         trace.reset(self)
         for envelope, span in trace.held():
             self.observe_resource(trace, envelope)
-            view, whole = self.read(span)
-            self.observe(trace, envelope, view, whole)
+            self.observe(trace, envelope, self.read(span))

@@ -85,6 +85,7 @@ class TailSampling:
         self._now_ns = max(self._now_ns, now_ns)
         self._list(True)
         self._keep_bounds()
+        self._panel.count()
         for due in (self._due_by_root, self._due):
             while due and due[0][0] <= now_ns:
                 trace = self._table.traces.get(due.popleft()[1])
@@ -104,6 +105,7 @@ class TailSampling:
             if self._release.full:
                 yield from self._leave()
         yield from self._leave()
+        self._panel.count()
         self._list(False)
 
     def adopt(self, predecessor: TailSampling) -> None:
@@ -147,7 +149,7 @@ class TailSampling:
                 self._drop_oversize(meter.begin(resource))
             received += len(spans)
             for span in spans:
-                view, whole = read(span)
+                view = read(span)
                 trace = traces.get(view.trace_id)
                 if trace is None or trace.verdict is not None:
                     trace = self._open(view.trace_id, envelope, span)
@@ -160,7 +162,7 @@ class TailSampling:
                 if envelope is not trace.last:
                     plan.observe_resource(trace, envelope)
                     table.begin_run(trace, envelope)
-                observe(trace, envelope, view, whole)
+                observe(trace, envelope, view)
                 trace.parts.append(span)
                 trace.spans += 1
                 trace.size += len(span)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
@@ -27,6 +27,11 @@ class Vote:
     reason: str = ""
     threshold: int | None = 0
     """Of a keep: T of consistent probability sampling, 0 for a certain one, None when the probability is unknown."""
+    word: str = field(init=False)
+    """The ballot in the Collector's word."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "word", self.ballot.value)
 
 
 ABSTAIN: Final = Vote(Ballot.ABSTAIN)
@@ -55,12 +60,16 @@ class Verdict:
     budget_made: bool = False
     """It became a skeleton because a budget was exhausted, and is not charged to it."""
 
-    @property
-    def word(self) -> str:
-        """What is stored of the trace, or why nothing is."""
-        if self.kept:
-            return self.tier
-        return "dropped" if self.dropped else "not_sampled"
+    word: str = field(init=False)
+    """What is stored of the trace, or why nothing is."""
+    labels: tuple[str, str] = field(init=False, repr=False)
+    """The Collector's labels `sampled` and `decision`."""
+
+    def __post_init__(self) -> None:
+        lost = "dropped" if self.dropped else "not_sampled"
+        labels = ("true", "sampled") if self.kept else ("false", lost)
+        object.__setattr__(self, "word", self.tier if self.kept else lost)
+        object.__setattr__(self, "labels", labels)
 
 
 NOT_SAMPLED: Final = Verdict(kept=False)

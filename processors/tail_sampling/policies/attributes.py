@@ -29,9 +29,21 @@ def numeric_attribute(settings: Settings, desk: Desk) -> Policy:
         raise InvalidConfig("", "expected min_value or max_value, got neither")
     if least is not None and most is not None and least > most:
         raise InvalidConfig("", f"expected min_value <= max_value, got {least} and {most}")
-    test = _decoded(lambda value: _within(read(value), least, most))
+    test = _between(
+        read,
+        float("-inf") if least is None else least,
+        float("inf") if most is None else most,
+    )
     bit = desk.watch.any_attribute(settings["key"], test, test)
     return AnySpan("numeric_attribute", bit, settings["invert_match"])
+
+
+def _between(read: Callable[[Value], float | None], least: float, most: float) -> ValueTest:
+    def test(raw: bytes) -> bool:
+        number = read(decode_value(raw, 0, len(raw)))
+        return number is not None and least <= number <= most
+
+    return test
 
 
 def _decoded(accepts: Callable[[Value], bool]) -> ValueTest:
@@ -39,17 +51,11 @@ def _decoded(accepts: Callable[[Value], bool]) -> ValueTest:
 
 
 def _number(value: Value) -> int | float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return value if type(value) is int or type(value) is float else None
 
 
 def _integer_or_zero(value: Value) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-
-def _within(value: float | None, least: float | None, most: float | None) -> bool:
-    if value is None:
-        return False
-    return (least is None or value >= least) and (most is None or value <= most)
+    return value if type(value) is int else 0
 
 
 def boolean_attribute(settings: Settings, desk: Desk) -> Policy:
