@@ -15,7 +15,8 @@ from processors import semconv
 from processors.batch import Element
 from processors.genai.classes import Classified, classify, untold_operation
 from processors.genai.identity import Identity, first_text, identify
-from processors.genai.plan import SERVER_ADDRESS, TIERS, Plan, is_cache_hit
+from processors.genai.names import SERVER_ADDRESS, TIERS
+from processors.genai.plan import Plan, is_cache_hit
 from processors.genai.table import Hint, Role
 from processors.genai.values import reasons, text
 from processors.wire import Value, encode_value

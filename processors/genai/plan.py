@@ -13,111 +13,34 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from processors import semconv
-from processors.genai.dialects import DIALECTS
 from processors.genai.dimensions import DIMENSIONS, METADATA, Dimension
+from processors.genai.names import (
+    ALIASES,
+    BATCH_PREFIX,
+    CACHE_HITS,
+    COUNT_TOKENS_KEY,
+    COUNTS,
+    EVENTFUL,
+    EXTRA_COUNTS,
+    KINDS,
+    KNOWN,
+    MARKER_KEYS,
+    MARKERS,
+    OBJECTS,
+    READERS,
+    SERVER_ADDRESS,
+    START_TIMES,
+    TIERS,
+)
 from processors.genai.scopes import ScopeProfile, profile
-from processors.genai.table import REQUEST_ID, TOTAL, UNCACHED, Alias, Emitter, Kind, UsageObject
-from processors.genai.values import Reader, count, flag, number, reasons, text
+from processors.genai.table import REQUEST_ID, Alias, Emitter, Kind, UsageObject
+from processors.genai.values import Reader, flag, number, text
 
-_MARKERS: Final = (
-    "gen_ai.", "llm.", "openinference.", "traceloop.", "ai.operationId", "ai.model", "ai.usage", "ai.response",
-    "ai.prompt", "ai.telemetry", "langfuse.", "langsmith.", "mlflow.", "gcp.vertex.agent.", "litellm.", "crewai.",
-    "spring.ai.", "anthropic.", "app.llm.",
-)  # fmt: skip
-_EVENTFUL: Final = ("openinference.", "traceloop.", "llm.")
-"""Keys of emitters that tell the first token by a span event."""
-CALL_RECORD_KEYS: Final = frozenset(
-    {"endpointTag", "promptVersion", "dataMode", "externalRequestId"}
-)
-"""Names of the users' flat call records; any of them makes a span or record one of ours."""
-_MARKER_KEYS: Final = CALL_RECORD_KEYS | {"span.type"}
-
-CACHE_HITS: Final = ("litellm.cache_hit",)
-COUNT_TOKENS_KEY: Final = "anthropic.message.count_tokens.input_tokens"
-BATCH_PREFIX: Final = "anthropic.message.batch."
-SERVER_ADDRESS: Final = "server.address"
-TIERS: Final = (
-    "openai.response.service_tier",
-    "anthropic.response.service_tier",
-    "gen_ai.openai.response.service_tier",
-    "gen_ai.response.service_tier",
-    "openai.request.service_tier",
-    "gen_ai.openai.request.service_tier",
-    "gen_ai.request.service_tier",
-)
-"""Where a service tier stands, the served one first."""
-START_TIMES: Final = ("langfuse.observation.completion_start_time",)
-"""Moments at which the first token came."""
 _COMPLETION_REASON: Final = re.compile(r"gen_ai\.completion\.(\d{1,4})\.finish_reason\Z")
-
 _RECORD: Final = "\n"
 """Begins the cache key of log records; no attribute is called so."""
 _MAX_PLANS: Final = 512
 _MAX_SCOPES: Final = 512
-
-_COUNTS: Final = (
-    semconv.GEN_AI_USAGE_INPUT_TOKENS,
-    semconv.GEN_AI_USAGE_OUTPUT_TOKENS,
-    TOTAL,
-    UNCACHED,
-    semconv.GEN_AI_USAGE_CACHE_READ,
-    semconv.GEN_AI_USAGE_CACHE_CREATION,
-    semconv.APP_LLM_USAGE_CACHE_CREATION_1H,
-    semconv.GEN_AI_USAGE_REASONING,
-)
-_EXTRA_COUNTS: Final = (
-    semconv.APP_LLM_USAGE_COMPACTION_INPUT,
-    semconv.APP_LLM_USAGE_COMPACTION_OUTPUT,
-    semconv.APP_LLM_USAGE_WEB_SEARCHES,
-    semconv.APP_LLM_USAGE_IMAGES,
-)
-_NUMBERS: Final = (
-    semconv.APP_LLM_TTFT_S,
-    semconv.APP_LLM_USAGE_REPORTED_COST_USD,
-    semconv.APP_LLM_USAGE_AUDIO_SECONDS,
-)
-_READERS: Final[Mapping[str, Reader]] = (
-    dict.fromkeys((*_COUNTS, *_EXTRA_COUNTS), count)
-    | dict.fromkeys(_NUMBERS, number)
-    | {semconv.GEN_AI_RESPONSE_FINISH_REASONS: reasons}
-)
-
-
-def _aliases() -> Mapping[str, tuple[Alias, ...]]:
-    found: dict[str, list[Alias]] = {}
-    for dialect in DIALECTS:
-        for name, aliases in dialect.aliases.items():
-            found.setdefault(name, []).extend(aliases)
-    return {name: tuple(sorted(some, key=lambda a: a.order)) for name, some in found.items()}
-
-
-ALIASES: Final = _aliases()
-"""Field → everything it is called, most trusted first."""
-KINDS: Final = tuple(sorted((k for d in DIALECTS for k in d.kinds), key=lambda k: k.order))
-OBJECTS: Final = tuple(o for d in DIALECTS for o in d.objects)
-EVENTS: Final = {name: hint for d in DIALECTS for name, hint in d.events.items()}
-
-
-def _known() -> frozenset[str]:
-    keys = {alias.key for aliases in ALIASES.values() for alias in aliases}
-    keys |= {alias.needs.partition("=")[0] for some in ALIASES.values() for alias in some}
-    keys |= {kind.key for kind in KINDS} | {item.key for item in OBJECTS}
-    for dimension in DIMENSIONS:
-        keys |= {*dimension.named(), *dimension.fixed, dimension.list_of_names}
-    for dialect in DIALECTS:
-        keys |= {key for row in dialect.emitters for key in row.key.split("+")}
-    keys |= {*CACHE_HITS, *TIERS, *START_TIMES, COUNT_TOKENS_KEY, SERVER_ADDRESS, METADATA}
-    keys |= {
-        semconv.APP_LLM_USAGE_INPUT_SEMANTICS,
-        semconv.APP_LLM_USAGE_BASIS,
-        semconv.APP_LLM_COST_SKIP_REASON,
-        semconv.APP_LLM_SPAN_CLASS,
-        semconv.GEN_AI_AGENT_NAME,
-    }
-    return frozenset(keys - {""})
-
-
-KNOWN: Final = _known()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +177,7 @@ def _plan_of(scope: ScopeProfile, present: Sequence[str]) -> object:
 
 def is_marked(keys: Iterable[str]) -> bool:
     """Whether any key belongs to a GenAI dialect."""
-    return any(key.startswith(_MARKERS) or key in _MARKER_KEYS for key in keys)
+    return any(key.startswith(MARKERS) or key in MARKER_KEYS for key in keys)
 
 
 def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
@@ -268,7 +191,7 @@ def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
             if alias.key in keys and _may_apply(alias, keys)
         )
 
-    counts = tuple(map(sources, _COUNTS))
+    counts = tuple(map(sources, COUNTS))
     objects = tuple(item for item in OBJECTS if item.key in keys)
     emitters = tuple(row for row in scope.emitters if _key_fits(row, present))
     dimensions = [
@@ -295,7 +218,7 @@ def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
         objects=objects,
         extras=tuple(
             (name, found)
-            for name in (*_EXTRA_COUNTS, semconv.APP_LLM_USAGE_AUDIO_SECONDS)
+            for name in (*EXTRA_COUNTS, semconv.APP_LLM_USAGE_AUDIO_SECONDS)
             if (found := sources(name))
         ),
         tiers=tuple(key for key in TIERS if key in keys),
@@ -316,7 +239,7 @@ def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
         mirror_conversation=(
             semconv.GEN_AI_CONVERSATION_ID in keys and semconv.APP_LLM_CONVERSATION_ID not in keys
         ),
-        tells_by_events=scope.tells_by_events or any(k.startswith(_EVENTFUL) for k in present),
+        tells_by_events=scope.tells_by_events or any(k.startswith(EVENTFUL) for k in present),
         optional=False,
     )
     plan.signature = _signature(plan)
@@ -342,7 +265,7 @@ def _quick_counts(plan: Plan) -> tuple[str | None, ...] | None:
     if plan.objects or plan.normalised:
         return None
     names: list[str | None] = []
-    for name, sources in zip(_COUNTS, plan.counts, strict=True):
+    for name, sources in zip(COUNTS, plan.counts, strict=True):
         if [s.key for s in sources] not in ([], [name]) or (sources and name not in _QUICK):
             return None
         if name in _QUICK:
@@ -362,7 +285,7 @@ _QUICK: Final = (
 def _reader(name: str, alias: Alias, scope: ScopeProfile) -> Reader:
     if alias.key in scope.milliseconds:
         return _milliseconds
-    return alias.read or _READERS.get(name, text)
+    return alias.read or READERS.get(name, text)
 
 
 def _milliseconds(raw: bytes) -> float | None:

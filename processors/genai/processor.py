@@ -23,8 +23,8 @@ from processors.genai.known import Given, Known
 from processors.genai.ledger import Ledger
 from processors.genai.normalise import Normalised, normalise, resource_dimensions, write_counts
 from processors.genai.plan import Plan, Planner, plan_for, plan_for_record
+from processors.genai.reasons import DUPLICATE_DELIVERY, NOT_BILLED, SPAN_COUNTED
 from processors.genai.records import DETAILS_EVENT, CallRecord, call_record, repeats_usage
-from processors.genai.rules import DUPLICATE_DELIVERY, NOT_BILLED, SPAN_COUNTED
 from processors.genai.scopes import ScopeProfile
 from processors.genai.table import Role
 from processors.genai.trace import COUNTED, SOLID, TRANSPARENT, Call, Trace

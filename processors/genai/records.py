@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 from processors.batch import LogRecord
 from processors.genai.config import Override
 from processors.genai.identity import Identity
-from processors.genai.plan import CALL_RECORD_KEYS, EVENTS, Plan
+from processors.genai.names import CALL_RECORD_KEYS, EVENTS
+from processors.genai.plan import Plan
 from processors.genai.table import Hint, Role
 from processors.genai.usage import read_usage
 from processors.genai.values import encoded, mapping, text, value_of

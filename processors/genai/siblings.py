@@ -1,0 +1,82 @@
+"""Two instrumentations of one call leave two spans side by side: one of them is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from processors.genai.reasons import DUPLICATE_SIBLING, REPRESENTED, undecided
+from processors.genai.trace import Call, Trace
+from processors.genai.usage import SURENESS
+
+_SIBLING_STARTS_NS: Final = 50_000_000
+_SIBLING_OVERLAP: Final = 0.9
+
+
+def judge_siblings(trace: Trace, calls: list[Call]) -> None:
+    """Two instrumentations of one call leave siblings of different scopes; equal scopes mean calls of their own."""
+    families: dict[bytes, list[Call]] = {}
+    for call in calls:
+        families.setdefault(call.parent, []).append(call)
+    for fresh in families.values():
+        family = _near(trace.siblings(fresh[0]), fresh)
+        if any(r.scope.name != fresh[0].scope.name for r in family):
+            for group in _groups(family):
+                _keep_one(group)
+
+
+def _near(siblings: Iterable[Call], fresh: list[Call]) -> list[Call]:
+    """Pick the siblings that can be records of the same calls: there may be thousands below one parent."""
+    first = min(call.start for call in fresh) - _SIBLING_STARTS_NS
+    last = max(call.start for call in fresh) + _SIBLING_STARTS_NS
+    ids = {call.response_id for call in fresh} - {None}
+    return [
+        record
+        for record in siblings
+        if (first <= record.start <= last or record.response_id in ids)
+        and not record.aggregate
+        and record.has_usage
+    ]
+
+
+def _groups(family: list[Call]) -> list[list[Call]]:
+    """Gather records of one call: at most one of each scope, nearest starts first."""
+    groups: list[list[Call]] = []
+    for call in sorted(family, key=lambda c: (c.verdict is None, c.start, c.span_id)):
+        if call.verdict is not None and call.verdict not in REPRESENTED:
+            continue
+        fitting = [
+            group
+            for group in groups
+            if all(r.scope.name != call.scope.name for r in group)
+            and any(_same_sibling(r, call) for r in group)
+        ]
+        if fitting:
+            min(fitting, key=lambda group: abs(group[0].start - call.start)).append(call)
+        else:
+            groups.append([call])
+    return groups
+
+
+def _same_sibling(one: Call, other: Call) -> bool:
+    if one.response_id is not None and other.response_id is not None:
+        return one.response_id == other.response_id
+    if abs(one.start - other.start) >= _SIBLING_STARTS_NS or one.counts != other.counts:
+        return False
+    overlap = min(one.end, other.end) - max(one.start, other.start)
+    longer = max(one.end - one.start, other.end - other.start)
+    return bool(one.models & other.models) and overlap >= _SIBLING_OVERLAP * longer
+
+
+def _keep_one(group: list[Call]) -> None:
+    open_ones = undecided(group)
+    if len(open_ones) == len(group):
+        open_ones.remove(min(group, key=_preference))
+    for call in open_ones:
+        call.verdict = DUPLICATE_SIBLING
+
+
+def _preference(call: Call) -> tuple[int, int, int, int, bytes]:
+    """Order in which records of one call are preferred, best first."""
+    sureness = SURENESS.index(call.usage.semantics) if call.usage.semantics else len(SURENESS)
+    return call.scope.level, sureness, call.scope.family, call.start, call.span_id
