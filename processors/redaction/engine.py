@@ -11,7 +11,8 @@ a number here, and does any word to the left announce one?
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -91,22 +92,22 @@ class Engine:
         for d in detectors:
             rule = _Rule(d, d.compiled(), words.get(d.context), words.get(d.without))
             groups.setdefault(d.prefilter, []).append(rule)
-        self._numbers = tuple(groups.pop(NUMBER, ()))
+        numbers = groups.pop(NUMBER, [])
+        self._numbers = tuple(
+            (Pattern(alternation(_announcing(chunk, contexts))), chunk)
+            for chunk in (numbers[i : i + _CHUNK] for i in range(0, len(numbers), _CHUNK))
+        )
         families = tuple(
             _Family(Pattern(_behind(_BOUNDARY, prefilter, rules)), tuple(rules))
             for prefilter, rules in groups.items()
         )
         chunks = [families[i : i + _CHUNK] for i in range(0, len(families), _CHUNK)]
         self._chunks = tuple(
-            (Pattern(alternation(f.prefilter.source for f in chunk)), chunk) for chunk in chunks
+            (Pattern(alternation(f.prefilter.source for f in chunk)).ask, chunk) for chunk in chunks
         )
-        self._shaped = (
-            Pattern(alternation(f.prefilter.source for f in families)) if families else None
-        )
-        announcing = {rule.detector.context for rule in self._numbers}
-        self._announced = Pattern(alternation(f"(?i:{contexts[name]})" for name in announcing))
+        self._announced = Pattern(alternation(_announcing(numbers, contexts)))
         everything = [_behind(_ROUGHLY, prefilter, rules) for prefilter, rules in groups.items()]
-        everything += [*notable, *([f"{_ROUGHLY}(?:{NUMBER})"] if self._numbers else [])]
+        everything += [*notable, *([f"{_ROUGHLY}(?:{NUMBER})"] if numbers else [])]
         self._scan = Pattern(alternation(everything)) if everything else None
 
     def scan(self, text: bytes) -> list[tuple[int, int]]:
@@ -119,18 +120,19 @@ class Engine:
         `spans`: what `scan` said about it, cut at its ends. `key`: the name the text stands under.
         """
         found: _Found = {}
-        size = len(text)
-        for start, end in self.scan(text) if spans is None else spans:
-            left = text[max(0, start - REACH) : start]
-            if key:
-                left = b"%s\n%s" % (key.encode(), left)
-            if self._numbers and self._announced.search(left):
+        if spans is None:
+            spans = self.scan(text)
+        head = key.encode() + b"\n" if key else b""
+        for start, end in spans if self._numbers else ():
+            left = head + text[max(0, start - REACH) : start]
+            if self._announced.search(left):
                 self._number(text, start, end, left, found)
-            near, far = max(0, start - _BEFORE), min(size, end + _TAIL)
-            if self._shaped is not None and self._shaped.span(text, near, far)[0] >= 0:
-                for prefilter, families in self._chunks:
-                    if prefilter.span(text, near, far)[0] >= 0:
-                        self._shapes(text, start, end, left, families, found)
+        for near, far in _windows(spans, len(text)):
+            for ask, families in self._chunks:
+                if ask(text, near, far)[0][0] >= 0:
+                    for family in families:
+                        if family.prefilter.ask(text, near, far)[0][0] >= 0:
+                            _confirm(family, text, near, far, head, found)
         return _resolve(text, found.values()) if found else []
 
     def _number(self, text: bytes, start: int, end: int, left: bytes, found: _Found) -> None:
@@ -140,32 +142,46 @@ class Engine:
             return
         count = len(digits(token.group()))
         places = [m.start() for m in _GROUP.finditer(text, token.start(), end)]
-        for rule in self._numbers:
-            if rule.detector.digits <= count and _fits(rule, left):
-                for place in places:
-                    _settle(rule.pattern.match(text, place), rule, text, found)
+        for announced, rules in self._numbers:
+            if announced.search(left):
+                for rule in rules:
+                    if rule.detector.digits <= count and _fits(rule, left):
+                        for place in places:
+                            _settle(rule.pattern.match(text, place), rule, text, found)
 
-    def _shapes(
-        self,
-        text: bytes,
-        start: int,
-        end: int,
-        left: bytes,
-        families: Sequence[_Family],
-        found: _Found,
-    ) -> None:
-        """Confirm what begins inside the candidate at text[start:end]."""
-        far = min(len(text), end + _TAIL)
-        for family in families:
-            at = max(0, start - _BEFORE)
-            while True:
-                first, last = family.prefilter.span(text, at, far)
-                if first < 0 or first > end:
-                    break
-                for rule in family.rules:
-                    if _fits(rule, left):
-                        _match(text, first, last, rule, found)
-                at = first + 1
+
+def _announcing(rules: Sequence[_Rule], contexts: Mapping[str, str]) -> list[str]:
+    """Return the contexts of rules, as patterns."""
+    return [f"(?i:{contexts[name]})" for name in {rule.detector.context for rule in rules}]
+
+
+def _windows(spans: Spans, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the stretches around the candidates, each once: neighbours share one, so that dense text costs no more."""
+    near = far = -1
+    for start, end in spans:
+        if far < 0 or start - _BEFORE > far:
+            if far >= 0:
+                yield near, far
+            near = max(0, start - _BEFORE)
+        far = min(size, end + _TAIL)
+    if far >= 0:
+        yield near, far
+
+
+def _confirm(family: _Family, text: bytes, near: int, far: int, head: bytes, found: _Found) -> None:
+    """Add what the prefilter of a family names inside text[near:far] and its rules confirm."""
+    floor = 0
+    while True:
+        first, last = family.prefilter.span(text, near, far)
+        if first < 0:
+            return
+        left = head + text[max(0, first - REACH) : first + 1]
+        behind = 0
+        for rule in family.rules:
+            if _fits(rule, left):
+                behind = max(behind, _match(text, first, last, floor, rule, found))
+        floor = max(floor, behind)
+        near = max(first + 1, behind)
 
 
 def _fits(rule: _Rule, left: bytes) -> bool:
@@ -180,27 +196,33 @@ def _behind(boundary: str, prefilter: str, rules: Sequence[_Rule]) -> str:
     return f"{boundary}(?:{prefilter})" if all(r.detector.bounded for r in rules) else prefilter
 
 
-def _match(text: bytes, first: int, last: int, rule: _Rule, found: _Found) -> None:
-    """Confirm a rule where its prefilter matched text[first:last], boundary included."""
+def _match(text: bytes, first: int, last: int, floor: int, rule: _Rule, found: _Found) -> int:
+    """Confirm a rule where its prefilter matched text[first:last], boundary included; return where a match ends.
+
+    `floor`: where the match before this one ended.
+    """
     detector = rule.detector
     if detector.exact is not None:
-        _match_exactly(text, first, last, detector, detector.exact, found)
-    elif detector.back:
-        at = max(0, first - detector.back)
+        return _match_exactly(text, first, last, detector, detector.exact, found)
+    behind = 0
+    if detector.back:
+        at = max(floor, first - detector.back)
         for match in rule.pattern.finditer(text, at, last + detector.ahead):
             if match.start() > last:
                 break
-            _settle(match, rule, text, found)
-    else:
-        for skipped in _BOUNDARIES if detector.bounded else _NONE:
-            if _settle(rule.pattern.match(text, first + skipped), rule, text, found):
-                return
+            behind = _settle(match, rule, text, found)
+        return behind
+    for skipped in _BOUNDARIES if detector.bounded else _NONE:
+        behind = _settle(rule.pattern.match(text, first + skipped), rule, text, found)
+        if behind:
+            break
+    return behind
 
 
-def _settle(match: re.Match[bytes] | None, rule: _Rule, text: bytes, found: _Found) -> bool:
-    """Add a match that stands its check; say whether there was one."""
+def _settle(match: re.Match[bytes] | None, rule: _Rule, text: bytes, found: _Found) -> int:
+    """Add a match that stands its check; return where it ends, 0 when there was none."""
     if match is None:
-        return False
+        return 0
     detector = rule.detector
     place = match.span(match.lastgroup) if match.lastgroup else match.span()
     value = text[place[0] : place[1]]
@@ -211,29 +233,32 @@ def _settle(match: re.Match[bytes] | None, rule: _Rule, text: bytes, found: _Fou
     better = bool(value) and (known is None or known.score < detector.score)
     if better and (detector.check is None or detector.check(value)):
         found[place] = Match(*place, detector.entity, detector.score)
-    return True
+        return place[1]
+    return 0
 
 
 def _match_exactly(
-    text: bytes, start: int, end: int, detector: Detector, pattern: Pattern, found: _Found
-) -> None:
-    """Add the matches of a user's pattern that begin inside the candidate."""
-    while start <= end:
-        first, last = pattern.span(text, start, len(text))
-        if first < 0 or first > end:
-            return
-        found.setdefault((first, last), Match(first, last, detector.entity, detector.score))
-        start = max(last, first + 1)
+    text: bytes, first: int, last: int, detector: Detector, pattern: Pattern, found: _Found
+) -> int:
+    """Add the match of a user's pattern that begins where its prefilter matched."""
+    start, end = pattern.span(text, first, len(text))
+    if not first <= start <= last:
+        return 0
+    found.setdefault((start, end), Match(start, end, detector.entity, detector.score))
+    return end
 
 
 def _resolve(text: bytes, found: Iterable[Match]) -> list[Match]:
     """Return the best of what overlaps: by confidence, then by length."""
-    kept: list[Match] = []
+    starts: list[int] = []
+    kept: dict[int, Match] = {}
     for match in sorted(found, key=lambda m: (-m.score, m.start - m.end, m.start)):
-        if all(match.end <= other.start or match.start >= other.end for other in kept):
-            kept.append(match)
-    kept.sort()
-    return [m for m in kept if text[m.start - 1 : m.start] != b":" or not _pseudonym(text, m.start)]
+        place = bisect_left(starts, match.end)
+        if not place or kept[starts[place - 1]].end <= match.start:
+            starts.insert(place, match.start)
+            kept[match.start] = match
+    best = [kept[start] for start in starts]
+    return [m for m in best if text[m.start - 1 : m.start] != b":" or not _pseudonym(text, m.start)]
 
 
 def _pseudonym(text: bytes, start: int) -> bool:

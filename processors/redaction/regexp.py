@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import re2
@@ -43,7 +44,7 @@ def _compile(source: str, never_capture: bool = True) -> Any:
 class Pattern:
     """One compiled pattern. Groups do not capture: only whole matches are asked for."""
 
-    __slots__ = ("_match", "source")
+    __slots__ = ("_match", "ask", "source")
 
     def __init__(self, source: str) -> None:
         """Raises: `PatternError`."""
@@ -51,17 +52,21 @@ class Pattern:
         compiled = _compile(source)
         # The method below the wrapper's generator: half the cost of a hit.
         self._match: _Match = compiled._regexp.Match
+        self.ask: Callable[[bytes, int, int], Sequence[tuple[int, int]]] = partial(
+            self._match, _UNANCHORED
+        )
+        """`span` for hot loops: the first match inside text[start:end] is ask(text, start, end)[0]."""
 
     def search(self, text: bytes) -> bool:
         """Say whether the pattern matches anywhere."""
-        return self._match(_UNANCHORED, text, 0, len(text))[0][0] >= 0
+        return self.ask(text, 0, len(text))[0][0] >= 0
 
     def span(self, text: bytes, start: int, end: int) -> tuple[int, int]:
         """Return the first match inside text[start:end], (-1, -1) when there is none.
 
         What stands outside of the window still decides about `^`, `$` and `\\b`.
         """
-        return self._match(_UNANCHORED, text, start, end)[0]
+        return self.ask(text, start, end)[0]
 
     def spans(self, text: bytes) -> list[tuple[int, int]]:
         """Return the matches from left to right. MUST NOT be called on a pattern that matches the empty text."""

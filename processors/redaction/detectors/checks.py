@@ -364,7 +364,7 @@ def entropy(value: bytes) -> float:
 
 def random_looking(value: bytes) -> bool:
     """Check that a token is no word or placeholder: enough entropy and a digit."""
-    return entropy(value) >= 3 and any(48 <= byte <= 57 for byte in value)
+    return bool(digits(value)) and entropy(value) >= 3
 
 
 def jwt(value: bytes) -> bool:
@@ -416,7 +416,7 @@ def password(value: bytes) -> bool:
 
 def generic_secret(value: bytes) -> bool:
     """Check a value that stands where a token or key does."""
-    return len(value) >= 12 and not placeholder(value) and random_looking(value)
+    return len(value) >= 12 and random_looking(value) and not placeholder(value)
 
 
 def url_password(value: bytes) -> bool:

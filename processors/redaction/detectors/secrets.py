@@ -287,7 +287,7 @@ _NAMED: Final = (
             + _QUOTE
             + rb"[ \t]{0,3}(?::|=>?|:=)[ \t]{0,3}"
             + _QUOTE
-            + rb"(?P<v>[A-Za-z0-9_+/=.~-]{16,512}+)",
+            + rb"(?P<v>[A-Za-z0-9_+/.~-]{16,512}+={0,2})",
             check=checks.generic_secret,
             score=0.75,
             edge="none",
