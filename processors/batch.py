@@ -97,7 +97,7 @@ class Element:
         self._end = end
         self._view: Any = None
         self._edits: dict[str, Value | _Removed] | None = None
-        self._tail: tuple[bytes, Mapping[str, Value]] | None = None
+        self._tail: tuple[bytes, dict[str, Value]] | None = None
 
     @classmethod
     def alone(cls, body: bytes) -> Self:
@@ -167,13 +167,14 @@ class Element:
         Spares the encoding of what many elements have in common: 0.5 µs against 4 µs for eight attributes.
         `values` is the element's from now on.
         """
-        if self._edits:
-            self._edits.update(values)
-        else:
+        if not self._edits:
             self._edits = values  # type: ignore[assignment] # removals are marked only after `set`
-        if self._tail is not None:
-            before, covered = self._tail
-            fields, values = before + fields, {**covered, **values}
+        else:
+            self._edits.update(values)
+            if self._tail is not None:
+                before, covered = self._tail
+                covered.update(values)  # most often the edits themselves: nothing new then
+                fields, values = before + fields, covered
         self._tail = (fields, values)
 
     def remove(self, key: str) -> None:

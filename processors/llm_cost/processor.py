@@ -29,6 +29,9 @@ from processors.llm_cost.usage import NotACount, Usage, settle
 from processors.ports import Context
 from processors.wire import Value
 
+_MODEL_CALL: Final = "model_call"
+_NEVER_PRICED: Final = ("tool", "other")
+"""Classes that `genai` gives to what is no model call."""
 ESTIMATED: Final = frozenset({"unknown_provider", "unknown_model", "no_rate"})
 """Reasons for which an estimate is better than nothing; without usage there is nothing to estimate from."""
 
@@ -50,7 +53,7 @@ class LlmCost(Stateless):
         self._book = Book(config.pricing)
         self._offers = Offers(self._book, self._tell)
         self._quick = Quick(self._offers, self.stats, misses=self._book.estimate is None)
-        self._shapes: dict[tuple[str, ...], Shape] = {}
+        self._shapes: dict[tuple[tuple[str, ...], tuple[str, ...]], Shape] = {}
         self._now_ns = 0
         self._conversations = context.shared("llm_cost.conversations", Conversations)
         self._watches = bool(config.token_budgets or config.conversations)
@@ -89,16 +92,22 @@ class LlmCost(Stateless):
 
     def _span(self, span: Span) -> None:
         """Price a span, the short way where that is possible."""
-        if not span.edits:
-            view = span.view
-            attributes = view.attributes
-            operation = attributes.get(s.GEN_AI_OPERATION_NAME)
-            if operation not in MODEL_CALLS and operation is not None:
-                if s.APP_LLM_SPAN_CLASS in attributes:
-                    self._item(span)
+        view, edits = span.view, span.edits
+        attributes = view.attributes
+        if s.APP_LLM_SPAN_CLASS in edits:
+            kind = edits[s.APP_LLM_SPAN_CLASS]
+            if kind in _NEVER_PRICED:
                 return
-            keys = tuple(attributes)
-            shape = self._shapes.get(keys) or self._new_shape(keys)
+            quick = kind == _MODEL_CALL
+        else:
+            operation = attributes.get(s.GEN_AI_OPERATION_NAME)
+            quick = s.GEN_AI_OPERATION_NAME not in edits and (
+                operation is None or operation in MODEL_CALLS
+            )
+            if not quick and not edits and s.APP_LLM_SPAN_CLASS not in attributes:
+                return
+        if quick:
+            shape = self._shape(tuple(attributes), tuple(edits))
             if shape.plain:
                 at = (view.end_ns if self._book.price_at_end else view.start_ns) or self._now_ns
                 tokens = self._quick.price(span, shape, attributes, at)
@@ -110,8 +119,7 @@ class LlmCost(Stateless):
 
     def _item(self, item: Item) -> None:
         """Price whatever there may be: the long way."""
-        keys = tuple(item.keys())
-        shape = self._shapes.get(keys) or self._new_shape(keys)
+        shape = self._shape(tuple(item.keys()))
         if not _is_call(shape, item.get):
             return
         if s.APP_LLM_COST_SKIP_REASON in shape.keys:
@@ -175,10 +183,14 @@ class LlmCost(Stateless):
         for name, value in said.items():
             item.set(name, value)
 
-    def _new_shape(self, keys: tuple[str, ...]) -> Shape:
-        if len(self._shapes) >= KEPT:
-            self._shapes.clear()
-        shape = self._shapes[keys] = Shape(keys, verdict.WRITTEN)
+    def _shape(self, came: tuple[str, ...], edited: tuple[str, ...] = ()) -> Shape:
+        """Return what is known of attributes with these keys; `edited`: those written after the span came in."""
+        keys = (came, edited)
+        shape = self._shapes.get(keys)
+        if shape is None:
+            if len(self._shapes) >= KEPT:
+                self._shapes.clear()
+            shape = self._shapes[keys] = Shape(came, verdict.WRITTEN, edited)
         return shape
 
     # -- what follows from tokens
@@ -238,7 +250,8 @@ def _is_call(shape: Shape, get: Get) -> bool:
             return bool(kind == "model_call")
         return get(s.APP_LLM_USAGE_BASIS) == "aggregate"
     if s.GEN_AI_OPERATION_NAME in keys:
-        return get(s.GEN_AI_OPERATION_NAME) in OPERATIONS
+        operation = get(s.GEN_AI_OPERATION_NAME)
+        return isinstance(operation, str) and operation in OPERATIONS
     return shape.implied
 
 

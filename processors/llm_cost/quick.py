@@ -6,6 +6,7 @@ instead of 12 µs a call. What is the same for all calls at one price is encoded
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Final
@@ -32,6 +33,7 @@ from processors.wire import INT, Value
 NOT_QUICK: Final = -1
 """The long way must answer."""
 
+_SIMPLE: Final = frozenset({bytes, str, int})
 _CACHES: Final = ("cache_read", "cache_write")
 _DOUBLE: Final = Struct("<d").pack
 _COST_FIELD: Final = Span.fields({s.APP_LLM_COST_USD: 0.0})[:-8]
@@ -72,7 +74,11 @@ class Quick:
         self._kept = 0
 
     def price(self, span: Span, shape: Shape, attributes: Any, at: int) -> int:
-        """Write the cost of a span that nobody edited and return its tokens, or NOT_QUICK."""
+        """Write the cost of a span and return its tokens, or NOT_QUICK."""
+        if shape.rewritten:
+            attributes = _overlaid(shape, attributes, span.edits)
+            if attributes is None:
+                return NOT_QUICK
         key = shape.pick(attributes)
         known = self._known.get(shape.identity)
         for terms in known.get(key, ()) if known else ():
@@ -163,8 +169,18 @@ def _bill(offer: Offer, tariff: Tariff) -> _Bill | None:
     )
 
 
-def whole(raw: bytes) -> int:
-    """Read an encoded AnyValue that is one integer below 2^21; everything else is -1."""
+def _overlaid(
+    shape: Shape, attributes: Any, edits: Mapping[str, Any]
+) -> dict[str, bytes | str | int] | None:
+    """Return what is used of a span, edits first; None when there is more to it than texts and whole numbers."""
+    values = {key: edits[key] if key in edits else attributes[key] for key in shape.used}
+    return values if all(type(value) in _SIMPLE for value in values.values()) else None
+
+
+def whole(raw: bytes | int) -> int:
+    """Read an encoded AnyValue that is one integer below 2^21, or a value as it is; everything else is -1."""
+    if type(raw) is not bytes:
+        return raw if type(raw) is int else -1
     size = len(raw)
     if size < 2 or raw[0] != INT:
         return -1

@@ -98,11 +98,7 @@ COUNTS: Final[Mapping[str, tuple[str, ...]]] = {
 """Count → attributes, the first that is there and not empty wins."""
 
 _PLAIN: Final = frozenset({"input", "output", "cache_read", "cache_write"})
-_SPECIAL: Final = (
-    s.APP_LLM_SPAN_CLASS,
-    s.APP_LLM_COST_SKIP_REASON,
-    s.APP_LLM_USAGE_REPORTED_COST_USD,
-)
+_SPECIAL: Final = (s.APP_LLM_COST_SKIP_REASON, s.APP_LLM_USAGE_REPORTED_COST_USD)
 _COUNTED: Final = frozenset({"web_searches", "images"})
 
 
@@ -111,11 +107,15 @@ class Shape:
 
     __slots__ = (
         *("_fields", "batch", "counts", "has_output", "has_reads", "identity", "implied", "keys"),
-        *("ours", "pick", "plain", "seconds", "writes"),
+        *("ours", "pick", "plain", "rewritten", "seconds", "used", "writes"),
     )
 
-    def __init__(self, keys: Collection[str], ours: Collection[str]) -> None:
-        """`ours`: attributes that the caller writes, to know the stale ones."""
+    def __init__(
+        self, keys: Collection[str], ours: Collection[str], edited: Collection[str] = ()
+    ) -> None:
+        """`ours`: attributes that the caller writes, to know the stale ones. `edited`: keys that were written after the
+        span came in; a class among them was seen to be that of a model call before `plain` is asked."""
+        keys = (*keys, *edited)
         present = frozenset(keys)
         self.keys = present
         self.ours = tuple(name for name in ours if name in present)
@@ -137,11 +137,15 @@ class Shape:
             and bool(self.identity)
             and "input" in found
             and found.keys() <= _PLAIN
+            and (s.APP_LLM_SPAN_CLASS not in present or s.APP_LLM_SPAN_CLASS in edited)
             and present.isdisjoint(_SPECIAL)
             and not (self.seconds or self.ours or self.batch)
             and all(len(names) == 1 for names in found.values())
         )
         """Whether nothing but a price and plain usage matters."""
+        self.used = (*self.identity, *(name for _, names in self.counts for name in names))
+        self.rewritten = not frozenset(edited).isdisjoint(self.used)
+        """Whether some of what is used was written after the span came in."""
         self.has_output = "output" in found
         self.has_reads = "cache_read" in found
         self.writes = found["cache_write"][0] if "cache_write" in found else ""

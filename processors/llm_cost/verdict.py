@@ -38,7 +38,7 @@ PARTS: Final[Mapping[str, str]] = {
     "fees": s.APP_LLM_COST_FEES_USD,
 }
 
-FINAL: Final = frozenset({"priced", "reported"})
+FINAL: Final = ("priced", "reported")
 """Statuses that an upstream collector wrote and that stay."""
 STATUSES: Final = ("priced", "reported", "unpriced", "cached")
 REASONS: Final = (
