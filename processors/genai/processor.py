@@ -23,7 +23,7 @@ from processors.genai.known import Given, Known
 from processors.genai.ledger import Ledger
 from processors.genai.normalise import Normalised, normalise, resource_dimensions, write_counts
 from processors.genai.plan import Plan, Planner, plan_for, plan_for_record
-from processors.genai.reasons import DUPLICATE_DELIVERY, NOT_BILLED, SPAN_COUNTED
+from processors.genai.reasons import DUPLICATE_DELIVERY, NOT_BILLED, REASONS, SPAN_COUNTED
 from processors.genai.records import DETAILS_EVENT, CallRecord, call_record, repeats_usage
 from processors.genai.scopes import ScopeProfile
 from processors.genai.table import Role
@@ -78,6 +78,8 @@ class Genai:
 
     def __init__(self, config: Config, context: Context) -> None:
         self.stats = Stats()
+        for reason in REASONS:
+            self.stats.counters[SKIPPED, reason] = 0  # a series that is absent fires no alert
         self._config = config
         self._planner = Planner()
         self._defaults = dict(config.defaults)
