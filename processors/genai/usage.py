@@ -149,11 +149,17 @@ def read_usage(
     )
     if plan.objects:
         _fill(reading, plan, attributes)
-    if plan.normalised:
+    if plan.normalised or _output_is_ours(plan, reading):
         return _as_it_is(reading)
     usage = decide(reading, identity, override)
     invalid = _invalid_counts(plan, attributes)
     return usage._replace(invalid=invalid) if invalid else usage
+
+
+def _output_is_ours(plan: Plan, reading: Reading) -> bool:
+    """Whether an earlier pass wrote the output: without an input it left no semantics, but always the class."""
+    no_input = reading.input is None and reading.uncached is None
+    return no_input and semconv.APP_LLM_SPAN_CLASS in plan.keys
 
 
 def _as_it_is(reading: Reading) -> Usage:
