@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from processors.redaction.actions import Pseudonyms, in_json
-from processors.redaction.engine import Engine, Match, Spans
+from processors.redaction.engine import Engine, Match, Spans, resolve
+from processors.redaction.escapes import Unescaped
+from processors.redaction.external import Layer
 from processors.redaction.failing import ERROR
 from processors.redaction.policy import Actions, Allowed
 from processors.stats import Stats
@@ -17,6 +20,14 @@ DENSE: Final = b"[REDACTED:DENSE]"
 _MOST_CANDIDATES: Final = 50_000
 _MOST_FINGERPRINTS: Final = 128
 BUILT_IN: Final = "built_in"
+
+
+def _data_urls(over: int) -> re.Pattern[bytes] | None:
+    if not over:
+        return None
+    return re.compile(
+        rb"data:[\w.+-]{1,64}/[\w.+-]{1,64};base64,[A-Za-z0-9+/\\]{%d,}+={0,2}" % over
+    )
 
 
 class Receipt:
@@ -53,14 +64,18 @@ class Cleaner:
         *,
         dry_run: bool = False,
         audit: Pseudonyms | None = None,
+        layers: Sequence[Layer] = (),
+        data_urls_over: int = 0,
     ) -> None:
-        """`audit`: what makes fingerprints of what is found; None: nothing does."""
+        """`audit`: what makes fingerprints of what is found; None: nothing does. `data_urls_over`: 0 leaves them."""
         self.engine = engine
         self._actions = actions
         self._allowed = allowed
-        self._stats = stats
+        self.stats = stats
         self._dry_run = dry_run
         self._audit = audit
+        self.layers = tuple(layers)
+        self._data_urls = _data_urls(data_urls_over)
 
     def clean(
         self, text: bytes, spans: Spans | None, key: str, place: str, receipt: Receipt
@@ -68,19 +83,48 @@ class Cleaner:
         """Return the clean text, None when it stays."""
         try:
             matches = self.matches(text, spans, key)
-            return self._write(text, matches, key, place, receipt) if matches else None
         except Exception:  # noqa: BLE001 - whatever it was, the text must not go on
-            self._stats.counters["otelcol_llm_redaction_errors_total", place] += 1
-            receipt.add("ERROR", "replace", key)
-            return None if self._dry_run else ERROR
+            return self._failed(BUILT_IN, key, receipt)
+        for layer in self.layers:
+            if layer.wants(key.encode()):
+                try:
+                    matches = resolve(text, [*matches, *self._exempted(text, layer.find(text))])
+                except Exception:  # noqa: BLE001 - the same, unless the user takes the risk
+                    failed = self._failed(layer.name, key, receipt)
+                    if layer.redact_on_error:
+                        return failed
+        return self._write(text, matches, key, place, receipt) if matches else None
+
+    def _failed(self, detector: str, key: str, receipt: Receipt) -> bytes | None:
+        self.stats.counters["otelcol_llm_redaction_errors_total", detector] += 1
+        receipt.add("ERROR", "replace", key)
+        return None if self._dry_run else ERROR
 
     def matches(self, text: bytes, spans: Spans | None = None, key: str = "") -> list[Match]:
         """Return what is to be acted on: found and not exempted."""
         if spans is None:
             spans = self.engine.scan(text)
         if len(spans) > _MOST_CANDIDATES:
+            self.stats.counters["otelcol_llm_redaction_budget_exceeded_total",] += 1
             return [Match(0, len(text), "DENSE", 1.0)]
         found = self.engine.find(text, spans, key)
+        found += self._hidden(text, key)
+        if self._data_urls is not None and b";base64," in text:
+            urls = self._data_urls.finditer(text)
+            found += [Match(*url.span(), "DATA_URL", 1.0) for url in urls]
+        return self._exempted(text, resolve(text, found)) if found else found
+
+    def _hidden(self, text: bytes, key: str) -> list[Match]:
+        """Return what only shows when `\\u0040` is read as `@`."""
+        plain = Unescaped(text) if b"\\u00" in text else None
+        if not plain:
+            return []
+        return [
+            Match(*plain.raw(m.start, m.end), m.entity, m.score)
+            for m in self.engine.find(plain.text, None, key)
+        ]
+
+    def _exempted(self, text: bytes, found: Sequence[Match]) -> list[Match]:
         return [m for m in found if not self._allowed(m.entity, text[m.start : m.end])]
 
     def _write(
@@ -101,9 +145,9 @@ class Cleaner:
 
     def count(self, entity: str, place: str, key: str, receipt: Receipt, value: bytes) -> None:
         """Count one redaction, and leave its fingerprints in the receipt."""
-        action = self._actions.names.get(entity, "replace")
+        action = self._actions.name(entity)
         row = ("llm_redactions_total", BUILT_IN, entity, place, action)
-        self._stats.counters[row] += 1
+        self.stats.counters[row] += 1
         if action != "keep":
             receipt.add(entity, action, key)
         if self._audit is not None and len(receipt.fingerprints) < _MOST_FINGERPRINTS:

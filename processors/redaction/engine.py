@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from processors.redaction.detectors.checks import digits
 from processors.redaction.detectors.contexts import CONTEXTS, REACH
 from processors.redaction.detectors.model import NUMBER, Detector
 from processors.redaction.regexp import Pattern, alternation
 
-Spans = Sequence[tuple[int, int]]
+Spans: TypeAlias = Sequence[tuple[int, int]]
 _TAIL: Final = 40
 """How far behind a candidate the prefilters are asked again: its neighbours may hide in it."""
 _BEFORE: Final = 8
@@ -68,9 +68,13 @@ class _Family:
 
     prefilter: Pattern
     rules: tuple[_Rule, ...]
+    worded: bool
+    """Whether some rule depends on the words to the left."""
 
 
-_Found = dict[tuple[int, int], Match]
+_Found: TypeAlias = dict[tuple[int, int], Match]
+_Ask: TypeAlias = Callable[[bytes, int, int], Sequence[tuple[int, int]]]
+_T = TypeVar("_T")
 
 
 class Engine:
@@ -87,32 +91,40 @@ class Engine:
 
         Raises: `PatternError`.
         """
-        words = {name: Pattern(f"(?i:{pattern})") for name, pattern in contexts.items()}
+        words = {
+            name: Pattern(f"(?i:{pattern})", binary=name in CONTEXTS)
+            for name, pattern in contexts.items()
+        }
         groups: dict[str, list[_Rule]] = {}
         for d in detectors:
             rule = _Rule(d, d.compiled(), words.get(d.context), words.get(d.without))
             groups.setdefault(d.prefilter, []).append(rule)
         numbers = groups.pop(NUMBER, [])
+        self._announced = Pattern(_announcing(numbers, contexts), binary=True)
         self._numbers = tuple(
-            (Pattern(alternation(_announcing(chunk, contexts))), chunk)
-            for chunk in (numbers[i : i + _CHUNK] for i in range(0, len(numbers), _CHUNK))
+            (Pattern(_announcing(chunk, contexts), binary=True), chunk)
+            for chunk in _chunks(numbers)
         )
-        families = tuple(
-            _Family(Pattern(_behind(_BOUNDARY, prefilter, rules)), tuple(rules))
-            for prefilter, rules in groups.items()
+        ours = {p: rules for p, rules in groups.items() if rules[0].detector.exact is None}
+        theirs = {p: rules for p, rules in groups.items() if p not in ours}
+        self._chunks = (*_asking(ours, binary=True), *_asking(theirs, binary=False))
+        roughly = [_behind(_ROUGHLY, p, rules) for p, rules in ours.items()]
+        if numbers:
+            roughly.append(f"{_ROUGHLY}(?:{NUMBER})")
+        marks = [*notable]
+        plain = [mark for mark in marks if mark.isascii()]
+        others = [*theirs, *(mark for mark in marks if not mark.isascii())]
+        self._scans = tuple(
+            Pattern(alternation(sources), binary=binary)
+            for sources, binary in (([*roughly, *plain], True), (others, False))
+            if sources
         )
-        chunks = [families[i : i + _CHUNK] for i in range(0, len(families), _CHUNK)]
-        self._chunks = tuple(
-            (Pattern(alternation(f.prefilter.source for f in chunk)).ask, chunk) for chunk in chunks
-        )
-        self._announced = Pattern(alternation(_announcing(numbers, contexts)))
-        everything = [_behind(_ROUGHLY, prefilter, rules) for prefilter, rules in groups.items()]
-        everything += [*notable, *([f"{_ROUGHLY}(?:{NUMBER})"] if numbers else [])]
-        self._scan = Pattern(alternation(everything)) if everything else None
 
-    def scan(self, text: bytes) -> list[tuple[int, int]]:
-        """Return the candidates in any bytes, also in a whole request."""
-        return [] if self._scan is None else self._scan.spans(text)
+    def scan(self, text: bytes) -> Spans:
+        """Return the candidates in any bytes, also in a whole request: in order, not overlapping."""
+        if len(self._scans) == 1:
+            return self._scans[0].spans(text)
+        return _merged(span for scan in self._scans for span in scan.spans(text))
 
     def find(self, text: bytes, spans: Spans | None = None, key: str = "") -> list[Match]:
         """Return what is in a text, in order and without overlaps.
@@ -131,9 +143,10 @@ class Engine:
             for ask, families in self._chunks:
                 if ask(text, near, far)[0][0] >= 0:
                     for family in families:
-                        if family.prefilter.ask(text, near, far)[0][0] >= 0:
-                            _confirm(family, text, near, far, head, found)
-        return _resolve(text, found.values()) if found else []
+                        place = family.prefilter.ask(text, near, far)[0]
+                        if place[0] >= 0:
+                            _confirm(family, text, place, far, head, found)
+        return resolve(text, found.values()) if found else []
 
     def _number(self, text: bytes, start: int, end: int, left: bytes, found: _Found) -> None:
         """Confirm plain digits that some word announces."""
@@ -150,9 +163,42 @@ class Engine:
                             _settle(rule.pattern.match(text, place), rule, text, found)
 
 
-def _announcing(rules: Sequence[_Rule], contexts: Mapping[str, str]) -> list[str]:
-    """Return the contexts of rules, as patterns."""
-    return [f"(?i:{contexts[name]})" for name in {rule.detector.context for rule in rules}]
+def _chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    return (items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK))
+
+
+def _asking(
+    groups: Mapping[str, Sequence[_Rule]], *, binary: bool
+) -> Iterator[tuple[_Ask, Sequence[_Family]]]:
+    """Yield families by the chunk, each with what asks for all of them at once."""
+    families = [
+        _Family(
+            Pattern(_behind(_BOUNDARY, prefilter, rules), binary=binary),
+            tuple(rules),
+            any(rule.context or rule.without for rule in rules),
+        )
+        for prefilter, rules in groups.items()
+    ]
+    for chunk in _chunks(families):
+        sources = [family.prefilter.source for family in chunk]
+        yield Pattern(alternation(sources), binary=binary).ask, chunk
+
+
+def _announcing(rules: Sequence[_Rule], contexts: Mapping[str, str]) -> str:
+    """Return the pattern of all contexts of rules; of nothing when there are none."""
+    names = {rule.detector.context for rule in rules}
+    return alternation(f"(?i:{contexts[name]})" for name in names) or r"[^\x00-\xff]"
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans in order, those that overlap made one."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def _windows(spans: Spans, size: int) -> Iterator[tuple[int, int]]:
@@ -168,20 +214,23 @@ def _windows(spans: Spans, size: int) -> Iterator[tuple[int, int]]:
         yield near, far
 
 
-def _confirm(family: _Family, text: bytes, near: int, far: int, head: bytes, found: _Found) -> None:
-    """Add what the prefilter of a family names inside text[near:far] and its rules confirm."""
-    floor = 0
-    while True:
-        first, last = family.prefilter.span(text, near, far)
-        if first < 0:
-            return
-        left = head + text[max(0, first - REACH) : first + 1]
+def _confirm(
+    family: _Family, text: bytes, place: tuple[int, int], far: int, head: bytes, found: _Found
+) -> None:
+    """Add what the rules of a family confirm, from where its prefilter matched first up to `far`."""
+    ask, floor = family.prefilter.ask, 0
+    first, last = place
+    while first >= 0:
+        left = head + text[max(0, first - REACH) : first + 1] if family.worded else b""
         behind = 0
         for rule in family.rules:
-            if _fits(rule, left):
+            if not family.worded or _fits(rule, left):
                 behind = max(behind, _match(text, first, last, floor, rule, found))
         floor = max(floor, behind)
         near = max(first + 1, behind)
+        if near >= far:
+            return
+        first, last = ask(text, near, far)[0]
 
 
 def _fits(rule: _Rule, left: bytes) -> bool:
@@ -248,7 +297,7 @@ def _match_exactly(
     return end
 
 
-def _resolve(text: bytes, found: Iterable[Match]) -> list[Match]:
+def resolve(text: bytes, found: Iterable[Match]) -> list[Match]:
     """Return the best of what overlaps: by confidence, then by length."""
     starts: list[int] = []
     kept: dict[int, Match] = {}

@@ -20,6 +20,8 @@ from processors.redaction.cleaner import Cleaner, Receipt
 from processors.redaction.contrib import ContribRedaction
 from processors.redaction.detectors import ENTITIES
 from processors.redaction.engine import Engine
+from processors.redaction.escapes import ESCAPED
+from processors.redaction.external import layers
 from processors.redaction.failing import without_content
 from processors.redaction.policy import (
     Actions,
@@ -78,7 +80,7 @@ class EntityRedaction(Stateless):
         self.stats.counters["otelcol_llm_redaction_scanned_bytes_total",] += len(batch.raw)
         hits = Hits(engine.scan(batch.raw))
         if not batch.decoded:
-            if hits:
+            if hits or self.rules.cleaner.layers:
                 raw = batch.raw
                 editor = EntityEditor(self.rules, hits, batch.signal)
                 new = rewrite(raw, 0, len(raw), self._requests[batch.signal], editor)
@@ -92,7 +94,9 @@ class EntityRedaction(Stateless):
     def _element(self, element: Element, hits: Hits, signal: Signal) -> None:
         place = element.place
         written = any(map(self._notable, element.edits.values()))
-        if place is not None and not written and not hits.touch(place[1], place[2]):
+        layered = bool(self.rules.cleaner.layers)
+        touched = place is None or hits.touch(place[1], place[2])
+        if not (written or touched or layered):
             return
         if place is None or element.touched:
             body = element.body()
@@ -135,6 +139,8 @@ class _Rules:
             d for d in (*built_in, *custom_detectors(config)) if d.score >= config.min_confidence
         ]
         notable = [
+            ESCAPED,
+            *([";base64,"] if config.data_urls["over"] else []),
             *(shape(s).relaxed for s in config.secret_keys),
             *map(_literal, config.pseudonym_keys),
         ]
@@ -147,6 +153,8 @@ class _Rules:
             owner.stats,
             dry_run=config.dry_run,
             audit=pseudonyms if config.audit else None,
+            layers=layers(config.detectors),
+            data_urls_over=config.data_urls["over"],
         )
         self.pseudonyms = pseudonyms
         self.dry_run = config.dry_run
@@ -193,10 +201,12 @@ class EntityEditor:
         self._receipt = Receipt()
         # Where a record is, that `drop_record` can take away. Spans and data points never are.
         in_logs = {"attributes", "body", "name", "severity"} if signal is Signal.LOGS else set()
+        self._layered = bool(rules.cleaner.layers)
         self._droppable = {"events", "links", *in_logs}
 
     def touches(self, start: int, end: int) -> bool:
-        return self._hits.touch(start, end)
+        """Say whether something may have to change; a further layer may find what no scan names."""
+        return self._layered or self._hits.touch(start, end)
 
     def text(self, buf: bytes, found: Found, place: str) -> bytes | None:
         """Clean a name or message."""
@@ -206,7 +216,7 @@ class EntityEditor:
 
     def value(self, buf: bytes, found: Found, place: str) -> bytes | None:
         """Clean a log body."""
-        if place not in self._rules.places or not self._hits.touch(found.start, found.end):
+        if place not in self._rules.places or not self.touches(found.start, found.end):
             return None
 
         def visit(inner: bytes, start: int, end: int, key: bytes) -> bytes | None:
@@ -222,7 +232,7 @@ class EntityEditor:
         edits: list[Edit] = []
         head = bytes((tag,))
         for found in fields:
-            if not self._hits.touch(found.start, found.end):
+            if not self.touches(found.start, found.end):
                 continue
             new = self._attribute(buf, found, place)
             if new is not None:
@@ -291,7 +301,7 @@ class EntityEditor:
         if place not in self._rules.places:
             return None
         spans = self._hits.inside(start, end)
-        if not spans:
+        if not spans and not self._layered:
             return None
         return self._rules.cleaner.clean(buf[start:end], spans, key, place, self._receipt)
 

@@ -178,6 +178,8 @@ def custom_detectors(config: Config) -> list[Detector]:
                 exact=Pattern(source),
                 context=custom_context(place) if pattern["context"] else "",
                 score=pattern["confidence"],
+                edge="none",
+                bounded=False,
             )
         )
     return made
@@ -199,18 +201,24 @@ def contexts(config: Config) -> dict[str, str]:
 
 
 class Actions:
-    """What is done with each entity."""
+    """What is done with each entity; with those nobody named (what another layer reports), what is done by default."""
 
     def __init__(self, config: Config, pseudonyms: Pseudonyms | None) -> None:
         style = MaskStyle(**config.mask)
-        self.names: Mapping[str, str] = selected(config)
+        self._names: Mapping[str, str] = selected(config)
+        self._default = config.action
+        actions = {*self._names.values(), config.action}
         self._replace: Mapping[str, Replace | None] = {
-            entity: replacer(action, pseudonyms, style) for entity, action in self.names.items()
+            action: replacer(action, pseudonyms, style) for action in actions
         }
+
+    def name(self, entity: str) -> str:
+        """Return the action for an entity."""
+        return self._names.get(entity, self._default)
 
     def write(self, entity: str, value: bytes) -> bytes:
         """Return what is written for a match."""
-        replace = self._replace.get(entity)
+        replace = self._replace[self.name(entity)]
         return value if replace is None else replace(entity, value)
 
 

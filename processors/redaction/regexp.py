@@ -25,17 +25,20 @@ class PatternError(ValueError):
     """What RE2 says about a pattern it does not take."""
 
 
-def _options(never_capture: bool) -> Any:
+def _options() -> Any:
     options = re2.Options()
     options.max_mem = MAX_MEMORY
-    options.never_capture = never_capture
+    options.never_capture = True
     options.log_errors = False
     return options
 
 
-def _compile(source: str, never_capture: bool = True) -> Any:
+def _compile(source: str, *, binary: bool = False) -> Any:
+    options = _options()
+    if binary:
+        options.encoding = re2.Options.Encoding.LATIN1
     try:
-        return re2.compile(source, _options(never_capture))
+        return re2.compile(source.encode("ascii") if binary else source, options)
     except re2.error as error:
         said = error.args[0] if error.args else error
         raise PatternError(said.decode() if isinstance(said, bytes) else str(said)) from error
@@ -46,10 +49,10 @@ class Pattern:
 
     __slots__ = ("_match", "ask", "source")
 
-    def __init__(self, source: str) -> None:
-        """Raises: `PatternError`."""
+    def __init__(self, source: str, *, binary: bool = False) -> None:
+        """`binary`: match byte by byte, whatever the bytes mean; the source MUST be ASCII. Raises: `PatternError`."""
         self.source = source
-        compiled = _compile(source)
+        compiled = _compile(source, binary=binary)
         # The method below the wrapper's generator: half the cost of a hit.
         self._match: _Match = compiled._regexp.Match
         self.ask: Callable[[bytes, int, int], Sequence[tuple[int, int]]] = partial(
@@ -116,7 +119,7 @@ def compile_set(sources: Sequence[str]) -> Callable[[bytes], Sequence[int]]:
 
     RE2 answers "none" also when its memory was not enough, so an empty answer MUST be read as "unknown".
     """
-    matcher = re2.Set.SearchSet(_options(True))
+    matcher = re2.Set.SearchSet(_options())
     for source in sources:
         matcher.Add(source.encode())
     matcher.Compile()

@@ -126,14 +126,6 @@ CONTEXTS: Final[Mapping[str, str]] = {
             r"<rrn",
             r"resident reg",
         ),
-        "cn_id": (
-            r"chinese",
-            r"resident identity",
-            r"<(?:id card|id.?number)",
-            r"\\u8eab\\*u?4efd",
-            r"\x{8eab}\x{4efd}",
-            r"shenfen",
-        ),
         "za_id": (
             r"south afric",
             r"<(?:id number|id no|identity number)",
@@ -146,11 +138,6 @@ CONTEXTS: Final[Mapping[str, str]] = {
             r"<imei",
             r"device id",
         ),
-        "vin": (
-            r"<vin>",
-            r"vehicle id",
-            r"chassis",
-        ),
         "aba": (
             r"routing",
             r"<(?:aba|rtn)>",
@@ -160,15 +147,6 @@ CONTEXTS: Final[Mapping[str, str]] = {
             r"wallet",
             r"address",
             r"<(?:eth|ethereum|usd[ct]|erc20|send|coin)>",
-        ),
-        "birth": (r"<(?:dob|born|birth\w*|geboren|geburts\w*|nacim\w*|naissance)",),
-        "swift": (
-            r"swift",
-            r"<bic>",
-        ),
-        "dea": (
-            r"<dea>",
-            r"prescriber",
         ),
         "version": (
             r"<(?:v|ver|version|release|build|section|sections|chapter|oid|rfc|iso|clause|paragraph|firmware|kernel|chrome|assembly\w*)[\W_]{0,3}$",

@@ -266,8 +266,8 @@ _EUROPE: Final = (
         "Italian fiscal codes.",
         _shaped(
             "IT_FISCAL_CODE",
-            r"[A-Za-z]{6}[0-9L-Vl-v]{2}[A-Za-z][0-9L-Vl-v]{2}[A-Za-z]",
-            rb"(?i:[A-Z]{6}[0-9L-NP-V]{2}[ABCDEHLMPRST][0-9L-NP-V]{2}[A-Z][0-9L-NP-V]{3}[A-Z])",
+            r"[A-Za-z]{6}\d{2}[A-Za-z]\d{2}[A-Za-z]",
+            rb"(?i:[A-Z]{6}\d{2}[ABCDEHLMPRST]\d{2}[A-Z]\d{3}[A-Z])",
             edge="word",
             score=0.85,
         ),

@@ -252,7 +252,7 @@ _NAMED: Final = (
         "Values that are called a password.",
         Detector(
             entity="PASSWORD",
-            prefilter=r"(?i:pass(?:word|wd|phrase|code)|pwd|passwort)",
+            prefilter=r"(?i:pass(?:word|wd|phrase|code)|pwd|passwort)[\\\"']{0,8}[ \t]{0,3}(?:[:=]|is|was|ist)",
             pattern=rb"(?i:pass(?:word|wd|phrase|code)|pwd|passwort)"
             + _QUOTE
             + rb"(?:[ \t]{0,3}(?:[:=]|=>|:=)[ \t]{0,3}|[ \t](?:is|was|ist|:)[ \t:]{1,3})"
