@@ -68,10 +68,13 @@ class Ledger:
 
     def close(self, trace_id: bytes, trace: Trace, fresh: Sequence[Call], now_ns: int) -> None:
         """Judge what a request brought of a trace: `fresh` are records that were added to it."""
+        if not fresh and not trace.open:
+            self._size += trace.grown()
+            return
         if trace.is_plain:
             for call in fresh:
                 call.verdict = COUNTED
-        elif fresh or trace.open:
+        else:
             for call in fresh:
                 call.since_ns = now_ns
             self._judge.judge(trace, fresh, final=False)

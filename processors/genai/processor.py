@@ -61,10 +61,11 @@ class _Sender(NamedTuple):
 class _Touched:
     """What one batch brought of one trace."""
 
-    __slots__ = ("calls", "spans", "trace")
+    __slots__ = ("calls", "link", "spans", "trace")
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
+        self.link = trace.link
         self.calls: list[Call] = []
         self.spans: list[tuple[Call, Span, bool]] = []
         """The same calls with their spans, and whether a gateway answered from its cache."""
@@ -166,13 +167,13 @@ class Genai:
             some = touched[trace_id] = _Touched(self._ledger.open(trace_id, self._now_ns))
         plan = plan_for(sender.scope, attributes)
         if plan is None:
-            some.trace.link(view.span_id, view.parent_span_id, TRANSPARENT)
+            some.link(view.span_id, view.parent_span_id, TRANSPARENT)
             return
         found = normalise(span, plan, attributes, view.name, sender.given, sender.override)
         role, usage, _, _ = found
         self._roles[role] += 1
         sort = SOLID if usage is not None or role is Role.TOOL else TRANSPARENT
-        some.trace.link(view.span_id, view.parent_span_id, sort)
+        some.link(view.span_id, view.parent_span_id, sort)
         if usage is not None:
             if not plan.skipped and (usage.known or role is Role.MODEL_CALL):
                 self._enter(span, plan, found, usage, some)
