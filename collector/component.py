@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
+from collector.errors import StartError
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded
 from processors.ports import Ticket
@@ -99,6 +100,25 @@ class Extension(Protocol):
         """Raises: `StartError`."""
 
     def stop(self, deadline_s: float) -> None: ...
+
+
+class Storage(Extension, Protocol):
+    """An extension that keeps data on disk."""
+
+    def queue(self, component: str) -> Any:
+        """Return the shelf (`collector.exporters.queue.Shelf`) of an exporter's queue. Raises: `StartError`."""
+
+    def open(self, component: str, tickets: list[Ticket]) -> Any:
+        """Return the store (`processors.ports.Store`) of a processor; it adds to `tickets` what a request must wait
+        for. Raises: `StartError`."""
+
+
+def storage_of(extension: Any, name: str) -> Storage:
+    """Return an extension as a storage. Raises: `StartError` when it is none."""
+    if not (hasattr(extension, "queue") and hasattr(extension, "open")):
+        raise StartError(f"Expected a storage extension such as file_storage, got {name!r}.")
+    storage: Storage = extension
+    return storage
 
 
 def wait_all(tickets: Sequence[Ticket], timeout_s: float | None = None) -> None:

@@ -18,7 +18,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from collector import logs
-from collector.component import Exporter, Extension, Receiver
+from collector.component import Exporter, Extension, Receiver, storage_of
 from collector.config.build import build_component
 from collector.config.model import GraphConfig
 from collector.errors import StartError
@@ -99,18 +99,23 @@ class Graph:
             gates=self.config.gates,
             decisions=self.state.decisions,
             open_store=self._open_store,
+            extension=self._extension,
             shared=partial(_shared, self.state.shared, name),
             say=logs.say,
             ready=self.state.obstacle,
             secret=self.state.secret,
         )
 
-    def _open_store(self, extension: str, component: str) -> Store:
-        if extension not in self.extensions:
+    def _extension(self, name: str) -> Any:
+        if name not in self.extensions:
             raise LookupError(
-                f"expected a storage extension that is listed under service.extensions, got {extension!r}"
+                f"expected an extension that is listed under service.extensions, got {name!r}"
             )
-        store: Store = self.extensions[extension].open(component, self.state.gate.tickets)  # type: ignore[attr-defined] # storage extensions have it
+        return self.extensions[name]
+
+    def _open_store(self, extension: str, component: str) -> Store:
+        storage = storage_of(self._extension(extension), extension)
+        store: Store = storage.open(component, self.state.gate.tickets)
         return store
 
     def _upstream_last(self) -> Iterator[str]:

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from collector import connectors, memory_limiter
 from collector.exporters import debug, file, otlp_grpc, otlp_http, prometheus
-from collector.extensions import health_check
+from collector.extensions import file_storage, health_check
 from collector.receivers import otlp
 from processors import attributes, batching, genai, llm_cost, llm_metrics, redaction, tail_sampling
 from processors.batch import Signal
@@ -101,6 +101,13 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         type="health_check",
         schema="collector/extensions/health_check.schema.json",
         build=health_check.build,
+    ),
+    ComponentType(
+        kind="extensions",
+        type="file_storage",
+        schema="collector/extensions/file_storage/schema.json",
+        build=file_storage.build,
+        check=file_storage.check,
     ),
     ComponentType(
         kind="connectors",

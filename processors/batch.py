@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar, Final, Self, TypeVar
+from typing import Any, ClassVar, Final, Protocol, Self, TypeVar
 
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -591,13 +591,20 @@ class ScopeGroup:
         return self.scope.frame() + self._rest
 
 
+class Receipt(Protocol):
+    """Whoever keeps a batch's data on disk until others do."""
+
+    def settle(self) -> None:
+        """Forget the data."""
+
+
 class Batch:
     """One OTLP request on its way through a pipeline.
 
     `received_ns` is the arrival time on the pipeline's clock (Unix nanoseconds, never going back): time is data.
     """
 
-    __slots__ = ("_groups", "_items", "raw", "received_ns", "signal")
+    __slots__ = ("_groups", "_items", "raw", "receipt", "received_ns", "signal", "source")
 
     def __init__(
         self, signal: Signal, raw: bytes, *, received_ns: int = 0, items: int | None = None
@@ -606,6 +613,10 @@ class Batch:
         self.signal = signal
         self.raw = raw
         self.received_ns = received_ns
+        self.source = ""
+        """A name of what it holds; a durable queue that has it already does not take it again."""
+        self.receipt: Receipt | None = None
+        """To be settled by the shell once the batch is as safe behind this pipeline as it gets."""
         self._groups: list[ResourceGroup] | None = None
         self._items = items
 

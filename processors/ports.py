@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 
 class Ticket(Protocol):
@@ -84,6 +84,10 @@ def _no_store(extension: str, component: str) -> Store:
     raise LookupError(f"no storage extension {extension!r} for {component!r}")
 
 
+def _no_extension(extension: str) -> Any:
+    raise LookupError(f"no extension {extension!r}")
+
+
 _T = TypeVar("_T")
 
 
@@ -118,6 +122,8 @@ class Context:
     decisions: DecisionBus = field(default_factory=DecisionBus)
     open_store: Callable[[str, str], Store] = _no_store
     """(id of a storage extension, component id) → that component's store. Raises: LookupError."""
+    extension: Callable[[str], Any] = _no_extension
+    """Returns a running extension by its id. Raises: LookupError."""
     shared: Shared = _alone
     say: Callable[..., None] = _ignore
     """Log one sentence about a state change, values as keyword fields. Never per item, never with payload."""

@@ -83,6 +83,8 @@ class Outcome:
 
     sent: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    dead: list[tuple[Request, str]] = field(default_factory=list)
+    """Requests that were dropped whole because the destination will never take them, with the reasons."""
     retries: int = 0
     failure: ExportFailed | None = None
     """Why items were dropped, the last reason."""
@@ -154,7 +156,9 @@ class Delivery:
                 self._fruitless += 1
                 parts.extend(pieces)
             else:
-                outcome.drop(_reason(failure), part.items, failure)
+                reason = _reason(failure)
+                outcome.drop(reason, part.items, failure)
+                outcome.dead.append((part, reason))
 
     def _send(self, part: Request, outcome: Outcome) -> ExportFailed | None:
         """Send, with retries; return why it was not taken in the end."""

@@ -24,7 +24,7 @@ from collector.exporters.otlp import (
 )
 from collector.exporters.queue import NANOSECONDS, QueueConfig
 from collector.exporters.retry import RetryConfig
-from collector.exporters.sender import Sender, sending_findings
+from collector.exporters.sender import Sender, sending_findings, shelf_of
 from processors.batch import Signal
 from processors.errors import Finding
 from processors.ports import Context
@@ -182,6 +182,9 @@ def build(settings: Mapping[str, Any], context: Context) -> Sender:
     return Sender(
         transport=GrpcTransport(Config.load(settings)),
         sending=QueueConfig.load(settings["sending_queue"]),
-        retry=RetryConfig.load(settings["retry_on_failure"]),
+        retry=RetryConfig.load(
+            settings["retry_on_failure"], durable=bool(settings["sending_queue"]["storage"])
+        ),
         say=context.say,
+        open_shelf=shelf_of(settings, context),
     )

@@ -35,7 +35,7 @@ from collector.exporters.otlp import (
 )
 from collector.exporters.queue import NANOSECONDS, QueueConfig
 from collector.exporters.retry import RetryConfig
-from collector.exporters.sender import Sender, sending_findings
+from collector.exporters.sender import Sender, sending_findings, shelf_of
 from processors.batch import Signal
 from processors.errors import Finding
 from processors.ports import Context
@@ -260,6 +260,9 @@ def build(settings: Mapping[str, Any], context: Context) -> Sender:
     return Sender(
         transport=HttpTransport(Config.load(settings), sending.num_consumers),
         sending=sending,
-        retry=RetryConfig.load(settings["retry_on_failure"]),
+        retry=RetryConfig.load(
+            settings["retry_on_failure"], durable=bool(settings["sending_queue"]["storage"])
+        ),
         say=context.say,
+        open_shelf=shelf_of(settings, context),
     )

@@ -1,4 +1,6 @@
-"""The queue between a pipeline and a destination: its contract, and the one in memory.
+"""The queue between a pipeline and a destination: its contract, and how what waits is bounded, ordered and joined.
+
+Where requests are kept besides in memory is the shelf's business: nowhere, or on disk.
 
 Invariants
 - What was put is handed out once, oldest first within its signal, and fills the queue until it is acknowledged.
@@ -15,7 +17,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -111,23 +113,35 @@ def _joining(batch: Mapping[str, Any]) -> Joining:
     )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Waiting:
     """A request in the queue."""
 
-    request: Request
+    signal: Signal
+    items: int
+    size: int
+    """Bytes of the encoded request."""
     since_s: float
+    request: Request | None = None
+    """None: only the shelf has it."""
     result: Result | None = None
+    key: int = 0
+    """The shelf's."""
+    ticket: Ticket | None = None
+    """Of the shelf: when the request is as durable as it gets."""
+    warm: bool = False
+    """Whether the shelf counts its bytes in memory."""
 
 
 class Taken:
     """A load that was handed out: one request, joined from those that waited."""
 
-    __slots__ = ("parts", "request")
+    __slots__ = ("parts", "request", "requests")
 
     def __init__(self, parts: list[Waiting]) -> None:
         self.parts = parts
-        self.request = join([part.request for part in parts])
+        self.requests = [part.request for part in parts if part.request is not None]
+        self.request = join(self.requests)
 
 
 class Result:
@@ -164,14 +178,28 @@ class Queue(Protocol):
     def room(self) -> Overloaded | None:
         """Say whether `put` would refuse now; with `block_on_overflow`, wait for room first."""
 
-    def put(self, request: Request) -> Ticket | None:
-        """Append, without blocking. Raises: `Overloaded` when there is no room."""
+    def open(self) -> None:
+        """Find what is there from before, once, before anything else. Raises: `StartError`."""
+
+    def put(self, request: Request, source: str = "") -> Ticket | None:
+        """Append, without blocking. Raises: `Overloaded` when there is no room.
+
+        `source`: a name of the request; where the queue is durable, one that is in it already is not put again.
+        """
 
     def take(self) -> Taken | None:
         """Wait for a load; None when the queue is closed and empty."""
 
-    def ack(self, taken: Taken, failure: Exception | None = None) -> None:
-        """Forget a load: it was delivered, or given up for good because of `failure`."""
+    def ack(
+        self,
+        taken: Taken,
+        failure: Exception | None = None,
+        dead: Iterable[tuple[Request, str]] = (),
+    ) -> None:
+        """Forget a load: it was delivered, or given up for good because of `failure`.
+
+        `dead`: what of it the destination will never take, with the reasons; a durable queue keeps it for inspection.
+        """
 
     def nack(self, taken: Taken) -> None:
         """Put a load back in front: it was not delivered."""
@@ -179,11 +207,77 @@ class Queue(Protocol):
     def close(self) -> None:
         """Take nothing more in. May be called twice."""
 
+    def leave(self) -> None:
+        """Let go of what is left, after `close` and when nobody takes any more: a durable queue finds it again."""
 
-_SIZERS: Final[Mapping[str, Callable[[Request], int]]] = {
-    "requests": lambda request: 1,
-    "items": lambda request: request.items,
-    "bytes": lambda request: len(request.raw),
+
+class Shelf(Protocol):
+    """Where requests are kept besides in memory. Called with the queue's lock held, except `open` and `load`."""
+
+    durable: bool
+    max_bytes: int
+    """0: as configured for memory."""
+    max_age_s: float
+    """0: no limit."""
+    drops_oldest: bool
+    """Whether a full queue drops its oldest request instead of refusing the new one."""
+
+    def open(self, now_s: float, heir: Callable[[list[Waiting]], None]) -> list[Waiting]:
+        """Return what is there, oldest first. `heir`: given what another queue on this shelf leaves later."""
+
+    def refusal(self) -> Overloaded | None:
+        """Say whether `keep` would be in vain."""
+
+    def keep(self, entry: Waiting, source: str) -> tuple[Ticket | None, bool]:
+        """Keep a request: its ticket, and whether it is new. May take it out of memory."""
+
+    def load(self, parts: Sequence[Waiting]) -> list[Waiting]:
+        """Bring requests into memory; returns those that could be had."""
+
+    def forget(self, parts: Iterable[Waiting]) -> None:
+        """Keep these no longer."""
+
+    def bury(self, dead: Iterable[tuple[Request, str]]) -> None:
+        """Keep what nobody takes, for inspection."""
+
+    def close(self, heir: Callable[[list[Waiting]], None], left: list[Waiting]) -> None:
+        """Take back what is left."""
+
+
+class NoShelf:
+    """Keeps nothing: what waits is in memory alone."""
+
+    durable = False
+    max_bytes = 0
+    max_age_s = 0.0
+    drops_oldest = False
+
+    def open(self, now_s: float, heir: Callable[[list[Waiting]], None]) -> list[Waiting]:
+        return []
+
+    def refusal(self) -> Overloaded | None:
+        return None
+
+    def keep(self, entry: Waiting, source: str) -> tuple[Ticket | None, bool]:
+        return None, True
+
+    def load(self, parts: Sequence[Waiting]) -> list[Waiting]:
+        return list(parts)
+
+    def forget(self, parts: Iterable[Waiting]) -> None:
+        """Nothing is kept."""
+
+    def bury(self, dead: Iterable[tuple[Request, str]]) -> None:
+        """Nothing is kept."""
+
+    def close(self, heir: Callable[[list[Waiting]], None], left: list[Waiting]) -> None:
+        """Nothing is kept."""
+
+
+_SIZERS: Final[Mapping[str, Callable[[Waiting], int]]] = {
+    "requests": lambda entry: 1,
+    "items": lambda entry: entry.items,
+    "bytes": lambda entry: entry.size,
 }
 
 
@@ -211,26 +305,35 @@ class _Line:
         return entry
 
     def _count(self, entry: Waiting, sign: int) -> None:
-        self.items += sign * entry.request.items
-        self.size += sign * len(entry.request.raw)
+        self.items += sign * entry.items
+        self.size += sign * entry.size
 
 
-class MemoryQueue:
+def _ignore(signal: Signal, reason: str, items: int) -> None:
+    """Tell nobody."""
+
+
+class SendingQueue:
     """See `Queue`. Bounded twice: in the configured unit and in bytes.
 
     With `block_on_overflow` several callers may pass `room` together, so `put` refuses only at twice the bounds.
     """
 
-    durable = False
-
     def __init__(
         self,
         config: QueueConfig,
+        shelf: Shelf | None = None,
         *,
+        lost: Callable[[Signal, str, int], None] = _ignore,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`shelf`: without one, what waits is in memory alone. `lost(signal, reason, items)` is told of what was
+        dropped."""
+        self._shelf: Shelf = shelf or NoShelf()
+        self.durable = self._shelf.durable
         self.capacity = config.queue_size
-        self._max_bytes = config.max_bytes
+        self._lost = lost
+        self._max_bytes = self._shelf.max_bytes or config.max_bytes
         self._measure = _SIZERS[config.sizer]
         self._block = config.block_on_overflow
         self._wait_for_result = config.wait_for_result
@@ -243,32 +346,73 @@ class MemoryQueue:
         self._work = threading.Condition(lock)
         self._space = threading.Condition(lock)
 
+    def open(self) -> None:
+        found = self._shelf.open(self._clock(), self._inherit)
+        with self._work:
+            self._extend(found)
+
+    def _inherit(self, left: list[Waiting]) -> None:
+        """Take what another queue on the same shelf leaves."""
+        with self._work:
+            self._extend(left)
+            self._work.notify_all()
+
+    def _extend(self, entries: Iterable[Waiting]) -> None:
+        for entry in entries:
+            self._lines[entry.signal].append(entry)
+            self._fill(entry, 1)
+
     def size(self) -> int:
         return self._size
 
     def room(self) -> Overloaded | None:
-        if not self._full():
-            return None
+        refused = self._shelf.refusal()
+        if refused is not None or not self._full() or self._shelf.drops_oldest:
+            return refused
         if self._block:
             with self._space:
                 self._space.wait_for(lambda: self._closed or not self._full(), _LONGEST_BLOCK_S)
         return self._refusal() if self._closed or self._full() else None
 
-    def put(self, request: Request) -> Result | None:
+    def put(self, request: Request, source: str = "") -> Ticket | None:
+        entry = Waiting(
+            request.signal, request.items, len(request.raw), self._clock(), request=request
+        )
         with self._work:
-            if self._closed or self._overflows(request):
+            while self._shelf.drops_oldest and self._overflows(entry) and self._drop_oldest():
+                pass
+            if self._closed or self._overflows(entry):
                 raise self._refusal()
-            result = Result() if self._wait_for_result else None
+            ticket, new = self._shelf.keep(entry, source)
+            if not new:
+                return ticket
+            if self._wait_for_result:
+                ticket = entry.result = Result()
             line = self._lines[request.signal]
-            line.append(Waiting(request, self._clock(), result))
-            self._fill(request, 1)
+            line.append(entry)
+            self._fill(entry, 1)
             if len(line.waiting) == 1 or self._joining.enough(line.items, line.size):
                 self._work.notify()
-        return result
+        return ticket
 
     def take(self) -> Taken | None:
+        while True:
+            parts = self._parts()
+            if parts is None:
+                return None
+            loaded = self._shelf.load(parts)
+            if len(loaded) < len(parts):
+                self._strike([part for part in parts if part not in loaded])
+            if loaded:
+                return Taken(loaded)
+            with self._work:
+                self._on_their_way -= 1
+
+    def _parts(self) -> list[Waiting] | None:
+        """Wait until something is due and take it out; None when the queue is closed and empty."""
         with self._work:
             while True:
+                self._expire()
                 line = self._due()
                 if line is not None:
                     return self._load(line)
@@ -276,11 +420,18 @@ class MemoryQueue:
                     return None
                 self._work.wait(self._patience())
 
-    def ack(self, taken: Taken, failure: Exception | None = None) -> None:
+    def ack(
+        self,
+        taken: Taken,
+        failure: Exception | None = None,
+        dead: Iterable[tuple[Request, str]] = (),
+    ) -> None:
         with self._work:
             self._on_their_way -= 1
             for part in taken.parts:
-                self._fill(part.request, -1)
+                self._fill(part, -1)
+            self._shelf.bury(dead)
+            self._shelf.forget(taken.parts)
             self._space.notify_all()
         for part in taken.parts:
             if part.result is not None:
@@ -294,6 +445,11 @@ class MemoryQueue:
                 line.put_back(part)
             self._work.notify()
 
+    def leave(self) -> None:
+        with self._work:
+            left = [line.pop() for line in self._lines.values() for _ in range(len(line.waiting))]
+        self._shelf.close(self._inherit, sorted(left, key=lambda entry: entry.key))
+
     def close(self) -> None:
         with self._work:
             self._closed = True
@@ -303,14 +459,14 @@ class MemoryQueue:
     def _full(self) -> bool:
         return self._size >= self.capacity or self._bytes >= self._max_bytes
 
-    def _overflows(self, request: Request) -> bool:
+    def _overflows(self, entry: Waiting) -> bool:
         """An empty queue takes any request: what is larger than the bounds could never leave otherwise."""
         if not self._size:
             return False
         slack = 2 if self._block else 1
         return (
-            self._size + self._measure(request) > slack * self.capacity
-            or self._bytes + len(request.raw) > slack * self._max_bytes
+            self._size + self._measure(entry) > slack * self.capacity
+            or self._bytes + entry.size > slack * self._max_bytes
         )
 
     def _refusal(self) -> Overloaded:
@@ -318,9 +474,35 @@ class MemoryQueue:
             "The sending queue is full." if not self._closed else "The sending queue is closed."
         )
 
-    def _fill(self, request: Request, sign: int) -> None:
-        self._size += sign * self._measure(request)
-        self._bytes += sign * len(request.raw)
+    def _fill(self, entry: Waiting, sign: int) -> None:
+        self._size += sign * self._measure(entry)
+        self._bytes += sign * entry.size
+
+    def _drop_oldest(self) -> bool:
+        """Give up what has waited longest; False when nothing waits."""
+        lines = [line for line in self._lines.values() if line.waiting]
+        if lines:
+            self._give_up(min(lines, key=_since).pop(), "queue_full")
+        return bool(lines)
+
+    def _expire(self) -> None:
+        """Give up what is older than it may become."""
+        if self._shelf.max_age_s:
+            oldest_s = self._clock() - self._shelf.max_age_s
+            for line in self._lines.values():
+                while line.waiting and line.waiting[0].since_s < oldest_s:
+                    self._give_up(line.pop(), "expired")
+
+    def _give_up(self, entry: Waiting, reason: str) -> None:
+        self._lost(entry.signal, reason, entry.items)
+        self._fill(entry, -1)
+        self._shelf.forget((entry,))
+
+    def _strike(self, parts: Iterable[Waiting]) -> None:
+        """Give up what was taken out and cannot be had any more."""
+        with self._work:
+            for part in parts:
+                self._give_up(part, "damaged")
 
     def _due(self) -> _Line | None:
         """Return the line that may leave now and has waited longest."""
@@ -336,17 +518,17 @@ class MemoryQueue:
             or self._clock() >= _since(line) + joining.linger_s
         )
 
-    def _load(self, line: _Line) -> Taken:
+    def _load(self, line: _Line) -> list[Waiting]:
         parts = [line.pop()]
-        items, size = parts[0].request.items, len(parts[0].request.raw)
+        items, size = parts[0].items, parts[0].size
         while line.waiting and not self._joining.enough(items, size):
-            following = line.waiting[0].request
-            items, size = items + following.items, size + len(following.raw)
+            following = line.waiting[0]
+            items, size = items + following.items, size + following.size
             if not self._joining.fits(items, size):
                 break
             parts.append(line.pop())
         self._on_their_way += 1
-        return Taken(parts)
+        return parts
 
     def _patience(self) -> float | None:
         """Return how long nothing can become due by time alone; None = for ever."""

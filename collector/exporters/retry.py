@@ -10,9 +10,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from collector.exporters.queue import NANOSECONDS
+
+_MAX_ELAPSED_NS: Final = 300_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +32,18 @@ class RetryConfig:
     """Between two tries while our credentials are refused; 0 = drop."""
 
     @classmethod
-    def load(cls, settings: Mapping[str, Any]) -> RetryConfig:
+    def load(cls, settings: Mapping[str, Any], *, durable: bool = False) -> RetryConfig:
+        """`durable`: whether the queue is on disk; then nothing is given up unless the user says so."""
+        elapsed = settings["max_elapsed_time"]
+        if elapsed is None:
+            elapsed = 0 if durable else _MAX_ELAPSED_NS
         return cls(
             enabled=settings["enabled"],
             initial_s=settings["initial_interval"] / NANOSECONDS,
             max_s=settings["max_interval"] / NANOSECONDS,
             multiplier=settings["multiplier"],
             randomization=settings["randomization_factor"],
-            max_elapsed_s=settings["max_elapsed_time"] / NANOSECONDS,
+            max_elapsed_s=elapsed / NANOSECONDS,
             unauthenticated_s=settings["unauthenticated_interval"] / NANOSECONDS,
         )
 

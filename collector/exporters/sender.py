@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final, Protocol
 
+from collector.component import storage_of
 from collector.errors import ExportFailed, Rejected
 from collector.exporters.delivery import Answer, Delivery, Outcome
-from collector.exporters.queue import MemoryQueue, Queue, QueueConfig, Taken
+from collector.exporters.queue import Queue, QueueConfig, SendingQueue, Shelf, Taken
 from collector.exporters.retry import RetryConfig
 from processors.base import ALL_SIGNALS
 from processors.batch import Batch, Signal
@@ -59,11 +60,13 @@ class Sender:
         sending: QueueConfig,
         retry: RetryConfig,
         say: Callable[..., None],
-        queue: Queue | None = None,
+        open_shelf: Callable[[], Shelf] | None = None,
     ) -> None:
-        """`queue`: in place of one in memory."""
+        """`open_shelf`: where the queue is kept, opened by `start`; without it, in memory alone."""
         self.stats = Stats()
-        self._queue = queue or MemoryQueue(sending)
+        self._sending = sending
+        self._open_shelf = open_shelf
+        self._queue: Queue = SendingQueue(sending, lost=self._lost)
         self._delivery = Delivery(
             transport.push,
             retry,
@@ -84,7 +87,7 @@ class Sender:
         self._register()
 
     def _register(self) -> None:
-        self.stats.gauges["otelcol_exporter_queue_size",] = self._queue.size
+        self.stats.gauges["otelcol_exporter_queue_size",] = lambda: self._queue.size()
         self.stats.gauges["otelcol_exporter_queue_capacity",] = lambda: self._queue.capacity
         self.stats.gauges["otelcol_exporter_in_flight_requests",] = self._in_flight
         self._sizes = Histogram(_SIZES)
@@ -96,6 +99,9 @@ class Sender:
     # -- as an exporter
 
     def start(self) -> None:
+        if self._open_shelf is not None:
+            self._queue = SendingQueue(self._sending, self._open_shelf(), lost=self._lost)
+        self._queue.open()
         self._transport.connect()
         with self._lock:
             self._add_thread()
@@ -108,7 +114,7 @@ class Sender:
         if not items:
             return None
         try:
-            return self._queue.put(Request(batch.signal, batch.encode(), items))
+            return self._queue.put(Request(batch.signal, batch.encode(), items), batch.source)
         except Overloaded:
             self.stats.counters[f"otelcol_exporter_enqueue_failed_{batch.signal.items}_total",] += (
                 items
@@ -116,14 +122,17 @@ class Sender:
             raise
 
     def stop(self, deadline_s: float) -> None:
-        """Deliver what waits until the deadline. What is left in memory then is lost, counted and said."""
+        """Deliver what waits until the deadline. What is left then stays on disk, or is lost, counted and said."""
         self._queue.close()
         self._stopping.set()
         self._join(deadline_s)
         self._out_of_time.set()
         self._transport.disconnect()
         self._join(GRACE_S)
-        self._consume()
+        if self._queue.durable:
+            self._queue.leave()
+        else:
+            self._consume()
 
     # -- threads
 
@@ -139,15 +148,19 @@ class Sender:
         self._threads.append(thread)
 
     def _consume(self) -> None:
-        while (taken := self._take()) is not None:
+        while not self._ended() and (taken := self._take()) is not None:
             if self._out_of_time.is_set():
                 self._leave(taken, Outcome())
-            else:
-                self._settle(taken, self._deliver(taken))
+            elif not self._settle(taken, self._deliver(taken)):
+                return
+
+    def _ended(self) -> bool:
+        """Whether what still waits is not to be taken any more: time ran out, and it is safe where it is."""
+        return self._queue.durable and self._out_of_time.is_set()
 
     def _deliver(self, taken: Taken) -> Outcome:
         try:
-            return self._delivery.deliver(taken.request, [part.request for part in taken.parts])
+            return self._delivery.deliver(taken.request, taken.requests)
         except Exception as bug:  # noqa: BLE001 - the edge of a thread: a bug costs this load, not the exporter
             outcome = Outcome()
             failure = ExportFailed(f"{type(bug).__name__} in the exporter", retryable=False)
@@ -174,13 +187,15 @@ class Sender:
 
     # -- results
 
-    def _settle(self, taken: Taken, outcome: Outcome) -> None:
+    def _settle(self, taken: Taken, outcome: Outcome) -> bool:
+        """Enter what became of a load; False when nothing more can be delivered and the rest stays where it is."""
         if outcome.kept:
             self._leave(taken, outcome)
-            return
+            return not self._queue.durable
         self._count(taken.request.signal, outcome)
-        self._queue.ack(taken, _refusal(outcome))
+        self._queue.ack(taken, _refusal(outcome), outcome.dead)
         self._tell(outcome)
+        return True
 
     def _leave(self, taken: Taken, outcome: Outcome) -> None:
         """Time ran out: a durable queue delivers the load after the next start, another one loses it."""
@@ -205,6 +220,14 @@ class Sender:
             if outcome.retries:
                 counters["otelcol_llm_exporter_retries_total",] += outcome.retries
             self._sizes.observe(outcome.sent + outcome.dropped.total())
+
+    def _lost(self, signal: Signal, reason: str, items: int) -> None:
+        """Enter what was dropped while it waited."""
+        outcome = Outcome()
+        why = ExportFailed("It was dropped from the queue.", retryable=True)
+        outcome.drop(reason, items, why)
+        self._count(signal, outcome)
+        self._tell(outcome)
 
     def _tell(self, outcome: Outcome) -> None:
         """Say that data was lost, and once that it is delivered again."""
@@ -237,7 +260,17 @@ def sending_findings(settings: Mapping[str, Any], context: Context) -> Iterable[
     if batch and batch["max_size"] and batch["max_size"] < batch["min_size"]:
         text = f"expected at least min_size ({batch['min_size']}) or 0, got {batch['max_size']}"
         yield Finding("sending_queue.batch.max_size", text)
-    if queue["storage"]:
-        yield Finding(
-            "sending_queue.storage", f"no storage extension {queue['storage']!r} is configured"
+    if queue["storage"] and queue["wait_for_result"]:
+        text = (
+            "expected false with storage, which acknowledges a request once it is on disk, got true"
         )
+        yield Finding("sending_queue.wait_for_result", text)
+
+
+def shelf_of(settings: Mapping[str, Any], context: Context) -> Callable[[], Shelf] | None:
+    """Return what opens the place on disk that `sending_queue.storage` names; None without one."""
+    queue = settings["sending_queue"]
+    name = queue["storage"]
+    if not name or not queue["enabled"]:
+        return None
+    return lambda: storage_of(context.extension(name), name).queue(context.id)

@@ -1,8 +1,9 @@
-"""What every queue between a pipeline and a destination promises. A new queue is one more row of `QUEUES`."""
+"""What every queue between a pipeline and a destination promises."""
 
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from collector.config.settings import resolve
 from collector.errors import Rejected
-from collector.exporters.queue import NATURAL, Joining, MemoryQueue, Queue, QueueConfig, Taken
+from collector.exporters.queue import NATURAL, Joining, Queue, QueueConfig, SendingQueue, Taken
+from collector.extensions import file_storage
+from collector.extensions.file_storage import FileStorage
+from collector.registry import schema_of
 from processors.batch import Signal
 from processors.errors import Overloaded
+from processors.ports import Context
 from processors.requests import Request
 
 CONFIG = QueueConfig(
@@ -28,22 +34,38 @@ CONFIG = QueueConfig(
     most_items=0,
     most_bytes=0,
 )
-QUEUES: dict[str, Callable[..., Queue]] = {"memory": MemoryQueue}
 
 
-@pytest.fixture(params=QUEUES.values(), ids=QUEUES)
-def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Queue]]:
+@pytest.fixture(params=["memory", "disk"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Queue]]:
     made: list[Queue] = []
+    storage = stored(tmp_path) if request.param == "disk" else None
 
     def build(clock: Any = None, **changes: Any) -> Queue:
         config = replace(CONFIG, **changes)
-        queue: Queue = request.param(config, **({"clock": clock} if clock else {}))
+        shelf = None
+        if storage is not None:
+            shelf = storage.queue(f"otlp/{len(made)}")
+            shelf.max_bytes = config.max_bytes
+        queue = SendingQueue(config, shelf, **({"clock": clock} if clock else {}))
+        queue.open()
         made.append(queue)
         return queue
 
     yield build
     for queue in made:
         queue.close()
+    if storage is not None:
+        storage.stop(0.0)
+
+
+def stored(folder: Path, **changes: Any) -> FileStorage:
+    """Return a running storage."""
+    schema = schema_of("collector/extensions/file_storage/schema.json")
+    settings = resolve(schema, {"directory": str(folder), "reserve_bytes": "1MiB"} | changes)
+    storage = file_storage.build(settings, Context(id="file_storage"))
+    storage.start()
+    return storage
 
 
 def request(number: int, size: int = 10, items: int = 1, signal: Signal = Signal.TRACES) -> Request:
@@ -330,7 +352,7 @@ class MemoryModel(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         config = replace(CONFIG, joining=replace(NATURAL, enough_items=6), max_bytes=150)
-        self.queue = MemoryQueue(config, clock=lambda: self.now)
+        self.queue = SendingQueue(config, clock=lambda: self.now)
         self.waiting: list[int] = []
         self.taken: list[tuple[Taken, list[int]]] = []
         self.next = 0

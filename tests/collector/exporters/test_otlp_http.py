@@ -298,8 +298,8 @@ COMPLAINTS: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["sending_queue.batch.max_size"],
     ),
     "storage": (
-        {"endpoint": "http://a", "sending_queue": {"storage": "file_storage"}},
-        ["sending_queue.storage"],
+        {"endpoint": "http://a", "sending_queue": {"storage": "s", "wait_for_result": True}},
+        ["sending_queue.wait_for_result"],
     ),
     "half_a_pair": ({"endpoint": "https://a", "tls": {"cert_file": "c"}}, ["tls"]),
     "file_and_text": (

@@ -8,7 +8,7 @@ import pytest
 
 from collector.errors import ExportFailed
 from collector.exporters.delivery import TAKEN, Answer
-from collector.exporters.queue import Joining, MemoryQueue, QueueConfig
+from collector.exporters.queue import Joining, NoShelf, QueueConfig, Waiting
 from collector.exporters.retry import RetryConfig
 from collector.exporters.sender import Sender
 from processors.requests import Request
@@ -103,27 +103,33 @@ def test_what_waits_without_a_start_is_counted_as_lost() -> None:
     assert destination.log == ["disconnect"]
 
 
-class Durable(MemoryQueue):
-    """A queue that says that it keeps its data."""
+class Shelf(NoShelf):
+    """A place that says that it keeps its data."""
 
     durable = True
 
+    def __init__(self) -> None:
+        self.left: list[Waiting] = []
+
+    def close(self, heir: object, left: list[Waiting]) -> None:
+        self.left = left
+
 
 def test_a_durable_queue_keeps_what_a_dead_destination_did_not_take() -> None:
-    queue = Durable(QUEUE)
+    shelf = Shelf()
     tried = threading.Event()
 
     def push(request: Request) -> Answer:
         tried.set()
         raise ExportFailed("away", retryable=True)
 
-    made, _ = sender(push, queue=queue)
+    made, _ = sender(push, open_shelf=lambda: shelf)
     made.start()
     for span_id in span_ids(3):
         made.export(traces([span_id]))
     assert tried.wait(10)
     made.stop(10)
-    assert queue.size() == 3
+    assert len(shelf.left) == 3
     assert "otelcol_exporter_send_failed_spans_total" not in dict(made.stats.counters)
 
 

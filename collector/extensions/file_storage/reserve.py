@@ -1,0 +1,65 @@
+"""Disk space that is set aside, so that a full disk can be emptied: SQLite needs room even to delete."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Final
+
+_SHARE: Final = 16
+"""At most this part of the file system."""
+
+
+class Reserve:
+    """A file that is given up when the disk is full and taken back when there is room. Thread-safe.
+
+    While it is given up nothing new is stored: what is free then is needed to let go of what is there.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self._wanted = size
+        self.size = 0
+        self.there = True
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Set the space aside; on a full disk that comes later."""
+        system = os.statvfs(self._path.parent)
+        self.size = min(self._wanted, system.f_frsize * system.f_blocks // _SHARE)
+        self._path.unlink(missing_ok=True)
+        self.take()
+
+    def give_up(self) -> None:
+        """Free the space."""
+        with self._lock:
+            self._path.unlink(missing_ok=True)
+            self.there = False
+
+    def take(self) -> bool:
+        """Set the space aside again; say whether there was room."""
+        with self._lock:
+            self.there = self._allocate()
+            return self.there
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._path.unlink(missing_ok=True)
+
+    def _allocate(self) -> bool:
+        if not self.size:
+            system = os.statvfs(self._path.parent)
+            return system.f_frsize * system.f_bavail > 0
+        try:
+            handle = os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+        except OSError:
+            return False
+        try:
+            os.posix_fallocate(handle, 0, self.size)
+        except OSError:
+            self._path.unlink(missing_ok=True)
+            return False
+        finally:
+            os.close(handle)
+        return True
