@@ -1,0 +1,1 @@
+"""Service level objectives: a readable file → its arithmetic → rules for Prometheus."""
