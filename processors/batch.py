@@ -279,8 +279,13 @@ class Element:
     def replace(self, message: Message | bytes) -> None:
         """Put another message, or its encoded body, in place of this one."""
         body = message if isinstance(message, bytes) else message.SerializeToString()
+        self.rebase(body)
+        self._edits, self._tail = None, None
+
+    def rebase(self, body: bytes) -> None:
+        """Put another encoded body in place of the one that came; what was written since stays written."""
         self._buf, self._frame, self._start, self._end = body, -1, 0, len(body)
-        self._view, self._edits, self._tail = None, None, None
+        self._view = None
 
 
 class Resource(Element):
@@ -663,8 +668,8 @@ class Batch:
         return sum(1 for _ in self.items())
 
     def release(self) -> None:
-        """Forget what was decoded. Whoever made the batch calls it in the end: groups and items point at each other, and
-        waiting for the garbage collector to find that costs a quarter of the CPU time of a busy pipeline."""
+        """Forget what was decoded. Whoever made the batch calls it in the end: groups and items point at each other,
+        and waiting for the garbage collector to find that costs a quarter of the CPU time of a busy pipeline."""
         for group in self._groups or ():
             for scope in group.scopes:
                 scope.items = []

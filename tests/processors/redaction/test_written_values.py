@@ -1,0 +1,54 @@
+"""What earlier processors wrote is redacted like what came, and what came is redacted below it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.batch import Batch, Signal
+from tests.processors.redaction.support import attributes, plain_attributes, processor, span_request
+
+MAIL = r"\b[\w.]+@[\w.]+\b"
+LEVELS = ("silent", "info", "debug")
+PROCESSORS = {
+    level: processor({"allow_all_keys": True, "summary": level, "blocked_values": [MAIL, "secret"]})
+    for level in LEVELS
+}
+values = st.one_of(
+    st.sampled_from(["plain", "ann@example.com", "a secret of ann@example.com", "x" * 100]),
+    st.sampled_from([7, True, 0.5]),
+    st.lists(st.sampled_from(["plain", "ann@example.com"]), max_size=2),
+)
+some = st.dictionaries(st.sampled_from("abcdef"), values, max_size=4)
+
+
+def batch_of(came: dict[str, Any], added: dict[str, Any], set_: dict[str, Any]) -> Batch:
+    """Return a batch whose span had some attributes appended, others set, and one removed."""
+    batch = Batch(Signal.TRACES, span_request(attributes=attributes(came)).SerializeToString())
+    (span,) = batch.spans()
+    fresh = {f"new.{key}": value for key, value in added.items()}
+    if fresh:
+        span.append(span.fields(fresh), fresh)
+    for key, value in set_.items():
+        span.set(key, value)
+    span.remove("a")
+    return batch
+
+
+def redacted(level: str, batch: Batch) -> dict[str, Any]:
+    out = PROCESSORS[level].process(batch).encode()
+    (span,) = Batch(Signal.TRACES, out).spans()
+    return {**plain_attributes(span.message().attributes)}  # type: ignore[attr-defined] # a span's message
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@given(came=some, added=some, set_=some)
+def test_written_attributes_are_redacted_like_those_that_came(
+    level: str, came: dict[str, Any], added: dict[str, Any], set_: dict[str, Any]
+) -> None:
+    encoded = Batch(Signal.TRACES, batch_of(came, added, set_).encode())
+
+    assert redacted(level, batch_of(came, added, set_)) == redacted(level, encoded)
