@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-from collector.defaults import EMBEDDED
 from collector.demo.outcome import Kept, Series, read_kept, scrape, total
 from collector.demo.traffic import Company
 from collector.errors import StartError
@@ -78,7 +77,8 @@ def _is_free(port: int) -> bool:
 @contextmanager
 def _collector(ports: Ports, data: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run the embedded default as its own process; SIGTERM ends it."""
-    command = [sys.executable, "-m", "collector", "--config", str(EMBEDDED)]
+    # -P: the installed program, also where the current folder holds a checkout of it
+    command = [sys.executable, "-P", "-m", "collector"]
     for setting in ports.settings():
         command += ["--set", setting]
     process = subprocess.Popen(command, env=os.environ | {"OTELCOL_LLM_DATA": str(data)})
