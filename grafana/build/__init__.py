@@ -1,0 +1,1 @@
+"""The Grafana dashboards as Python: `python -m grafana.build` writes `grafana/dashboards/*.json`."""

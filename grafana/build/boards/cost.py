@@ -1,0 +1,384 @@
+"""`llm-cost`: the questions about the bill, in the order in which they are asked."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana.build.boards.shared import traceql
+from grafana.build.model import Board, Panel, Query, Row
+from grafana.build.promql import (
+    BASELINE,
+    OK,
+    C,
+    F,
+    M,
+    S,
+    T,
+    by_label,
+    increase,
+    one,
+    positive,
+    quantiles,
+    rate,
+    ratio,
+)
+
+_SPEND: Final = increase("llm_cost_usd_total", C)
+_REAL: Final = 'environment=~"$environment",data_mode="real"'
+_PROMPT: Final = "feature, prompt_version, prompt_sha"
+
+
+def _by(what: str, labels: str, link: str, why: str, act: str) -> tuple[Panel, Panel]:
+    """Return how much of the range, and since when, by one dimension."""
+    total = Panel(
+        title=f"Spend by {what} (range)",
+        viz="bargauge",
+        unit="currencyUSD",
+        why=why,
+        act=act,
+        queries=by_label(f"topk(15, {increase('llm_cost_usd_total', C, labels)})", labels),
+        links=(link,),
+        runbook="cost-spike",
+        width=8,
+    )
+    since = Panel(
+        title=f"Spend rate by {what} (USD/h)",
+        viz="timeseries",
+        unit="currencyUSD",
+        why="When did it start?",
+        act="Set the range to begin a little before the step, then follow the line that moved.",
+        queries=by_label(f"{rate('llm_cost_usd_total', C, labels)} * 3600", labels),
+        links=(link, "llm-investigate"),
+        runbook="cost-spike",
+        exemplars=True,
+        stacked=True,
+        width=16,
+    )
+    return total, since
+
+
+_QUESTIONS: Final = Row(
+    title="Questions in the order they are asked",
+    panels=(
+        Panel(
+            title="Spend in range",
+            viz="stat",
+            unit="currencyUSD",
+            why="What did we spend?",
+            act="The header's link Yesterday shows the same board for yesterday.",
+            queries=one(_SPEND),
+            links=("llm-investigate",),
+            runbook="cost-spike",
+            width=24,
+            single=True,
+        ),
+        *_by(
+            "feature",
+            "feature",
+            "llm-focus-feature",
+            "Per feature?",
+            "The top one is where to look first.",
+        ),
+        *_by(
+            "tenant",
+            "tenant",
+            "llm-focus-tenant",
+            "Per tenant?",
+            "One customer far ahead: abuse, or a plan too small.",
+        ),
+        *_by(
+            "prompt_version",
+            _PROMPT,
+            "llm-focus-prompt",
+            "Per prompt?",
+            "A new sha near the top: compare its cost per call below.",
+        ),
+        *_by(
+            "model",
+            "model",
+            "llm-latency",
+            "Per model?",
+            "An expensive model that should not be here: routing.",
+        ),
+        *_by(
+            "environment",
+            "environment",
+            "llm-investigate",
+            "Per environment?",
+            "Test traffic should cost next to nothing.",
+        ),
+        Panel(
+            title="Spend by team (range)",
+            viz="bargauge",
+            unit="currencyUSD",
+            why="Who pays? The team comes from the table of features in the configuration of llm_metrics.",
+            act="A feature that is missing from the table is missing here: add it under features.",
+            queries=by_label(
+                f"sum by (team) ({increase('llm_cost_usd_total', C, 'feature')}"
+                " * on (feature) group_left(team) max by (feature, team) (llm_feature_info))",
+                "team",
+            ),
+            links=("llm-investigate",),
+            runbook="cost-spike",
+        ),
+        Panel(
+            title="Spend by experiment variant",
+            viz="bargauge",
+            unit="currencyUSD",
+            why="Control against treatment: which variant costs more?",
+            act="Compare the cost per call, not the sums, when the split is not even.",
+            queries=by_label(increase("llm_cost_usd_total", C, "variant"), "variant"),
+            links=("llm-investigate",),
+            runbook="prompt-regression",
+        ),
+    ),
+)
+
+_BUDGET: Final = Row(
+    title="Budget",
+    panels=(
+        Panel(
+            title="Budget used, last 24 h, by feature",
+            viz="gauge",
+            unit="percentunit",
+            why="Which feature breaks its daily budget?",
+            act="80 % warns, 95 % pages. Real traffic only, whatever data_mode is chosen.",
+            queries=by_label(
+                f"sum by (environment, feature) (increase(llm_cost_usd_total{{{_REAL}}}[1d]))"
+                " / on (environment, feature) group_left() max by (environment, feature)"
+                ' (label_replace(llm_budget_usd{scope="feature",period="day"},'
+                ' "feature", "$1", "name", "(.*)"))',
+                "feature",
+            ),
+            links=("llm-focus-feature",),
+            thresholds={"green": None, "yellow": 0.8, "red": 0.95},
+            runbook="budget",
+        ),
+        Panel(
+            title="Spend today, calendar day",
+            viz="stat",
+            unit="currencyUSD",
+            why="What did today cost since midnight?",
+            act="Compare with the daily budget beside it; the gauges count the last 24 hours instead.",
+            queries=one(f"sum(increase(llm_cost_usd_total{{{_REAL}}}[$__range]))"),
+            links=("llm-investigate",),
+            runbook="budget",
+            time_from="now/d",
+            single=True,
+            width=6,
+        ),
+        Panel(
+            title="Month forecast against budget",
+            viz="stat",
+            unit="currencyUSD",
+            why="Do we run out before the month ends, at the pace of the last 6 hours?",
+            act="A forecast above the budget: throttle non-critical features or raise the budget, knowingly.",
+            queries=(
+                Query(
+                    expr=f"sum(rate(llm_cost_usd_total{{{_REAL}}}[6h])) * 86400 * 30",
+                    legend="forecast",
+                ),
+                Query(
+                    expr="sum(max by (environment)"
+                    ' (llm_budget_usd{scope="global",period="month",environment=~"$environment"}))',
+                    legend="budget",
+                ),
+            ),
+            links=("llm-slo",),
+            runbook="budget",
+            width=6,
+        ),
+    ),
+)
+
+_UNIT: Final = Row(
+    title="Unit cost",
+    panels=(
+        Panel(
+            title="Cost per call by feature",
+            viz="timeseries",
+            unit="currencyUSD",
+            why="What does one call of a feature cost?",
+            act="A step at a prompt marker is that prompt; a slope is growing inputs.",
+            queries=by_label(
+                ratio(
+                    rate("llm_cost_usd_total", C, "feature"),
+                    rate("llm_requests_total", C + OK, "feature"),
+                ),
+                "feature",
+            ),
+            links=("llm-focus-feature",),
+            runbook="prompt-regression",
+        ),
+        Panel(
+            title="Cost per call p50 / p95 / p99",
+            viz="timeseries",
+            unit="currencyUSD",
+            why="Is it a few giant calls?",
+            act="p99 far above p50: cap inputs. All three up: the price or the prompt.",
+            queries=quantiles("llm_request_cost_usd", S, "feature"),
+            links=("llm-investigate",),
+            runbook="cost-spike",
+            exemplars=True,
+        ),
+        Panel(
+            title="Cost per call against the baseline, by prompt (ratio)",
+            viz="table",
+            unit="suffix:x",
+            why="Which prompt sha doubled the cost per call?",
+            act="Sorted; above 1.5 is a regression by definition: roll the prompt back or accept it in writing.",
+            queries=one(
+                "("
+                + ratio(
+                    increase("llm_cost_usd_total", C, _PROMPT),
+                    increase("llm_requests_total", C + OK, _PROMPT),
+                )
+                + ") / on (feature) group_left() ("
+                + ratio(
+                    increase("llm_cost_usd_total", C, "feature", offset=BASELINE),
+                    increase("llm_requests_total", C + OK, "feature", offset=BASELINE),
+                )
+                + ")"
+            ),
+            links=("llm-focus-prompt",),
+            thresholds={"green": None, "yellow": 1.2, "red": 1.5},
+            runbook="prompt-regression",
+            value_name="times the baseline",
+        ),
+        Panel(
+            title="Calls above 0.10 USD (ratio)",
+            viz="stat",
+            unit="percentunit",
+            why="The cost objective: how many calls cost more than ten cents?",
+            act="More than 1 % burns the budget of cost_under_threshold.",
+            queries=one(
+                "1 - "
+                + ratio(
+                    rate("llm_request_cost_usd_bucket", S + ',le="0.1"', window="$__range"),
+                    rate("llm_request_cost_usd_count", S, window="$__range"),
+                )
+            ),
+            links=("llm-slo",),
+            thresholds={"green": None, "yellow": 0.005, "red": 0.01},
+            runbook="cost-spike",
+            single=True,
+        ),
+        Panel(
+            title="Effective USD per 1M tokens by model",
+            viz="timeseries",
+            unit="currencyUSD",
+            why="Did routing or the cache change what a token costs?",
+            act="Up with a falling cache hit rate: the cache. Up alone: another model, tier or price.",
+            queries=by_label(
+                f"1e6 * {rate('llm_cost_usd_total', C, 'model')} / "
+                + positive(
+                    f"({rate('llm_input_tokens_total', C, 'model')}"
+                    f" + {rate('llm_output_tokens_total', C, 'model')})"
+                ),
+                "model",
+            ),
+            links=("llm-tokens",),
+            runbook="cache-drop",
+        ),
+    ),
+)
+
+_REPORTED: Final = increase("llm_cost_reported_usd_total", F, "provider, model, feature")
+
+_INTEGRITY: Final = Row(
+    title="Integrity",
+    panels=(
+        Panel(
+            title="Unpriced requests by model",
+            viz="timeseries",
+            unit="reqps",
+            why="Which calls are missing from the bill?",
+            act="Fill pricing.yaml before finance reconciles; the reason says what is missing.",
+            queries=by_label(
+                rate("llm_unpriced_requests_total", M, "provider, model, reason"),
+                "provider, model, reason",
+            ),
+            links=("llm-investigate",),
+            runbook="unpriced-model",
+        ),
+        Panel(
+            title="Unpriced share of tokens",
+            viz="stat",
+            unit="percentunit",
+            why="How big is the hole in the bill?",
+            act="Above 1 % every sum on this board is too small.",
+            queries=one(
+                f"({increase('llm_unpriced_tokens_total', M)} or vector(0)) / "
+                + positive(
+                    f"({increase('llm_input_tokens_total', M)} + {increase('llm_output_tokens_total', M)})"
+                )
+            ),
+            links=("llm-investigate",),
+            thresholds={"green": None, "yellow": 0.001, "red": 0.01},
+            runbook="unpriced-model",
+            single=True,
+        ),
+        Panel(
+            title="Our price against the emitter's",
+            viz="timeseries",
+            unit="percentunit",
+            why="Do two price lists disagree? Only where the emitter reports a cost of its own.",
+            act="Steady: a discount that pricing.yaml does not know. A step: one list changed.",
+            queries=by_label(
+                f"sum by (provider) ({increase('llm_cost_usd_total', F, 'provider, model, feature')}"
+                f" and on (provider, model, feature) ({_REPORTED} > 0))"
+                f" / (sum by (provider) ({_REPORTED}) > 0) - 1",
+                "provider",
+            ),
+            links=("llm-investigate",),
+            runbook="unpriced-model",
+        ),
+        Panel(
+            title="Estimated spend, not in the bill",
+            viz="stat",
+            unit="currencyUSD",
+            why="How much money is only estimated, and therefore in no other sum here?",
+            act="Estimates come from calls without usage; make the application report it.",
+            queries=one(f"{increase('llm_cost_estimated_usd_total', F)} or vector(0)"),
+            links=("llm-investigate",),
+            runbook="unpriced-model",
+            single=True,
+        ),
+        Panel(
+            title="Top tenant share",
+            viz="stat",
+            unit="percentunit",
+            why="Is one customer the bill?",
+            act="Above half: look whether it is a contract or abuse.",
+            queries=one(f"max({increase('llm_cost_usd_total', C, 'tenant')}) / {positive(_SPEND)}"),
+            links=("llm-focus-tenant",),
+            thresholds={"green": None, "yellow": 0.3, "red": 0.5},
+            runbook="abuse",
+            single=True,
+        ),
+        traceql(
+            "Top users by cost (kept traces only)",
+            f"{{ {T} && span.app.llm.cost_usd != nil }}"
+            " | sum_over_time(span.app.llm.cost_usd) by (span.user.id) | topk(20)",
+            why="Which user?",
+            act="An indication only; the exact list is what the report command says over all traces.",
+            runbook="abuse",
+            unit="currencyUSD",
+        ),
+        traceql(
+            "Stuck loops",
+            f"{{ {T} && span.app.llm.conversation.cumulative_tokens > 100000 }}"
+            " | by(span.app.llm.conversation.id) | count() > 5",
+            why="The same conversation, tokens climbing: an agent that does not stop?",
+            act="Open one; add a loop guard or a token budget to the agent.",
+            runbook="cost-spike",
+        ),
+    ),
+)
+
+BOARD: Final = Board(
+    uid="llm-cost",
+    title="LLM cost",
+    about="What did it cost, who caused it, is it within budget, and is the bill complete?",
+    rows=(_QUESTIONS, _BUDGET, _UNIT, _INTEGRITY),
+)

@@ -1,0 +1,204 @@
+"""`llm-focus-feature`, `llm-focus-prompt`, `llm-focus-tenant`: one template, three dimensions."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana.build.boards.shared import NEWEST, traceql
+from grafana.build.model import Board, Panel, Query, Row
+from grafana.build.promql import (
+    BASELINE,
+    CALL_COLUMNS,
+    OK,
+    C,
+    T,
+    by_label,
+    increase,
+    legend_of,
+    one,
+    positive,
+    rate,
+    ratio,
+)
+
+FOCUS: Final = {
+    "feature": "llm-focus-feature",
+    "prompt_version": "llm-focus-prompt",
+    "tenant": "llm-focus-tenant",
+}
+"""Label → the board that shows one value of it."""
+BREAKDOWNS: Final = FOCUS | {"model": "llm-cost"}
+
+_ONLY: Final = {
+    "feature": "",
+    "prompt_version": ' && span.app.llm.prompt.template.version =~ "${prompt_version:pipe}"',
+    "tenant": ' && span.app.llm.tenant.id =~ "${tenant:pipe}"',
+}
+"""Label → what TraceQL must ask besides environment and feature, so that the table shows the one in focus."""
+
+_SPEND: Final = increase("llm_cost_usd_total", C)
+_CALLS: Final = increase("llm_requests_total", C)
+_GOOD: Final = increase("llm_requests_total", C + OK)
+
+
+def _now(label: str) -> Row:
+    before = (
+        f"{increase('llm_cost_usd_total', C, offset=BASELINE)}"
+        f" / {increase('llm_requests_total', C + OK, offset=BASELINE)}"
+    )
+    return Row(
+        title="Now",
+        panels=(
+            Panel(
+                title=f"Spend, requests, cost per call, success ({label} in focus)",
+                viz="stat",
+                unit="short",
+                why="The four numbers of this one: how much, how often, how dear, how well?",
+                act="All values of the filters together; choose one value above for one only.",
+                queries=(
+                    Query(expr=_SPEND, legend="spend", unit="currencyUSD"),
+                    Query(expr=_CALLS, legend="requests"),
+                    Query(
+                        expr=f"{_SPEND} / {positive(_GOOD)}", legend="per call", unit="currencyUSD"
+                    ),
+                    Query(
+                        expr=f"{_GOOD} / {positive(_CALLS)}", legend="success", unit="percentunit"
+                    ),
+                ),
+                links=("llm-investigate",),
+                runbook="cost-spike",
+                width=16,
+            ),
+            Panel(
+                title="Cost per call: now / baseline",
+                viz="stat",
+                unit="suffix:x",
+                why="Did the cost of one call regress?",
+                act="Above 1.5 look at the markers: which prompt, deploy or served model came just before?",
+                queries=one(f"({_SPEND} / {_GOOD}) / ({before})"),
+                links=("llm-investigate",),
+                thresholds={"green": None, "yellow": 1.2, "red": 1.5},
+                runbook="prompt-regression",
+                width=8,
+                single=True,
+            ),
+        ),
+    )
+
+
+def _trend(label: str) -> Row:
+    answered = rate("llm_requests_total", C + OK)
+    return Row(
+        title="Trend",
+        panels=(
+            Panel(
+                title="Cost per call",
+                viz="timeseries",
+                unit="currencyUSD",
+                why="When did the cost of a call change? Markers show prompts, deploys and served models.",
+                act="A step at a purple marker is the prompt: compare the two versions.",
+                queries=by_label(
+                    ratio(
+                        rate("llm_cost_usd_total", C, label),
+                        rate("llm_requests_total", C + OK, label),
+                    ),
+                    label,
+                ),
+                links=(FOCUS[label], "llm-investigate"),
+                runbook="prompt-regression",
+                exemplars=True,
+            ),
+            Panel(
+                title="Requests/s and success ratio",
+                viz="timeseries",
+                unit="reqps",
+                why="Volume or failures?",
+                act="More requests and less success: retries or abuse.",
+                queries=(
+                    Query(expr=rate("llm_requests_total", C, label), legend=legend_of(label)),
+                    Query(
+                        expr=ratio(answered, rate("llm_requests_total", C)),
+                        legend="success",
+                        unit="percentunit",
+                        right=True,
+                    ),
+                ),
+                links=("llm-errors",),
+                runbook="error-rate",
+            ),
+            Panel(
+                title="Tokens per call (input, output)",
+                viz="timeseries",
+                unit="short",
+                why="A longer prompt or a longer answer?",
+                act="Input: the prompt or what is retrieved. Output: no cap, or another model.",
+                queries=tuple(
+                    Query(expr=ratio(rate(f"llm_{kind}_tokens_total", C), answered), legend=kind)
+                    for kind in ("input", "output")
+                ),
+                links=("llm-tokens",),
+                runbook="cost-spike",
+            ),
+        ),
+    )
+
+
+def _break_down(label: str) -> Row:
+    return Row(
+        title="Break down",
+        panels=tuple(
+            Panel(
+                title=f"Spend by {other}",
+                viz="bargauge",
+                unit="currencyUSD",
+                why=f"Which {other} is behind it?",
+                act="Click the longest bar; the filters of this board go along.",
+                queries=by_label(f"topk(15, {increase('llm_cost_usd_total', C, other)})", other),
+                links=(link,),
+                runbook="cost-spike",
+            )
+            for other, link in BREAKDOWNS.items()
+            if other != label
+        ),
+    )
+
+
+def _evidence(label: str) -> Row:
+    return Row(
+        title="Evidence",
+        panels=(
+            traceql(
+                "Traces of this one",
+                f"{{ {T}{_ONLY[label]} }} | select({CALL_COLUMNS}) {NEWEST}",
+                why="What do its calls look like?",
+                act="Open one that cost more than the mean and one that cost less.",
+                runbook="prompt-regression",
+            ),
+        ),
+    )
+
+
+def _board(label: str, title: str, about: str) -> Board:
+    return Board(
+        uid=FOCUS[label],
+        title=title,
+        about=about,
+        rows=(_now(label), _trend(label), _break_down(label), _evidence(label)),
+    )
+
+
+BOARDS: Final = (
+    _board(
+        "feature",
+        "LLM focus: feature",
+        "One feature: what it costs, how it does, who is behind it.",
+    ),
+    _board(
+        "prompt_version", "LLM focus: prompt", "One prompt version: did it get worse or dearer?"
+    ),
+    _board(
+        "tenant",
+        "LLM focus: tenant",
+        "One tenant: what it uses, of what, and whether that is abuse.",
+    ),
+)

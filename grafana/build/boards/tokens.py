@@ -1,0 +1,189 @@
+"""`llm-tokens`: volume, the prompt cache, conversations."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana.build.boards.shared import quota_used, traceql
+from grafana.build.model import Board, Panel, Query, Row
+from grafana.build.promql import (
+    BASELINE,
+    OK,
+    C,
+    E,
+    F,
+    P,
+    T,
+    by_label,
+    increase,
+    one,
+    quantile,
+    rate,
+    ratio,
+)
+
+_CALLS: Final = rate("llm_requests_total", C + OK, "feature")
+_READ: Final = "llm_cache_read_tokens_total"
+_INPUT: Final = "llm_input_tokens_total"
+
+_VOLUME: Final = Row(
+    title="Volume",
+    panels=(
+        Panel(
+            title="Tokens per minute by kind",
+            viz="timeseries",
+            unit="short",
+            why="How much of the tokens-per-minute quota goes where?",
+            act="Not stacked: cache kinds are parts of the input, reasoning is part of the output.",
+            queries=tuple(
+                Query(expr=f"60 * {rate(f'llm_{kind}_tokens_total', C)}", legend=kind)
+                for kind in ("input", "output", "cache_read", "cache_write", "reasoning")
+            ),
+            links=("llm-investigate",),
+            runbook="rate-limit",
+        ),
+        Panel(
+            title="Tokens per call by feature",
+            viz="timeseries",
+            unit="short",
+            why="Longer prompts or longer answers?",
+            act="Input up at a prompt marker: the prompt. Output up: no cap on the answer.",
+            queries=tuple(
+                Query(
+                    expr=ratio(rate(f"llm_{kind}_tokens_total", C, "feature"), _CALLS),
+                    legend=f"{kind} {{{{feature}}}}",
+                )
+                for kind in ("input", "output")
+            ),
+            links=("llm-focus-feature",),
+            runbook="cost-spike",
+        ),
+        quota_used("80 % of the limit warns, 95 % pages: where are we?"),
+    ),
+)
+
+
+def _hit(offset: str = "") -> str:
+    return (
+        f"{increase(_READ, C, 'feature', offset=offset)}"
+        f" / {increase(_INPUT, C, 'feature', offset=offset)}"
+    )
+
+
+_CACHE: Final = Row(
+    title="Cache",
+    panels=(
+        Panel(
+            title="Cache hit rate by feature and model (token-weighted)",
+            viz="timeseries",
+            unit="percentunit",
+            why="Where did the cache break?",
+            act="All features of a model: the provider. One feature: something changing stands first in its prompt.",
+            queries=by_label(
+                ratio(rate(_READ, C, "feature, model"), rate(_INPUT, C, "feature, model")),
+                "feature, model",
+            ),
+            links=("llm-focus-feature",),
+            runbook="cache-drop",
+        ),
+        Panel(
+            title="Cache hit rate change against baseline",
+            viz="stat",
+            unit="percentunit",
+            why="Does it hit less than before? A fall of more than 20 % week over week alerts.",
+            act="Compare the prompt of then and now from its first character on.",
+            queries=by_label(f"({_hit()}) / ({_hit(BASELINE)}) - 1", "feature"),
+            links=("llm-focus-feature",),
+            thresholds={"red": None, "yellow": -0.2, "green": -0.05},
+            runbook="cache-drop",
+            width=8,
+        ),
+        Panel(
+            title="Per-call hit ratio median",
+            viz="timeseries",
+            unit="percentunit",
+            why="What does the typical call get from the cache?",
+            act="Counts calls, not tokens: never use it for money.",
+            queries=by_label(
+                quantile(0.5, "llm_cache_hit_ratio", F, "feature, model"), "feature, model"
+            ),
+            links=("llm-focus-feature",),
+            runbook="cache-drop",
+        ),
+        Panel(
+            title="Write amortisation (tokens read per token written)",
+            viz="stat",
+            unit="suffix:x",
+            why="Does caching pay?",
+            act="With a write at 1.25 and a read at 0.1 of the price it pays above 0.28 reads per write.",
+            queries=by_label(
+                ratio(
+                    increase(_READ, C, "feature"),
+                    increase("llm_cache_write_tokens_total", C, "feature"),
+                ),
+                "feature",
+            ),
+            links=("llm-focus-feature",),
+            thresholds={"red": None, "green": 0.28},
+            runbook="cache-drop",
+            width=8,
+        ),
+    ),
+)
+
+_CONVERSATIONS: Final = Row(
+    title="Conversations",
+    panels=(
+        Panel(
+            title="Expensive conversations per hour",
+            viz="timeseries",
+            unit="short",
+            why="Is it time to compact the history?",
+            act="Summarise old turns from some length on; the cost of a chat grows with its square.",
+            queries=by_label(
+                f"3600 * {rate('llm_expensive_conversations_total', E, 'feature')}", "feature"
+            ),
+            links=("llm-focus-feature",),
+            runbook="cost-spike",
+        ),
+        Panel(
+            title="Token-budget breaches per hour",
+            viz="timeseries",
+            unit="short",
+            why="Which prompts exceed their token budget?",
+            act="A loop, a document in the prompt, or a budget that was never right.",
+            queries=by_label(
+                f"3600 * {rate('llm_token_budget_exceeded_total', P, 'feature, prompt_version')}",
+                "feature, prompt_version",
+            ),
+            links=("llm-focus-prompt",),
+            runbook="cost-spike",
+        ),
+        Panel(
+            title="Conversations being added up",
+            viz="timeseries",
+            unit="short",
+            why="How many conversations does the collector follow?",
+            act="At its limit the oldest are forgotten and cannot become expensive: raise the limit of llm_cost.",
+            queries=one("sum(otelcol_llm_cost_conversations)", "conversations"),
+            links=("llm-collector",),
+            runbook="telemetry-loss",
+        ),
+        traceql(
+            "Expensive conversations",
+            f"{{ {T} && span.app.llm.conversation.expensive = true }}"
+            " | select(span.app.llm.conversation.id,"
+            " span.app.llm.conversation.cumulative_tokens, span.app.llm.feature)",
+            why="Which ones?",
+            act="Open the last call of one: its input is the whole history.",
+            runbook="cost-spike",
+        ),
+    ),
+)
+
+BOARD: Final = Board(
+    uid="llm-tokens",
+    title="LLM tokens",
+    about="How many tokens, how well the prompt cache works, which conversations grow.",
+    rows=(_VOLUME, _CACHE, _CONVERSATIONS),
+)

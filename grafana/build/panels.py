@@ -1,0 +1,330 @@
+"""From a `Panel` to what Grafana calls one: options by visualisation, queries, overrides, links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from grafana_foundation_sdk.builders import (
+    barchart,
+    bargauge,
+    common,
+    dashboard,
+    gauge,
+    heatmap,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    tempo,
+    text,
+    timeseries,
+)
+from grafana_foundation_sdk.cog import variants
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import common as options
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from grafana_foundation_sdk.models.tempo import MetricsQueryType, SearchTableType
+from grafana_foundation_sdk.models.text import TextMode
+
+from grafana.build import links
+from grafana.build.model import Board, Panel, Query
+from grafana.build.variables import PROMETHEUS, TEMPO
+
+_NO_VALUE: Final = "No traffic"
+_METRIC: Final = re.compile(
+    r"\b(?:llm|otelcol|tempo|slo)[a-z0-9_]*(?::[a-z0-9_:]+)?|\bALERTS\b|\bup\b"
+)
+
+
+def metrics_of(expr: str) -> list[str]:
+    """Return the names of the metrics in a PromQL expression, in order."""
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', '""', expr)  # no label values
+    bare = re.sub(r"\b(?:by|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", bare)  # no labels
+    return list(dict.fromkeys(_METRIC.findall(bare)))
+
+
+def description(panel: Panel) -> str:
+    """Return why a panel exists, what to do about it, from what it is made and where it is written down."""
+    named = dict.fromkeys(name for query in panel.queries for name in metrics_of(query.expr))
+    lines = [panel.why, panel.act]
+    if panel.source == "prom":
+        lines.append("From: " + ", ".join(f"`{name}`" for name in named) + ".")
+    lines.append(f"Runbook: prometheus/runbooks/{panel.runbook}.md")
+    return "\n\n".join(lines)
+
+
+def _reduce() -> common.ReduceDataOptions:
+    return common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
+
+
+def _stat(panel: Panel) -> Any:
+    mode = (
+        options.BigValueTextMode.VALUE if panel.single else options.BigValueTextMode.VALUE_AND_NAME
+    )
+    sparkline = (
+        options.BigValueGraphMode.NONE if _instant(panel) else options.BigValueGraphMode.AREA
+    )
+    return (
+        stat.Panel()
+        .reduce_options(_reduce())
+        .text_mode(mode)
+        .graph_mode(sparkline)
+        .color_mode(options.BigValueColorMode.VALUE)
+    )
+
+
+def _timeseries(panel: Panel) -> Any:
+    built = (
+        timeseries.Panel()
+        .line_width(1)
+        .fill_opacity(25 if panel.stacked else 8)
+        .show_points(options.VisibilityMode.NEVER)
+        .span_nulls(120_000)
+        .legend(
+            common.VizLegendOptions()
+            .show_legend(True)
+            .display_mode(options.LegendDisplayMode.TABLE)
+            .placement(options.LegendPlacement.BOTTOM)
+            .calcs(["lastNotNull", "max"])
+        )
+        .tooltip(
+            common.VizTooltipOptions()
+            .mode(options.TooltipDisplayMode.MULTI)
+            .sort(options.SortOrder.DESCENDING)
+        )
+    )
+    if panel.stacked:
+        built.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL).group("A"))
+    if panel.thresholds:
+        dashed = options.GraphThresholdsStyleMode.DASHED
+        built.thresholds_style(common.GraphThresholdsStyleConfig().mode(dashed))
+    return built
+
+
+def _barchart(panel: Panel) -> Any:
+    stacking = options.StackingMode.NORMAL if panel.stacked else options.StackingMode.NONE
+    built = barchart.Panel().stacking(stacking)
+    if _instant(panel):
+        return built.x_field("le").transformations(_distribution(panel))
+    return built
+
+
+def _distribution(panel: Panel) -> list[models.DataTransformerConfig]:
+    """Join the queries by bucket; buckets are text, so they are numbers while they are sorted."""
+    renamed = {f"Value #{_ref(i)}": query.legend for i, query in enumerate(panel.queries)}
+    hidden = {"Time": True} | {f"Time {i + 1}": True for i in range(len(panel.queries))}
+
+    def retype(kind: str) -> models.DataTransformerConfig:
+        change = {"targetField": "le", "destinationType": kind}
+        return _transform("convertFieldType", {"conversions": [change], "fields": {}})
+
+    return [
+        _transform("joinByField", {"byField": "le", "mode": "outer"}),
+        retype("number"),
+        _transform("sortBy", {"sort": [{"field": "le"}]}),
+        retype("string"),
+        _transform("organize", {"excludeByName": hidden, "renameByName": renamed}),
+    ]
+
+
+def _bargauge(_panel: Panel) -> Any:
+    return (
+        bargauge.Panel()
+        .reduce_options(_reduce())
+        .orientation(options.VizOrientation.HORIZONTAL)
+        .display_mode(options.BarGaugeDisplayMode.BASIC)
+    )
+
+
+def _table(panel: Panel) -> Any:
+    built = table.Panel().show_header(True).transformations(_columns(panel))
+    if panel.source == "tempo":
+        return built
+    for name in _values(panel):
+        cell = {"type": "color-text"} if panel.thresholds else {"type": "auto"}
+        built.override_by_name(name, [models.DynamicConfigValue("custom.cellOptions", cell)])
+    return built
+
+
+def _values(panel: Panel) -> list[str]:
+    """Return what the columns of values are called."""
+    if len(panel.queries) > 1:
+        return [query.legend for query in panel.queries]
+    return [panel.value_name or "value"]
+
+
+def _columns(panel: Panel) -> list[models.DataTransformerConfig]:
+    """Show the largest first, without the time of the answer."""
+    if panel.source == "tempo":
+        return [_transform("sortBy", {"sort": [{"field": "duration", "desc": True}]})]
+    several = len(panel.queries) > 1
+    fields = [f"Value #{_ref(i)}" if several else "Value" for i in range(len(panel.queries))]
+    renamed = dict(zip(fields, _values(panel), strict=True))
+    organize = _transform("organize", {"excludeByName": {"Time": True}, "renameByName": renamed})
+    by_value = _transform("sortBy", {"sort": [{"field": _values(panel)[0], "desc": True}]})
+    return [*([_transform("merge", {})] if several else []), organize, by_value]
+
+
+def _transform(kind: str, settings: Mapping[str, object]) -> models.DataTransformerConfig:
+    return models.DataTransformerConfig(id_val=kind, options=settings)
+
+
+def _heatmap(_panel: Panel) -> Any:
+    return heatmap.Panel().calculate(False).y_axis(heatmap.YAxisConfig().unit(_panel.unit))
+
+
+def _text(panel: Panel) -> Any:
+    return text.Panel().mode(TextMode.MARKDOWN).content(panel.content)
+
+
+def _plain(kind: str, settings: Mapping[str, object]) -> Callable[[Panel], Any]:
+    """Return a builder for a visualisation that the SDK has none for."""
+    return lambda _panel: dashboard.Panel().type(kind).options(dict(settings))
+
+
+_ALERTS: Final = {
+    "viewMode": "list",
+    "groupMode": "default",
+    "groupBy": [],
+    "maxItems": 20,
+    "sortOrder": 3,  # most important first
+    "dashboardAlerts": False,
+    "alertName": "",
+    "alertInstanceLabelFilter": "",
+    "datasource": "Prometheus",
+    "stateFilter": {
+        "firing": True,
+        "pending": True,
+        "error": True,
+        "noData": False,
+        "normal": False,
+    },
+}
+
+_BUILDERS: Final[Mapping[str, tuple[Callable[[Panel], Any], int, int]]] = {
+    # visualisation: (builder, usual width, height)
+    "stat": (_stat, 4, 4),
+    "timeseries": (_timeseries, 8, 8),
+    "barchart": (_barchart, 8, 8),
+    "bargauge": (_bargauge, 8, 8),
+    "gauge": (lambda _panel: gauge.Panel().reduce_options(_reduce()), 12, 8),
+    "table": (_table, 12, 8),
+    "heatmap": (_heatmap, 12, 8),
+    "state-timeline": (lambda _panel: statetimeline.Panel(), 12, 8),
+    "text": (_text, 24, 9),
+    "alertlist": (_plain("alertlist", _ALERTS), 12, 8),
+    "traces": (_plain("traces", {}), 24, 24),
+}
+
+
+def size(panel: Panel) -> tuple[int, int]:
+    """Return width and height in the grid."""
+    _, width, height = _BUILDERS[panel.viz]
+    return panel.width or width, height
+
+
+def _instant(panel: Panel) -> bool:
+    """Say whether a panel shows one moment: totals of the range, tables, distributions."""
+    one_moment = panel.viz in ("table", "bargauge", "gauge")
+    whole_range = all("$__range" in query.expr for query in panel.queries)
+    return one_moment or (whole_range and panel.viz in ("stat", "barchart"))
+
+
+def _ref(number: int) -> str:
+    return chr(ord("A") + number)
+
+
+def _prom(panel: Panel, number: int, query: Query) -> Builder[variants.Dataquery]:
+    built = prometheus.Dataquery().datasource(PROMETHEUS).ref_id(_ref(number)).expr(query.expr)
+    if query.legend:
+        built.legend_format(query.legend)
+    if _instant(panel):
+        built.instant()
+    else:
+        built.range().exemplar(panel.exemplars)
+    if panel.viz == "table" or (panel.viz == "barchart" and _instant(panel)):
+        built.format(PromQueryFormat.TABLE)
+    if panel.viz == "heatmap":
+        built.format(PromQueryFormat.HEATMAP)
+    return built
+
+
+def _tempo(panel: Panel, number: int, query: Query) -> Builder[variants.Dataquery]:
+    built = tempo.Dataquery().datasource(TEMPO).ref_id(_ref(number)).query_type("traceql")
+    built.query(query.expr)
+    if panel.viz == "table":
+        built.limit(200).spss(10).table_type(SearchTableType.SPANS)
+    if re.search(r"\| *(?:sum_over_time|compare)\(", query.expr):
+        built.metrics_query_type(
+            MetricsQueryType.INSTANT if "topk" in query.expr else MetricsQueryType.RANGE
+        )
+    return built
+
+
+def _overrides(built: Any, panel: Panel) -> None:
+    """Give single queries their own unit, axis or line."""
+    for number, query in enumerate(panel.queries):
+        changes: dict[str, object] = {}
+        if query.unit:
+            changes["unit"] = query.unit
+        if query.right:
+            changes["custom.axisPlacement"] = "right"
+        if query.dashed:
+            changes["custom.lineStyle"] = {"fill": "dash", "dash": [10, 10]}
+            changes["custom.fillOpacity"] = 0
+        if changes:
+            values = [models.DynamicConfigValue(key, value) for key, value in changes.items()]
+            built.override_by_query(_ref(number), values)
+    for field, trace_id in links.TO_TRACE if "llm-trace" in panel.links else ():
+        link = {"title": "Open the trace", "url": links.trace_url(trace_id), "targetBlank": False}
+        built.override_by_name(field, [models.DynamicConfigValue("links", [link])])
+
+
+def _thresholds(steps: Mapping[str, float | None]) -> dashboard.ThresholdsConfig:
+    found = [models.Threshold(value=value, color=colour) for colour, value in steps.items()]
+    return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(found)
+
+
+def _mappings() -> list[Any]:
+    """NaN and null are no traffic, whatever a ratio made of it."""
+    result = models.ValueMappingResult(text=_NO_VALUE, color="text", index=0)
+    null = models.SpecialValueMatch.NULL_AND_NAN
+    match = models.DashboardSpecialValueMapOptions(match=null, result=result)
+    return [models.SpecialValueMap(options=match)]
+
+
+def build(board: Board, panel: Panel, number: int, grid: models.GridPos) -> Any:
+    """Return the SDK's builder of a panel at its place."""
+    make, _, _ = _BUILDERS[panel.viz]
+    built = make(panel).id(number).title(panel.title).description(description(panel)).grid_pos(grid)
+    if panel.source == "none":
+        return built.links(links.corner(board, panel))
+    encode = _prom if panel.source == "prom" else _tempo
+    built.datasource(PROMETHEUS if panel.source == "prom" else TEMPO)
+    for position, query in enumerate(panel.queries):
+        built.with_target(encode(panel, position, query))
+    if panel.viz == "traces":
+        return built.links(links.corner(board, panel))
+    built.unit(panel.unit).no_value(_NO_VALUE).mappings(_mappings())
+    built.data_links([_data_link(*link) for link in links.of_panel(board, panel)])
+    if panel.thresholds:
+        built.thresholds(_thresholds(panel.thresholds))
+        if panel.viz in ("stat", "bargauge", "gauge", "table"):
+            built.color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
+    _overrides(built, panel)
+    _times(built, panel)
+    return built
+
+
+def _data_link(title: str, url: str) -> dashboard.DashboardLink:
+    return dashboard.DashboardLink(title).url(url).target_blank(url.startswith("/explore"))
+
+
+def _times(built: Any, panel: Panel) -> None:
+    if panel.time_from:
+        built.time_from(panel.time_from)
+    if panel.min_step:
+        built.interval(panel.min_step)
