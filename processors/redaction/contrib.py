@@ -8,8 +8,8 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, Final
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from processors.base import OnError, Stateless
 from processors.batch import Batch, Element, LogRecord, Signal, Span
@@ -18,7 +18,16 @@ from processors.redaction.failing import without_content
 from processors.redaction.go_text import as_string
 from processors.redaction.rules import Config, Rules, Verdict
 from processors.redaction.summary import Summary, SummaryLevel
-from processors.redaction.walk import Edit, Found, Hits, replace_field, request_layout, rewrite
+from processors.redaction.walk import (
+    Edit,
+    Found,
+    Hits,
+    always,
+    elements,
+    replace_field,
+    request_layout,
+    rewrite,
+)
 from processors.wire import (
     STRING,
     decode_value,
@@ -27,9 +36,6 @@ from processors.wire import (
     key_value,
     read_varint,
 )
-
-_SHORT: Final = 64
-_REMEMBERED: Final = 4096
 
 
 class ContribRedaction(Stateless):
@@ -40,7 +46,6 @@ class ContribRedaction(Stateless):
     def __init__(self, config: Config) -> None:
         """Compile every pattern. Raises: `PatternError`."""
         super().__init__()
-        self._clean: set[str] = set()
         plain, logs = Rules(config, sequential_db=False), Rules(config, sequential_db=True)
         self._rules = {Signal.TRACES: plain, Signal.METRICS: plain, Signal.LOGS: logs}
         self._requests = {
@@ -55,7 +60,7 @@ class ContribRedaction(Stateless):
             if hits or not rules.by_hits:
                 self._rewrite(batch, RuleEditor(rules, hits, scanned=True))
             return batch
-        for element in _elements(batch):
+        for element in elements(batch):
             self._element(rules, element, hits)
         return batch
 
@@ -67,56 +72,34 @@ class ContribRedaction(Stateless):
             batch.recode(new)
 
     def _element(self, rules: Rules, element: Element, hits: Hits) -> None:
-        edits = element.edits
-        written = edits and self._has_written(rules, edits)
         place = element.place
-        if place is not None and not written:
+        if place is not None:
             buf, start, end = place
             editor = RuleEditor(rules, hits, scanned=True)
-            if not editor.touches(start, end):
+            if not editor.touches(start, end) and not _written(rules, element):
                 return
-            apart = not edits or edits.keys().isdisjoint(element.view.attributes)
-            if apart and rules.by_hits:
-                new = rewrite(buf, start, end, rules.layouts[type(element)], editor)
-                if new is not None:
-                    element.rebase(new)
-                return
-        body = element.body()
-        editor = RuleEditor(rules, Hits(rules.blocked.scan(body)), scanned=True)
-        new = rewrite(body, 0, len(body), rules.layouts[type(element)], editor)
+        if element.touched or place is None:
+            buf = element.body()
+            start, end = 0, len(buf)
+            editor = RuleEditor(rules, Hits(rules.blocked.scan(buf)), scanned=True)
+        new = rewrite(buf, start, end, rules.layouts[type(element)], editor)
         if new is not None:
             element.replace(new)
-
-    def _has_written(self, rules: Rules, edits: Mapping[str, object]) -> bool:
-        """Say whether what earlier processors wrote holds something to look at. They write few different texts, so
-        clean ones are remembered: a scan of each costs 3 µs a span."""
-        clean = self._clean
-        for value in edits.values():
-            if isinstance(value, str):
-                if value in clean:
-                    continue
-                if rules.blocked.scan(value.encode("utf-8", "replace")):
-                    return True
-                if len(value) <= _SHORT:
-                    if len(clean) >= _REMEMBERED:
-                        clean.clear()
-                    clean.add(value)
-            elif isinstance(value, (list, dict)) and rules.blocked.scan(encode_value(value)):
-                return True
-        return False
 
     def fail_closed(self, batch: Batch) -> Batch | None:
         """Return the batch without anything that can carry content."""
         return without_content(batch)
 
 
-def _elements(batch: Batch) -> Iterator[Element]:
-    """Yield everything in a batch that has attributes."""
-    for group in batch.groups:
-        yield group.resource
-        for scope in group.scopes:
-            yield scope.scope
-            yield from (item for item in scope.items if not item.dropped)
+def _written(rules: Rules, element: Element) -> bool:
+    """Say whether what earlier processors wrote holds something to look at."""
+    return any(
+        rules.blocked.scan(
+            value.encode("utf-8", "replace") if isinstance(value, str) else encode_value(value)
+        )
+        for value in element.edits.values()
+        if isinstance(value, (str, list, dict))
+    )
 
 
 class RuleEditor:
@@ -125,12 +108,13 @@ class RuleEditor:
     def __init__(self, rules: Rules, hits: Hits | None, scanned: bool) -> None:
         """`scanned`: whether values may rely on `hits` for what to look at inside."""
         self._rules = rules
-        self._hits = hits if rules.by_hits else None
         self._scan = hits if scanned else None
         self._body: Summary | None = None
-
-    def touches(self, start: int, end: int) -> bool:
-        return self._hits is None or self._hits.touch(start, end)
+        by_hits = hits is not None and rules.by_hits
+        self.touches: Callable[[int, int], bool] = (
+            hits.touch if hits is not None and by_hits else always
+        )
+        self.every = rules.level is not SummaryLevel.SILENT or bool(rules.sanitizers)
 
     def text(self, buf: bytes, found: Found, place: str) -> bytes | None:
         """Leave it: contrib looks at attributes and bodies only."""
@@ -173,7 +157,7 @@ class RuleEditor:
         edits: list[Edit] = []
         system = rules.sanitizers.system(buf, fields) if rules.sanitizers else ""
         for found in fields:
-            if self._hits is not None and not self._hits.touch(found.start, found.end):
+            if not self.touches(found.start, found.end):
                 continue
             key, start, end = key_value(buf, found.start, found.end)
             verdict = rules.keys.verdict(key)

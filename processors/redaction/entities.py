@@ -9,7 +9,7 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final, Literal
 
 from processors import semconv
@@ -38,6 +38,8 @@ from processors.redaction.walk import (
     Edit,
     Found,
     Hits,
+    always,
+    elements,
     request_layout,
     rewrite,
 )
@@ -87,7 +89,7 @@ class EntityRedaction(Stateless):
                 if new is not None:
                     batch.recode(new)
             return batch
-        for element in _elements(batch):
+        for element in elements(batch):
             self._element(element, hits, batch.signal)
         return batch
 
@@ -118,15 +120,6 @@ class EntityRedaction(Stateless):
     def fail_closed(self, batch: Batch) -> Batch | None:
         """Return the batch without anything that can carry content."""
         return without_content(batch)
-
-
-def _elements(batch: Batch) -> Iterator[Element]:
-    """Yield everything in a batch that has attributes."""
-    for group in batch.groups:
-        yield group.resource
-        for scope in group.scopes:
-            yield scope.scope
-            yield from (item for item in scope.items if not item.dropped)
 
 
 class _Rules:
@@ -202,11 +195,10 @@ class EntityEditor:
         # Where a record is, that `drop_record` can take away. Spans and data points never are.
         in_logs = {"attributes", "body", "name", "severity"} if signal is Signal.LOGS else set()
         self._layered = bool(rules.cleaner.layers)
+        # A further layer may find what no scan names.
+        self.touches: Callable[[int, int], bool] = always if self._layered else hits.touch
+        self.every = False
         self._droppable = {"events", "links", *in_logs}
-
-    def touches(self, start: int, end: int) -> bool:
-        """Say whether something may have to change; a further layer may find what no scan names."""
-        return self._layered or self._hits.touch(start, end)
 
     def text(self, buf: bytes, found: Found, place: str) -> bytes | None:
         """Clean a name or message."""

@@ -8,13 +8,14 @@ hits are. Numbers: opentelemetry-proto 1.10.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from processors.batch import Element, LogRecord, Metric, Resource, Scope, Signal, Span
+from processors.batch import Batch, Element, LogRecord, Metric, Resource, Scope, Signal, Span
 from processors.wire import delimited, read_varint, skip
 
+_NEVER: Final = 1 << 62
 DROPPED: Final = bytes(bytearray(b"dropped"))
 """What `Editor.message` returns, this very object, to have its message taken out of what holds it."""
 
@@ -48,21 +49,26 @@ class Layout:
 
 
 class Hits:
-    """Where in a buffer a scan found something: spans in order, not overlapping."""
+    """Where in a buffer a scan found something: spans in order, not overlapping. Quick when asked left to right."""
 
-    __slots__ = ("_ends", "_starts")
+    __slots__ = ("_at", "_ends", "_starts")
 
     def __init__(self, spans: Sequence[tuple[int, int]]) -> None:
-        self._starts = [span[0] for span in spans]
-        self._ends = [span[1] for span in spans]
+        self._starts = [*[span[0] for span in spans], _NEVER]
+        self._ends = [*[span[1] for span in spans], _NEVER]
+        self._at = 0
 
     def __bool__(self) -> bool:
-        return bool(self._starts)
+        return len(self._starts) > 1
 
     def touch(self, start: int, end: int) -> bool:
         """Say whether a span lies at least partly inside buf[start:end]."""
-        i = bisect_right(self._ends, start)
-        return i < len(self._starts) and self._starts[i] < end
+        ends, at = self._ends, self._at
+        if ends[at] <= start:
+            self._at = at = bisect_right(ends, start, at)
+        elif at and ends[at - 1] > start:
+            self._at = at = bisect_right(ends, start, 0, at)
+        return self._starts[at] < end
 
     def inside(self, start: int, end: int) -> list[tuple[int, int]]:
         """Return the spans that touch buf[start:end], cut at its borders, as offsets from `start`."""
@@ -76,8 +82,10 @@ class Hits:
 class Editor(Protocol):
     """What is done with what `rewrite` finds. Offsets are those of the buffer it walks."""
 
-    def touches(self, start: int, end: int) -> bool:
-        """Say whether anything in buf[start:end] may have to change."""
+    every: bool
+    """Whether `attributes` is handed all of a message's attributes, once one is touched, not those alone."""
+    touches: Callable[[int, int], bool]
+    """(start, end) → whether anything in buf[start:end] may have to change."""
 
     def attributes(
         self, buf: bytes, tag: int, fields: Sequence[Found], place: str
@@ -98,6 +106,8 @@ def rewrite(buf: bytes, start: int, end: int, layout: Layout, editor: Editor) ->
     """Return the new encoding of the message in buf[start:end], None when nothing in it changes."""
     edits: list[Edit] = []
     fields: list[Found] = []
+    touches, every = editor.touches, editor.every
+    attribute = layout.attributes
     at = start
     while at < end:
         tag = buf[at]
@@ -108,17 +118,20 @@ def rewrite(buf: bytes, start: int, end: int, layout: Layout, editor: Editor) ->
         if size > 127:
             size, body = read_varint(buf, at + 1)
         behind = body + size
-        if tag == layout.attributes:
+        if touches(at, behind):
+            if tag == attribute:
+                fields.append(Found(at, body, behind))
+            else:
+                new = _part(buf, tag, Found(at, body, behind), layout, editor)
+                if new is not None:
+                    frame = b"" if new is DROPPED else delimited(buf[at : at + 1], new)
+                    edits.append((at, behind, frame))
+        elif every and tag == attribute:
             fields.append(Found(at, body, behind))
-        else:
-            new = _part(buf, tag, Found(at, body, behind), layout, editor)
-            if new is not None:
-                frame = b"" if new is DROPPED else delimited(buf[at : at + 1], new)
-                edits.append((at, behind, frame))
         at = behind
     added: list[bytes] = []
-    if fields and editor.touches(fields[0].frame, fields[-1].end):
-        changed, added = editor.attributes(buf, layout.attributes, fields, layout.place)
+    if fields:
+        changed, added = editor.attributes(buf, attribute, fields, layout.place)
         edits += changed
     return _finish(buf, start, end, layout, editor, edits, added)
 
@@ -127,11 +140,10 @@ def _part(buf: bytes, tag: int, found: Found, layout: Layout, editor: Editor) ->
     """Return the new body of one field that holds no attribute."""
     child = layout.children.get(tag)
     if child is not None:
-        if editor.touches(found.start, found.end):
-            return rewrite(buf, found.start, found.end, child, editor)
-    elif tag in layout.texts:
+        return rewrite(buf, found.start, found.end, child, editor)
+    if tag in layout.texts:
         return editor.text(buf, found, layout.texts[tag])
-    elif tag in layout.values:
+    if tag in layout.values:
         return editor.value(buf, found, layout.values[tag])
     return None
 
@@ -264,3 +276,17 @@ def request_layout(layouts: Mapping[type[Element], Layout], signal: Signal) -> L
 
 GROUP_TEXTS: Final = {0x1A: "schema_url"}
 """The schema URL of a resource or scope group."""
+
+
+def elements(batch: Batch) -> Iterator[Element]:
+    """Yield everything in a batch that has attributes."""
+    for group in batch.groups:
+        yield group.resource
+        for scope in group.scopes:
+            yield scope.scope
+            yield from (item for item in scope.items if not item.dropped)
+
+
+def always(start: int, end: int) -> bool:
+    """Look at everything: an `Editor.touches`."""
+    return True

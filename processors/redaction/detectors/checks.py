@@ -449,7 +449,7 @@ def born(value: bytes) -> bool:
 
 
 au_abn, au_tfn = stdnum(abn), stdnum(tfn)
-be_nn, br_cpf, br_cnpj = stdnum(nn), stdnum(cpf), stdnum(cnpj)
+be_nn, br_cnpj = stdnum(nn), stdnum(cnpj)
 ca_sin, de_idnr = stdnum(sin, compact=True), stdnum(idnr)
 es_nie, es_nif_ = stdnum(nie), stdnum(es_nif)
 fr_nir, gb_nhs, gb_utr = stdnum(nir), stdnum(nhs), stdnum(utr)
@@ -457,6 +457,11 @@ ie_pps, in_gstin, mx_curp = stdnum(pps), stdnum(gstin), stdnum(curp)
 nl_bsn, pl_pesel, pt_nif_ = stdnum(bsn), stdnum(pesel), stdnum(pt_nif)
 se_personnummer, tr_tckn, za_id = stdnum(personnummer), stdnum(tckimlik), stdnum(za_idnr)
 us_rtn, btc = stdnum(rtn), stdnum(bitcoin)
+
+
+def br_cpf(value: bytes) -> bool:
+    """Check a Brazilian person number; equal digits pass the checksum and are nobody's."""
+    return not _uniform(digits(value)) and bool(cpf.is_valid(value.decode("ascii")))
 
 
 def imei_(value: bytes) -> bool:

@@ -135,6 +135,7 @@ PHONE: Final = Entity(
             pattern=rb"(?:\+?1[ .\-]?)?(?:\(\d{3}\)[ .\-]{0,2}\d{3}[ .\-]\d{4}|\d{3}([ .\-])\d{3}\1\d{4})"
             rb"(?: ?(?:x|ext\.?|#) ?\d{1,6})?",
             check=north_american,
+            without="counting",
             score=0.85,
             back=5,
             edge="number",

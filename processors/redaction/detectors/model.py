@@ -15,13 +15,17 @@ from typing import Final, Literal
 from processors.redaction.detectors.checks import Check
 from processors.redaction.regexp import Pattern
 
-NUMBER: Final = r"\d{7}|\d{2,4}[ .]\d{2,4}[ .]\d{2}|\d{3,5}[-/ ]\d{3}|\d\) ?\d{2}"
+NUMBER: Final = r"\d{7}|\d{2,4}[ .]\d{2,4}[ .]\d{2}|\d{3,5}[-/ ]\d{3}|\d{3}-\d{2}-?\d|\d\) ?\d{2}"
 """Prefilter of plain digits. They are frequent, so what it finds counts only behind a word (`Detector.context`)."""
 
 Group = Literal["A", "C", "O"]
 """A: on, needs no context. C: on, needs a checksum, a context or both. O: opt-in."""
 
 _WORD_LEFT: Final = rb"(?:(?<![0-9A-Za-z_])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4}))"
+WORD_START: Final = rb"(?:(?<![A-Za-z])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4}))"
+"""Where a word of letters may begin, inside JSON too."""
+ROUGH_START: Final = r"(?:^|[^A-Za-z][A-Za-z]?|\\u[0-9a-fA-F]{4})"
+"""The same for prefilters, which run over requests."""
 LEFT: Final = {
     "word": _WORD_LEFT,
     # No part of a float, an order number or a uuid.

@@ -6,7 +6,15 @@ from typing import Final
 
 from processors.redaction.detectors import checks
 from processors.redaction.detectors.checks import Check
-from processors.redaction.detectors.model import NUMBER, Detector, Edge, Entity, Group
+from processors.redaction.detectors.model import (
+    NUMBER,
+    ROUGH_START,
+    WORD_START,
+    Detector,
+    Edge,
+    Entity,
+    Group,
+)
 
 
 def _entity(name: str, group: Group, about: str, *detectors: Detector) -> Entity:
@@ -110,10 +118,12 @@ _US: Final = (
         "Driver licence numbers, where one is named.",
         Detector(
             entity="US_DRIVER_LICENSE",
-            prefilter=r"(?i:licen[sc]e|(?:^|[^a-z][a-z]?)dln?|d\.l\.)(?:[^0-9A-Za-z\r\n]{1,4}(?i:number|num|no|nr|is|was|id)){0,3}"
+            prefilter=r"(?i:licen[sc]e|"
+            + ROUGH_START
+            + r"dln?|d\.l\.)(?:[^0-9A-Za-z\r\n]{1,4}(?i:number|num|no|nr|is|was|id)){0,3}"
             r"[^0-9A-Za-z\r\n]{1,5}[A-Za-z]{0,3}\d{4}",
             pattern=rb"(?i:driver'?s?'?[ _-]?licen[sc]e|driving[ _-]?licen[sc]e"
-            rb"|(?:(?<![A-Za-z])|(?<=\\[nrt]))DLN?(?![A-Za-z])|D\.L\.)"
+            rb"|" + WORD_START + rb"DLN?(?![A-Za-z])|D\.L\.)"
             rb"(?:[^0-9A-Za-z\r\n]{1,4}(?:number|num|no|nr|is|was|id)){0,3}[^0-9A-Za-z\r\n]{1,5}(?P<v>[A-Za-z]{0,3}\d{4,14}[A-Za-z0-9]{0,3})",
             score=0.75,
             back=16,
@@ -486,11 +496,16 @@ _THINGS: Final = (
         "Vehicle identification numbers.",
         Detector(
             entity="VIN",
-            prefilter=r"(?i:(?:^|[^a-z][a-z]?)vin[^a-z]|vehicle.?id|chassis)",
-            pattern=rb"(?i:(?:(?<![A-Za-z])|(?<=\\[nrt]))vin(?![A-Za-z])|vehicle[^0-9A-Za-z]?id\w{0,14}|chassis)"
-            rb"[^0-9A-Za-z\r\n]{0,6}(?:(?i:no|nr|number|is|code)[^0-9A-Za-z\r\n]{1,5}){0,3}(?P<v>(?=[A-Z]{0,16}\d)[0-9A-HJ-NPR-Z]{17})(?![0-9A-Za-z])",
+            prefilter=r"(?i:" + ROUGH_START + r"vin[^a-z]|vehicle.?id|chassis)",
+            pattern=rb"(?i:"
+            + WORD_START
+            + rb"vin(?![A-Za-z])|vehicle[^0-9A-Za-z]?id\w{0,14}|chassis)"
+            rb"[^0-9A-Za-z\r\n]{0,6}(?:(?i:no|nr|number|is|code)[^0-9A-Za-z\r\n]{1,5}){0,3}"
+            rb"(?P<v>(?=[A-Z]{0,16}\d)[0-9A-HJ-NPR-Z]{17})(?![0-9A-Za-z])",
             check=checks.vin,
+            back=6,
             edge="none",
+            bounded=False,
         ),
     ),
     _entity(
@@ -499,8 +514,12 @@ _THINGS: Final = (
         "Dates of birth, where a word says so.",
         Detector(
             entity="DATE_OF_BIRTH",
-            prefilter=r"(?i:born|birth|(?:^|[^a-z][a-z]?)dob|geboren|geburt|nacimiento|naissance)",
-            pattern=rb"(?i:born|birth\w{0,8}|(?:(?<![A-Za-z])|(?<=\\[nrt]))dob|geboren|geburts\w{0,8}|nacimiento|naissance)[^0-9\r\n]{0,24}?(?P<v>"
+            prefilter=r"(?i:born|birth|"
+            + ROUGH_START
+            + r"dob|geboren|geburt|nacimiento|naissance)",
+            pattern=rb"(?i:born|birth\w{0,8}|"
+            + WORD_START
+            + rb"dob|geboren|geburts\w{0,8}|nacimiento|naissance)[^0-9\r\n]{0,24}?(?P<v>"
             rb"\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{2,4}"
             rb"|\d{1,2}(?:st|nd|rd|th)?,? (?:of )?" + _MONTH + rb",? \d{4}"
             rb"|" + _MONTH + rb" \d{1,2}(?:st|nd|rd|th)?,? \d{4})(?![0-9A-Za-z])",
@@ -508,7 +527,7 @@ _THINGS: Final = (
             score=0.85,
             edge="none",
             bounded=False,
-            back=2,
+            back=6,
             ahead=96,
         ),
     ),
