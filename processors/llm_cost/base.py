@@ -38,17 +38,17 @@ class BaseProvider:
         self.id: str = row["id"]
         self.fallback: Sequence[str] = row.get("fallback", ())
         self.models: Sequence[Mapping[str, Any]] = row["models"]
-        self._host: str = row["host"]
+        self._pattern: str = row["host"]
         self._entries: dict[int, Entry] = {}
 
     def serves(self, host: str) -> bool:
         """Say whether the vendor answers at a host."""
-        return re.match(self._host, f"https://{host}/") is not None
+        return self._host.match(f"https://{host}/") is not None
 
     def find(self, name: str) -> Hit | None:
         """Return the first model that answers to a clean name."""
         exact = self._exact.get(name)
-        for position, rules in self._open:
+        for position, rules in self._open if self._may_be_open(name) else ():
             if exact is not None and position >= exact:
                 break
             if any(_matches(rule, name) for rule in rules):
@@ -67,6 +67,41 @@ class BaseProvider:
                 if isinstance(rule, str):
                     names.setdefault(rule, position)
         return names
+
+    @cached_property
+    def _host(self) -> re.Pattern[str]:
+        return re.compile(self._pattern)
+
+    def _may_be_open(self, name: str) -> bool:
+        """Say whether any open rule can match: most names that are not known are told here."""
+        starts, ends, parts, patterns = self._hints
+        return (
+            name.startswith(starts)
+            or name.endswith(ends)
+            or any(part in name for part in parts)
+            or any(pattern.search(name) for pattern in patterns)
+        )
+
+    @cached_property
+    def _hints(
+        self,
+    ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], list[re.Pattern[str]]]:
+        """Prefixes, suffixes, parts and patterns of all open rules; of a conjunction any member may stand for it."""
+        found: dict[str, list[str]] = {
+            "starts_with": [],
+            "ends_with": [],
+            "contains": [],
+            "regex": [],
+        }
+        waiting: list[Any] = [rule for _, rules in self._open for rule in rules]
+        while waiting:
+            ((kind, wanted),) = waiting.pop().items()
+            if kind == "all":
+                waiting += [{"regex": re.escape(r)} if isinstance(r, str) else r for r in wanted[0]]
+            else:
+                found[kind].append(wanted)
+        starts, ends, parts, patterns = found.values()
+        return tuple(starts), tuple(ends), tuple(parts), [re.compile(p) for p in patterns]
 
     @cached_property
     def _open(self) -> Sequence[tuple[int, Sequence[Mapping[str, Any]]]]:

@@ -130,6 +130,7 @@ class Book:
         use_base = stated["catalog"].get("base", "genai-prices") != "none"
         self.base: Base = base_data.load() if use_base else base_data.NONE
         self.overlay = Overlay(stated, self.base)
+        self._families: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {}
         defaults = stated.get("defaults", {})
         self.estimate = self._estimate(defaults)
         self.price_at_end = defaults.get("price_at") == "end"
@@ -206,15 +207,20 @@ class Book:
     def _ladder(self, provider: str, model: str) -> Iterator[_Candidate]:
         if len(model) > LONGEST:
             return
-        family = self._family(provider)
-        prefixes = {text for text, id in self.overlay.spellings.items() if id in family}
+        family, prefixes = self._family(provider)
         for rung, name in spellings(model, prefixes):
             yield from self._look_up(provider, family, rung, name)
 
-    def _family(self, provider: str) -> tuple[str, ...]:
-        """Return the provider and those whose models it sells."""
-        own = self.overlay.providers.get(provider) or Provider(provider)
-        return tuple(dict.fromkeys((provider, *own.inherit, *self.base.fallback(provider))))
+    def _family(self, provider: str) -> tuple[tuple[str, ...], frozenset[str]]:
+        """Return the provider and those whose models it sells, and all their spellings."""
+        known = self._families.get(provider)
+        if known is None:
+            own = self.overlay.providers.get(provider) or Provider(provider)
+            names = (provider, *own.inherit, *self.base.fallback(provider))
+            family = tuple(dict.fromkeys(names))
+            spelled = (text for text, id in self.overlay.spellings.items() if id in family)
+            known = self._families[provider] = (family, frozenset(spelled))
+        return known
 
     def _look_up(
         self, provider: str, family: Sequence[str], rung: str, name: str

@@ -84,7 +84,7 @@ class Tariff:
 
     def cost(self, usage: Usage) -> int | None:
         """Return the price of a settled usage in attoUSD; None when a leaf with tokens has no rate."""
-        total = self.fee(usage)
+        total = self.fee(usage) if self.fees else 0
         for tokens, rate in zip(usage.leaves(), self.rates, strict=True):
             if tokens:
                 if rate is None:
@@ -94,7 +94,12 @@ class Tariff:
 
     def fee(self, usage: Usage) -> int:
         """Return the fees alone."""
-        return sum(line.atto for line in self._fee_lines(usage))
+        total = 0
+        for name, each in self.fees.items():
+            pieces = FEES[name](usage)
+            if pieces:
+                total += _times(each, pieces)
+        return total
 
     def lines(self, usage: Usage) -> list[Line]:
         """Itemise the price of a usage for which `cost` is not None."""
@@ -121,7 +126,7 @@ class Tariff:
         for name, each in self.fees.items():
             pieces = FEES[name](usage)
             if pieces:
-                bill.append(Line(name, pieces, each, name, whole(Decimal(each) * pieces)))
+                bill.append(Line(name, pieces, each, name, _times(each, pieces)))
         return bill
 
 
@@ -151,6 +156,10 @@ def compile_tariff(
         used=tuple(name or "" for name in chosen),
         fees={name: per_one(fee) for name, fee in fees.items()},
     )
+
+
+def _times(each: int, pieces: int | Decimal) -> int:
+    return each * pieces if isinstance(pieces, int) else whole(times(Decimal(each), pieces))
 
 
 def _first(rates: Mapping[str, Decimal], line: Iterable[str]) -> str | None:

@@ -62,19 +62,22 @@ class Usage:
 
     def leaves(self) -> tuple[int, ...]:
         """Split into the tokens of each leaf; they add up to the totals. A negative one: a part is too big."""
-        text = self.total_input - self.cache_read - self.cache_write
+        read, heard = self.cache_read, self.cache_audio_read
+        write, hour = self.cache_write, self.cache_write_1h
+        audio, image = self.audio_in - heard, self.image_in
+        thought, spoken, drawn = self.reasoning, self.audio_out, self.image_out
         return (
-            text - (self.audio_in - self.cache_audio_read) - self.image_in,
-            self.cache_read - self.cache_audio_read,
-            self.cache_write - self.cache_write_1h,
-            self.cache_write_1h,
-            self.audio_in - self.cache_audio_read,
-            self.cache_audio_read,
-            self.image_in,
-            self.total_output - self.reasoning - self.audio_out - self.image_out,
-            self.reasoning,
-            self.audio_out,
-            self.image_out,
+            (self.input or 0) - read - write - audio - image,
+            read - heard,
+            write - hour,
+            hour,
+            audio,
+            heard,
+            image,
+            (self.output or 0) - thought - spoken - drawn,
+            thought,
+            spoken,
+            drawn,
             self.compaction_in,
             self.compaction_out,
         )
