@@ -34,9 +34,7 @@ from grafana.build.model import Board, Panel, Query
 from grafana.build.variables import PROMETHEUS, TEMPO
 
 _NO_VALUE: Final = "No traffic"
-_METRIC: Final = re.compile(
-    r"\b(?:llm|otelcol|tempo|slo)[a-z0-9_]*(?::[a-z0-9_:]+)?|\bALERTS\b|\bup\b"
-)
+_METRIC: Final = re.compile(r"\b(?:(?:llm|otelcol|tempo)_[a-z0-9_]+|slo:[a-z0-9_:]+|ALERTS|up)\b")
 
 
 def metrics_of(expr: str) -> list[str]:
