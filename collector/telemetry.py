@@ -607,6 +607,21 @@ METRICS: Final[tuple[Metric, ...]] = (
         help="Prices of the pricing file that no call has matched since the start.",
     ),
     Metric(
+        name="otelcol_llm_cost_price_list_info",
+        kind=GAUGE,
+        labels=("source", "version"),
+        owner="processor",
+        help="The price lists in use, base and overlay; always 1.",
+    ),
+    Metric(
+        name="otelcol_llm_cost_price_list_age_seconds",
+        kind=GAUGE,
+        unit="s",
+        labels=("source",),
+        owner="processor",
+        help="Time since the newest dated price of a list came into force.",
+    ),
+    Metric(
         name="otelcol_llm_cost_conversations",
         kind=GAUGE,
         unit="conversations",

@@ -11,7 +11,7 @@ from typing import Any
 
 from processors.errors import Finding, InvalidConfig
 from processors.llm_cost.config import Config
-from processors.llm_cost.overlay_checks import findings
+from processors.llm_cost.overlay_checks import dead_ends, findings
 from processors.llm_cost.processor import LlmCost
 from processors.ports import Context
 
@@ -29,4 +29,7 @@ def build(settings: Mapping[str, Any], context: Context) -> LlmCost:
 def check(settings: Mapping[str, Any], context: Context) -> Iterable[Finding]:
     """Say what is wrong or odd about the price list."""
     pricing = settings.get("pricing")
-    return list(findings(pricing)) if pricing is not None else []
+    if pricing is None:
+        return []
+    found = list(findings(pricing))
+    return found if any(not one.warning for one in found) else [*found, *dead_ends(pricing)]

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
 from processors.llm_cost import genai_data
-from processors.llm_cost.catalog import Entry, prices_of
+from processors.llm_cost.catalog import Entry, newest, prices_of
 
 CEILING: Final = (0, 3)
 """First release whose data we do not know how to read."""
@@ -156,6 +156,12 @@ class Base:
             row["id"]: BaseProvider(row) for row in table["providers"]
         }
 
+    @cached_property
+    def newest(self) -> int:
+        """The time from which the newest dated price holds: how fresh the list is, at least."""
+        rows = (m["prices"] for p in self.providers.values() for m in p.models)
+        return newest(price for prices in rows for price in prices)
+
     def find(self, providers: Sequence[str], name: str) -> Hit | None:
         """Look a name up at the first provider's, then at each next one's."""
         for provider in providers:
@@ -194,6 +200,11 @@ def load() -> Base:
         return Base(committed)
     newer = _release(committed["version"]) < installed < CEILING
     return Base(genai_data.table() if newer else committed)
+
+
+def base_of(pricing: Mapping[str, Any]) -> Base:
+    """Return the base prices that an overlay asks for."""
+    return NONE if pricing["catalog"].get("base") == "none" else load()
 
 
 def _release(text: str) -> tuple[int, ...]:

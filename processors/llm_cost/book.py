@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from processors.llm_cost import base as base_data
-from processors.llm_cost.base import Base
+from processors.llm_cost.base import Base, base_of
 from processors.llm_cost.catalog import (
     BEGINNING,
     END,
@@ -127,9 +126,10 @@ class Book:
     def __init__(self, pricing: Mapping[str, Any] | None) -> None:
         """`pricing` is a checked overlay or None. Raises: `InvalidConfig`."""
         stated = pricing or {"catalog": {"id": "none"}}
-        use_base = stated["catalog"].get("base", "genai-prices") != "none"
-        self.base: Base = base_data.load() if use_base else base_data.NONE
+        self.base: Base = base_of(stated)
         self.overlay = Overlay(stated, self.base)
+        for error in self.overlay.resolve():
+            raise error
         self._families: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {}
         defaults = stated.get("defaults", {})
         self.estimate = self._estimate(defaults)
@@ -153,6 +153,13 @@ class Book:
             priced_before = True
         reason: Reason = "no_rate" if priced_before else "unknown_model"
         return Miss(reason, provider, model, interval.start, interval.end)
+
+    def lists(self) -> Iterator[tuple[str, str, int]]:
+        """Yield source, version and the time of the newest dated price of each list that is in use."""
+        if self.base.providers:
+            yield "base", self.base.version, self.base.newest
+        if self.overlay.items or self.overlay.providers:
+            yield "overlay", self.overlay.version, self.overlay.newest
 
     # -- provider
 

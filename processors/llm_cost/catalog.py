@@ -193,6 +193,11 @@ def price_of(row: Mapping[str, Any]) -> Price:
     )
 
 
+def newest(listed: Iterable[Mapping[str, Any]]) -> int:
+    """Return the latest `from` of prices as written, 0 without one."""
+    return max((moment(row["from"]) for row in listed if "from" in row), default=0)
+
+
 def moment(value: object) -> int:
     """Return the nanoseconds of a UTC date (its midnight) or time; YAML may have made a `date` of it."""
     if isinstance(value, datetime):

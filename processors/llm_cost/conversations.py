@@ -31,8 +31,6 @@ class Conversations:
 
     def __init__(self) -> None:
         self._totals: OrderedDict[str, tuple[int, int]] = OrderedDict()
-        self.evicted = 0
-        """Conversations forgotten for want of room while they could still have gone on."""
 
     def __len__(self) -> int:
         return len(self._totals)
@@ -58,4 +56,3 @@ class Conversations:
     def _make_room(self, limits: Limits) -> None:
         while len(self._totals) > limits.limit:
             self._totals.popitem(last=False)
-            self.evicted += 1

@@ -23,7 +23,7 @@ class Offers:
 
     def __init__(self, book: Book, tell: Callable[[Miss], None]) -> None:
         """`tell` hears of each new name without a price."""
-        self._book = book
+        self.book = book
         self._tell = tell
         self._told: set[tuple[str, str]] = set()
         self._known: dict[Identity, list[Offer | Miss]] = {}
@@ -38,7 +38,7 @@ class Offers:
         for offer in ranges:
             if offer.start <= at < offer.end:
                 return offer
-        found = self._book.resolve(identity, at)
+        found = self.book.resolve(identity, at)
         ranges.insert(0, found)
         del ranges[RANGES:]
         if isinstance(found, Miss):

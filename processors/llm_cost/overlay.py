@@ -17,7 +17,7 @@ import re2
 
 from processors.errors import InvalidConfig
 from processors.llm_cost.base import Base
-from processors.llm_cost.catalog import Entry, Price, price_of, prices_of
+from processors.llm_cost.catalog import Entry, Price, newest, price_of, prices_of
 from processors.llm_cost.money import decimal, times
 from processors.llm_cost.names import PROVIDERS, clean
 
@@ -95,17 +95,29 @@ class Overlay:
     """The compiled form of `pricing`."""
 
     def __init__(self, pricing: Mapping[str, Any], base: Base) -> None:
-        """Compile everything. Raises: `InvalidConfig` on a `same_as` that leads nowhere."""
+        """Compile everything but `same_as`: see `resolve`."""
         self.version = _version(pricing)
         self._base = base
         self.providers: dict[str, Provider] = {}
         self.spellings: dict[str, str] = dict(PROVIDERS)
         self.spellings |= {id: id for id in base.providers}
-        for row in pricing.get("providers", ()):
+        self._rows: Sequence[Mapping[str, Any]] = pricing.get("providers", ())
+        for row in self._rows:
             self._add_provider(row)
         self.items = [self._add_model(n, row) for n, row in enumerate(pricing.get("models", ()))]
+
+    def resolve(self) -> Iterator[InvalidConfig]:
+        """Follow every `same_as`; yield what leads nowhere. MUST be run to its end before prices are asked for."""
+        for position, row in enumerate(self._rows):
+            for n, name in enumerate(row.get("inherit", ())):
+                if clean(name) not in self.spellings:
+                    text = f"expected a provider that is known, got {name!r}"
+                    yield InvalidConfig(f"pricing.providers[{position}].inherit[{n}]", text)
         for own in self.items:
-            self._resolve(own, (own,))
+            try:
+                self._resolve(own, (own,))
+            except InvalidConfig as error:
+                yield error
 
     def find(self, providers: Sequence[str], name: str) -> Found | None:
         """Look a clean name up at the first provider's, then at each next one's."""
@@ -120,6 +132,11 @@ class Overlay:
         """Return the provider id of a clean value of `gen_ai.provider.name`."""
         return self.spellings.get(value)
 
+    @property
+    def newest(self) -> int:
+        """The time from which the newest dated price holds, 0 without one."""
+        return newest(price for own in self.items for price in own.row.get("prices", ()))
+
     def unused(self) -> int:
         """Count the items that priced nothing yet."""
         return sum(not own.used for own in self.items)
@@ -129,7 +146,7 @@ class Overlay:
         models = row.get("regions_models")
         self.providers[id] = Provider(
             id=id,
-            inherit=tuple(map(clean, row.get("inherit", ()))),
+            inherit=tuple(self.spellings.get(n, n) for n in map(clean, row.get("inherit", ()))),
             gateway=row.get("gateway", False),
             factor=decimal(row.get("multiplier", 1)),
             regions={clean(name): decimal(n) for name, n in row.get("regions", {}).items()},

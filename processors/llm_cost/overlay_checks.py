@@ -10,10 +10,11 @@ from typing import Any, Final
 import re2
 
 from processors.errors import Finding
+from processors.llm_cost.base import base_of
 from processors.llm_cost.catalog import moment
 from processors.llm_cost.money import decimal
 from processors.llm_cost.names import PROVIDERS, clean
-from processors.llm_cost.overlay import PATTERNS, matchers
+from processors.llm_cost.overlay import PATTERNS, Overlay, matchers
 
 Row = Mapping[str, Any]
 DECIMALS: Final = 12
@@ -31,6 +32,13 @@ def findings(pricing: Row) -> Iterator[Finding]:
     for n, model in enumerate(pricing.get("models", ())):
         yield from _match(f"pricing.models[{n}]", model, n, seen)
         yield from _prices(f"pricing.models[{n}].prices", model.get("prices", ()))
+
+
+def dead_ends(pricing: Row) -> Iterator[Finding]:
+    """Yield what names a price or a provider that does not exist. `findings` MUST have found no error before."""
+    base = base_of(pricing)
+    for error in Overlay(pricing, base).resolve():
+        yield Finding(error.path, error.text)
 
 
 def _provider_names(providers: Iterable[Row]) -> Iterator[Finding]:

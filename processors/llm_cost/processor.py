@@ -10,18 +10,19 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import ClassVar, Final, Literal
 
 from processors import semconv as s
 from processors.base import OnError, Stateless
 from processors.batch import Batch, Item, LogRecord, Signal, Span
-from processors.errors import InvalidConfig
 from processors.llm_cost import money, verdict
-from processors.llm_cost.book import Book, Miss, Offer
+from processors.llm_cost.book import Miss, Offer
+from processors.llm_cost.catalog import SECOND
 from processors.llm_cost.config import Config
-from processors.llm_cost.conversations import Conversations
-from processors.llm_cost.offers import KEPT, Offers
+from processors.llm_cost.desk import Desk
+from processors.llm_cost.offers import KEPT
 from processors.llm_cost.quick import NOT_QUICK, Quick
 from processors.llm_cost.reader import MODEL_CALLS, OPERATIONS, Get, Shape
 from processors.llm_cost.tariff import Tariff
@@ -35,9 +36,6 @@ _NEVER_PRICED: Final = ("tool", "other")
 ESTIMATED: Final = frozenset({"unknown_provider", "unknown_model", "no_rate"})
 """Reasons for which an estimate is better than nothing; without usage there is nothing to estimate from."""
 
-FEW: Final = 4
-"""A price list with fewer models may shrink as it likes."""
-
 
 class LlmCost(Stateless):
     """The compiled form."""
@@ -46,16 +44,16 @@ class LlmCost(Stateless):
     signals: ClassVar[frozenset[Signal]] = frozenset({Signal.TRACES, Signal.LOGS})
 
     def __init__(self, config: Config, context: Context) -> None:
-        """Compile the price book. Raises: `InvalidConfig`."""
+        """Compile the price book. Raises: `InvalidConfig`, also when most prices of the running one are gone."""
         super().__init__()
         self._config = config
         self._say = context.say
-        self._book = Book(config.pricing)
-        self._offers = Offers(self._book, self._tell)
+        self._desk = context.shared("llm_cost", Desk)
+        self._offers = self._desk.offers(config.pricing, self._tell)
+        self._book = self._offers.book
         self._quick = Quick(self._offers, self.stats, misses=self._book.estimate is None)
         self._shapes: dict[tuple[tuple[str, ...], tuple[str, ...]], Shape] = {}
         self._now_ns = 0
-        self._conversations = context.shared("llm_cost.conversations", Conversations)
         self._watches = bool(config.token_budgets or config.conversations)
         self._count_from_zero()
 
@@ -71,22 +69,12 @@ class LlmCost(Stateless):
         return batch
 
     def tick(self, now_ns: int) -> Iterable[Batch]:
-        """Forget conversations that have ended."""
+        """Forget conversations that have ended, and note that this price list is the one in use."""
         self._now_ns = now_ns
+        self._desk.use(self._book, self)
         if self._config.conversations:
-            self._conversations.expire(now_ns, self._config.conversations)
+            self._desk.conversations.expire(now_ns, self._config.conversations)
         return ()
-
-    def adopt(self, predecessor: LlmCost) -> None:
-        """Go on with the conversations of the instance that a reload replaces.
-
-        Raises: `InvalidConfig` when more than half of its prices are gone, as in a file that was read half-written.
-        """
-        had, has = len(predecessor._book.overlay.items), len(self._book.overlay.items)
-        if self._config.pricing is not None and had >= FEW and 2 * has < had:
-            text = f"expected at least half of the {had} models priced until now, got {has}"
-            raise InvalidConfig("pricing.models", f"{text}; a restart takes the smaller list")
-        self._conversations = predecessor._conversations
 
     # -- one call
 
@@ -206,7 +194,7 @@ class LlmCost(Stateless):
             return
         id = item.get(s.APP_LLM_CONVERSATION_ID) or item.get(s.GEN_AI_CONVERSATION_ID)
         if isinstance(id, str):
-            standing = self._conversations.add(id, tokens, self._now_ns, limits)
+            standing = self._desk.conversations.add(id, tokens, self._now_ns, limits)
             item.set(s.APP_LLM_CONVERSATION_CUMULATIVE_TOKENS, standing.tokens)
             if standing.expensive:
                 item.set(s.APP_LLM_CONVERSATION_EXPENSIVE, True)
@@ -228,9 +216,20 @@ class LlmCost(Stateless):
             counters[verdict.CALLS, status] = 0
         for reason in verdict.REASONS:
             counters[verdict.UNPRICED, reason] = 0
-        gauges = self.stats.gauges
-        gauges[verdict.CONVERSATIONS,] = lambda: len(self._conversations)
-        gauges[verdict.UNUSED,] = self._book.overlay.unused
+        desk, book = self._desk, self._book
+        self._report(verdict.CONVERSATIONS, read=lambda: len(desk.conversations))
+        self._report(verdict.UNUSED, read=book.overlay.unused)
+        for source, version, newest in book.lists():
+            self._report(verdict.INFO, source, version, read=lambda: 1)
+            if newest:
+                self._report(verdict.AGE, source, read=partial(self._age_s, newest))
+
+    def _report(self, *key: str, read: Callable[[], float]) -> None:
+        """Make a gauge of something shared, which one instance at a time reports."""
+        self.stats.gauges[key] = lambda: read() if self._desk.speaker is self else 0
+
+    def _age_s(self, newest: int) -> float:
+        return max(0, self._now_ns - newest) / SECOND
 
     def _tell(self, miss: Miss) -> None:
         self._say(

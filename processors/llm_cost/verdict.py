@@ -56,8 +56,8 @@ DEFAULTS: Final = "otelcol_llm_cost_rate_defaults_total"
 VARIANTS: Final = "otelcol_llm_cost_unpriced_variants_total"
 CONVERSATIONS: Final = "otelcol_llm_cost_conversations"
 UNUSED: Final = "otelcol_llm_cost_unused_prices"
-INFO: Final = "llm_pricing_info"
-AGE: Final = "llm_pricing_age_seconds"
+INFO: Final = "otelcol_llm_cost_price_list_info"
+AGE: Final = "otelcol_llm_cost_price_list_age_seconds"
 
 
 def provenance(offer: Offer, tariff: Tariff) -> dict[str, Value]:
