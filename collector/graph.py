@@ -90,15 +90,15 @@ class Graph:
         self.carried.add(id(component))
         return component
 
-    def _build(self, kind: Kind, name: str) -> Any:
-        return build_component(self.config, kind, name, self._context(name))
+    def _build(self, kind: Kind, name: str, pipeline: str = "") -> Any:
+        return build_component(self.config, kind, name, self._context(name, pipeline))
 
-    def _context(self, name: str) -> Context:
+    def _context(self, name: str, pipeline: str) -> Context:
         return Context(
             id=name,
             gates=self.config.gates,
             decisions=self.state.decisions,
-            open_store=self._open_store,
+            open_store=partial(self._open_store, pipeline),
             extension=self._extension,
             shared=partial(_shared, self.state.shared, name),
             say=logs.say,
@@ -113,9 +113,10 @@ class Graph:
             )
         return self.extensions[name]
 
-    def _open_store(self, extension: str, component: str) -> Store:
+    def _open_store(self, pipeline: str, extension: str, component: str) -> Store:
+        """Return the store of a processor; in every pipeline it is another one, as the processor is."""
         storage = storage_of(self._extension(extension), extension)
-        store: Store = storage.open(component, self.state.gate.tickets)
+        store: Store = storage.open(f"{component}@{pipeline}", self.state.gate.tickets)
         return store
 
     def _upstream_last(self) -> Iterator[str]:
@@ -146,7 +147,7 @@ class Graph:
         ):
             self.carried.add(id(old.processor))
             return old
-        return Stage(name, self._build("processors", name))
+        return Stage(name, self._build("processors", name, pipeline_id))
 
     def stage(self, pipeline_id: str, name: str) -> Stage | None:
         """Return a processor's place in a pipeline."""
@@ -223,10 +224,17 @@ class Graph:
                 if id(component) not in self.carried:
                     component.start()
                     started.append(component)
+            self._open_stores()
         except StartError:
             for component in reversed(started):
                 component.stop(0.0)
             raise
+
+    def _open_stores(self) -> None:
+        for pipeline in self.pipelines.values():
+            for stage in pipeline.stages:
+                if id(stage.processor) not in self.carried and hasattr(stage.processor, "open"):
+                    stage.processor.open()
 
     def open(self, previous: Graph | None = None) -> None:
         """Start the receivers that were not carried over; their requests wait for `take_over`.
@@ -267,6 +275,7 @@ class Graph:
     def take_over(self, previous: Graph | None = None) -> None:
         """Become the graph that requests enter, with the state of changed processors of `previous`."""
         with self.state.gate.lock:
+            self._restore(previous)
             if previous is not None:
                 self._adopt(previous)
             for name, intake in self.intakes.items():
@@ -275,6 +284,16 @@ class Graph:
                     self.intakes[name].redirect(self._routes(name))
                 else:
                     intake.open()
+
+    def _restore(self, previous: Graph | None) -> None:
+        """Let processors that are new go on where an ended process was."""
+        now_ns = self.state.gate.clock.now_ns()
+        for pipeline_id, pipeline in self.pipelines.items():
+            for stage in pipeline.stages:
+                known = previous is not None and previous.stage(pipeline_id, stage.id)
+                if not known and hasattr(stage.processor, "restore"):
+                    stage.processor.restore(now_ns)
+        self.state.gate.tickets.clear()
 
     def _adopt(self, previous: Graph) -> None:
         for pipeline_id, pipeline in self.pipelines.items():
@@ -357,16 +376,10 @@ class Graph:
             self.state.gate.tickets.clear()
 
     def drain(self, deadline_s: float) -> None:
-        """Wait until everything that was released found room, or the time is up."""
+        """Wait until everything that was released found room and is safe there, or the time is up."""
         until = time.monotonic() + deadline_s
-        while (
-            any(pipeline.waiting for pipeline in self.pipelines.values())
-            and time.monotonic() < until
-        ):
+        while not self._is_drained() and time.monotonic() < until:
             time.sleep(_POLL_S)
-            with self.state.gate.lock:
-                for pipeline in self.pipelines.values():
-                    pipeline.drain_backlog()
         for pipeline in self.pipelines.values():
             if pipeline.waiting:
                 logs.error(
@@ -374,6 +387,13 @@ class Graph:
                     pipeline=pipeline.id,
                     items=pipeline.waiting,
                 )
+
+    def _is_drained(self) -> bool:
+        with self.state.gate.lock:
+            settled = [pipeline.settle() for pipeline in self.pipelines.values()]
+            gone = [pipeline.drain_backlog() for pipeline in self.pipelines.values()]
+            self.state.gate.tickets.clear()
+            return all(settled) and all(gone)
 
 
 def _shared(

@@ -122,6 +122,16 @@ class Stuck:
     sinks: tuple[tuple[Sink, bool], ...]
     """Sinks that still want it, once it is past all stages; each with whether it may change the batch."""
     why: Overloaded
+    tickets: tuple[Ticket, ...] = ()
+    """Of the sinks that have it already."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """A batch that went on, and whose receipt waits for what it went to."""
+
+    batch: Batch
+    tickets: tuple[Ticket, ...]
 
 
 class Pipeline:
@@ -146,6 +156,7 @@ class Pipeline:
         )  # readers first: only the last writer needs no copy
         self._tickets = tickets
         self._backlog: deque[Stuck] = deque()
+        self._unsettled: deque[HandedOver] = deque()
         self.stats = Stats()
         where = ("otelcol_llm_pipeline_waiting_items", signal.label, pipeline_id)
         self.stats.gauges[where] = lambda: self.waiting
@@ -158,6 +169,7 @@ class Pipeline:
 
     def tick(self, now_ns: int) -> None:
         """Let the stages release what is due, unless what was released before still waits."""
+        self.settle()
         if not self.drain_backlog():
             return
         for position, stage in enumerate(self.stages, 1):
@@ -178,27 +190,73 @@ class Pipeline:
         """Refuse while something that was released before still waits."""
         return self._backlog[0].why if self._backlog else None
 
+    def settle(self) -> bool:
+        """Settle the receipts of batches that are safe elsewhere now; say whether that is all of them.
+
+        A batch that could not be made safe is offered again.
+        """
+        unsettled = self._unsettled
+        while unsettled and all(ticket.settled() for ticket in unsettled[0].tickets):
+            over = unsettled.popleft()
+            try:
+                for ticket in over.tickets:
+                    ticket.wait(0.0)
+            except Overloaded as failure:
+                stuck = Stuck(len(self.stages), over.batch, self._sinks, failure)
+                self._backlog.append(stuck)
+            else:
+                self._settled(over.batch)
+        return not unsettled
+
+    @staticmethod
+    def _settled(batch: Batch) -> None:
+        if batch.receipt is not None:
+            batch.receipt.settle()
+
     @property
     def waiting(self) -> int:
         """Items that were released and wait for room."""
         return sum(len(stuck.batch) for stuck in self._backlog)
 
     def _advance(
-        self, batch: Batch, start: int, sinks: tuple[tuple[Sink, bool], ...]
+        self,
+        batch: Batch,
+        start: int,
+        sinks: tuple[tuple[Sink, bool], ...],
+        tickets: tuple[Ticket, ...] = (),
     ) -> Stuck | None:
-        """Run the stages from `start`, then the sinks; return where it got stuck."""
+        """Run the stages from `start`, then the sinks; return where it got stuck.
+
+        What a stage holds is in its hands: the receipt then waits for that stage's tickets alone.
+        """
+        began = len(self._tickets)
         for position in range(start, len(self.stages)):
             try:
                 out = self.stages[position].process(batch)
             except Overloaded as full:
                 return Stuck(position, batch, sinks, full)
             if out is None:
+                self._hand_over(batch, began, ())
                 return None
+            if out is not batch:
+                out.receipt = batch.receipt
             batch = out
-        return self._fan_out(batch, sinks) if len(batch) else None
+        if len(batch):
+            return self._fan_out(batch, sinks, tickets)
+        self._hand_over(batch, began, ())
+        return None
 
-    def _fan_out(self, batch: Batch, sinks: tuple[tuple[Sink, bool], ...]) -> Stuck | None:
-        """Offer the batch to every sink; one that is full does not keep it from the others."""
+    def _hand_over(self, batch: Batch, began: int, tickets: tuple[Ticket, ...]) -> None:
+        """Let the receipt of a batch wait for the tickets that were given since `began`, and before."""
+        if batch.receipt is not None:
+            self._unsettled.append(HandedOver(batch, (*tickets, *self._tickets[began:])))
+
+    def _fan_out(
+        self, batch: Batch, sinks: tuple[tuple[Sink, bool], ...], tickets: tuple[Ticket, ...]
+    ) -> Stuck | None:
+        """Offer the batch to every sink; one that is full does not keep it from the others. `tickets`: of those that
+        have it already."""
+        began = len(self._tickets)
         left: list[tuple[Sink, bool]] = []
         why: Overloaded | None = None
         raw: bytes | None = None
@@ -207,6 +265,7 @@ class Pipeline:
             if writes and (place < len(sinks) or left):
                 raw = batch.encode() if raw is None else raw
                 mine = Batch(batch.signal, raw, received_ns=batch.received_ns, items=len(batch))
+                mine.source = batch.source
             try:
                 ticket = sink(mine)
             except Overloaded as full:
@@ -215,7 +274,11 @@ class Pipeline:
             else:
                 if ticket is not None:
                     self._tickets.append(ticket)
-        return Stuck(len(self.stages), batch, tuple(left), why) if why is not None else None
+        if why is None:
+            self._hand_over(batch, began, tickets)
+            return None
+        given = (*tickets, *self._tickets[began:]) if batch.receipt is not None else ()
+        return Stuck(len(self.stages), batch, tuple(left), why, given)
 
     def _release(self, position: int, batches: Iterable[Batch]) -> None:
         for batch in batches:
@@ -227,7 +290,7 @@ class Pipeline:
         """Hand on what waits, oldest first; say whether all of it went."""
         while self._backlog:
             oldest = self._backlog[0]
-            stuck = self._advance(oldest.batch, oldest.position, oldest.sinks)
+            stuck = self._advance(oldest.batch, oldest.position, oldest.sinks, oldest.tickets)
             if stuck is not None:
                 self._backlog[0] = stuck
                 return False

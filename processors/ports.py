@@ -6,9 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from processors.errors import Overloaded
+
 
 class Ticket(Protocol):
     """A promise of the shell that something will be durable."""
+
+    def settled(self) -> bool:
+        """Say whether it is known what became of it; never blocks."""
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Return once the data is committed. Raises: `Overloaded` when it could not be."""
@@ -20,27 +25,39 @@ class Piece(Protocol):
     seq: int
     trace_id: bytes
     received_ns: int
+    late: bool
+    """Whether its trace was decided when it came."""
     body: bytes
 
 
 class Store(Protocol):
     """A durable buffer of pieces (spans of one trace in one request) and decisions.
 
-    `put` and `decide` MUST only append and return at once: they are called under the pipeline lock. What they return
-    is waited for by the receiver, outside the lock. Implementations group commits.
+    Everything but reading only appends and returns at once: it is called under the pipeline lock. The store itself
+    sees to it that the request under way is acknowledged only when its pieces are committed. What was asked for first
+    is committed first; implementations group commits.
     """
 
-    def put(self, trace_id: bytes, received_ns: int, body: bytes) -> tuple[int, Ticket]:
-        """Keep one piece; returns its sequence number."""
+    name: str
+    """Of this very store: another one that takes its place has another."""
+
+    def refusal(self) -> Overloaded | None:
+        """Say whether `put` would be in vain now."""
+
+    def put(self, trace_id: bytes, received_ns: int, body: bytes, late: bool = False) -> int:
+        """Keep one piece; returns its sequence number, above 0."""
 
     def decide(self, trace_id: bytes, verdict: bytes) -> Ticket:
-        """Keep a decision (an opaque record of the processor's) for a trace."""
+        """Keep a decision (an opaque record of the processor's) for a trace. It is never refused, but may take long."""
+
+    def forget_decisions(self, most: int) -> None:
+        """Delete all but the last decisions."""
 
     def forget(self, seqs: Sequence[int]) -> None:
         """Delete pieces that were handed on or dropped."""
 
-    def remember(self, key: str, value: bytes) -> None:
-        """Keep a small named state (budgets, marks), replacing the old one."""
+    def remember(self, key: str, value: bytes | None) -> None:
+        """Keep a small named state (budgets, marks), replacing the old one; None deletes it."""
 
     def replay(self) -> Iterable[Piece]:
         """Yield what was there when the store was opened, oldest first."""
@@ -48,8 +65,8 @@ class Store(Protocol):
     def decisions(self) -> Iterable[tuple[bytes, bytes]]:
         """Yield (trace id, verdict) of what was decided before, oldest first."""
 
-    def recall(self, key: str) -> bytes | None:
-        """Return what `remember` kept under `key`."""
+    def states(self) -> Iterable[tuple[str, bytes]]:
+        """Return what `remember` kept, by key."""
 
 
 class DecisionListener(Protocol):

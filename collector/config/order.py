@@ -12,6 +12,7 @@ from typing import Final
 
 from collector.config.document import Node
 from collector.config.model import Pipeline
+from collector.config.parts import Part
 from collector.config.pipelines import Parts, feeds
 from collector.config.places import mark_of
 from collector.config.report import Report
@@ -47,6 +48,8 @@ def tell_order(root: Node, pipelines: Mapping[str, Pipeline], parts: Parts, repo
                     text = f"{first} stands after {later}: {consequence}"
                     report.odd(mark_of(root, stop.path), stop.path, text)
             passed = passed | {stop.type}
+    for path in ways.stored_unredacted():
+        report.wrong(mark_of(root, path), path, _UNREDACTED)
     for path in [*ways.late_limiters(), *ways.stored_too_early()]:
         report.odd(mark_of(root, path), path, _WHY[str(path[3])])
 
@@ -55,6 +58,20 @@ _WHY: Final = {
     "processors": "memory_limiter does not stand first: data is worked on before it is refused",
     "exporters": "data leaves here before redaction, which only follows behind a connector of this pipeline",
 }
+
+
+_UNREDACTED: Final = (
+    "expected redaction before what is stored on disk, found none in front of this; buffer.allow_unredacted_storage: "
+    "true stores the data as it came"
+)
+
+
+def _stores(part: Part | None) -> bool:
+    """Say whether a processor keeps what it holds on disk, and nobody said that this may be unredacted."""
+    buffer = (part.settings or {}).get("buffer") if part else None
+    if not isinstance(buffer, Mapping) or not buffer.get("storage"):
+        return False
+    return not buffer.get("allow_unredacted_storage")
 
 
 class _Ways:
@@ -98,6 +115,15 @@ class _Ways:
             for i, part in enumerate(pipeline.processors[1:], 1):
                 if self._type("processors", part) == "memory_limiter":
                     yield ("service", "pipelines", name, "processors", i)
+
+    def stored_unredacted(self) -> Iterator[Path]:
+        """Yield processors that store what no redaction can have seen."""
+        for name, pipeline in self._pipelines.items():
+            passed = self.before(name)
+            for i, one in enumerate(pipeline.processors):
+                if _stores(self._parts["processors"].get(one)) and "redaction" not in passed:
+                    yield ("service", "pipelines", name, "processors", i)
+                passed |= {self._type("processors", one)}
 
     def stored_too_early(self) -> Iterator[Path]:
         """Yield exporters beside a connector behind which redaction comes only."""

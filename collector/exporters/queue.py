@@ -157,6 +157,9 @@ class Result:
         self._failure = failure
         self._known.set()
 
+    def settled(self) -> bool:
+        return self._known.is_set()
+
     def wait(self, timeout_s: float | None = None) -> None:
         """Return once the destination took it. Raises: `Overloaded` when it did not, or did not answer in time."""
         if not self._known.wait(timeout_s):

@@ -46,7 +46,10 @@ class Config:
     first_match: bool
     on_arrival: bool
     """`sampling_strategy: span-ingest`."""
-    decide_on_shutdown: bool
+    on_shutdown: str
+    """What becomes of undecided traces: `decide`, `drop`, or `keep` on disk."""
+    storage: str
+    """Id of the storage extension that what is held is kept by; empty: in memory alone."""
     max_trace_size: int
     """0: no limit."""
     on_oversize: str
@@ -76,7 +79,8 @@ class Config:
             refuse=settings["block_on_overflow"] or buffer["on_full"] == "refuse",
             first_match=settings["sample_on_first_match"],
             on_arrival=settings["sampling_strategy"] == "span-ingest",
-            decide_on_shutdown=not settings["drop_pending_traces_on_shutdown"],
+            on_shutdown=_on_shutdown(settings),
+            storage=buffer["storage"] or "",
             max_trace_size=settings["maximum_trace_size_bytes"],
             on_oversize=settings["on_oversize"],
             kept_ids=kept_ids,
@@ -86,6 +90,15 @@ class Config:
             skeleton_max_value_bytes=settings["skeleton_max_value_bytes"],
             dry_run=settings["dry_run"],
         )
+
+
+def _on_shutdown(settings: Mapping[str, Any]) -> str:
+    if settings["drop_pending_traces_on_shutdown"]:
+        return "drop"
+    decide = settings["decide_on_shutdown"]
+    if decide is None:
+        decide = not settings["buffer"]["storage"]
+    return "decide" if decide else "keep"
 
 
 def _policy(position: int, row: Mapping[str, Any]) -> PolicyConfig:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from processors.errors import InvalidConfig
+from processors.ports import Store
 from processors.stats import Stats
 from processors.tail_sampling.config import Config, PolicyConfig
 from processors.tail_sampling.plan import Plan, Watch
 from processors.tail_sampling.policies import build, new_desk
-from processors.tail_sampling.policies.base import Ceiling, Desk, Free, Policy
+from processors.tail_sampling.policies.base import Ceiling, Desk, Free, Lasting, Policy
 from processors.tail_sampling.traces import Trace
 from processors.tail_sampling.verdict import (
     ABSTAIN,
@@ -91,6 +92,25 @@ class Panel:
                     sampled = "true" if word == Ballot.KEEP.value else "false"
                     counters[_VOTES, self._prefix + seat.name, sampled, word] += votes
                     seat.tally[word] = 0
+
+    def save(self, store: Store) -> None:
+        """Write down what policies will have to remember, as far as it changed."""
+        for prefix, policy in self._lasting():
+            for key, value in policy.changes():
+                store.remember(prefix + key, value)
+
+    def recall(self, store: Store) -> None:
+        """Let policies of the same name and type remember what they wrote down."""
+        states = list(store.states())
+        for prefix, policy in self._lasting():
+            policy.recall(
+                (key.removeprefix(prefix), value) for key, value in states if key.startswith(prefix)
+            )
+
+    def _lasting(self) -> Iterator[tuple[str, Lasting]]:
+        for seat in self._seats:
+            if isinstance(seat.policy, Lasting):
+                yield f"{seat.type}/{seat.name}/", seat.policy
 
     def inherit(self, predecessor: Panel) -> None:
         """Take over what policies of the same name and type have spent."""

@@ -15,16 +15,17 @@ that belongs here: agents run for minutes above the services they call.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from processors.base import OnError
 from processors.batch import Batch, Signal, split
 from processors.errors import Overloaded
-from processors.ports import Context
+from processors.ports import Context, Piece
 from processors.stats import Stats
 from processors.tail_sampling.config import Config
+from processors.tail_sampling.journal import Entry, Journal
 from processors.tail_sampling.ledger import Ledger
 from processors.tail_sampling.memory import Memory
 from processors.tail_sampling.meter import Meter
@@ -37,6 +38,8 @@ from processors.tail_sampling.verdict import NOT_SAMPLED, Trigger, Verdict
 from processors.views import PARSE
 
 _NS: Final = 1_000_000_000
+_LAST_COMMIT_S: Final = 5.0
+"""How long the last batches wait for their decisions to be on disk."""
 
 
 class TailSampling:
@@ -60,6 +63,10 @@ class TailSampling:
         self._plan = self._panel.plan
         self._measured = bool(config.max_trace_size) or self._plan.sizes
         self._memory = Memory(config.kept_ids, config.dropped_ids, half_ids=config.quirks)
+        self._open_store = context.open_store
+        self._id = context.id
+        self._journal: Journal | None = None
+        self._left: list[Batch] = []
         self._due: deque[tuple[int, bytes]] = deque()
         self._due_by_root: deque[tuple[int, bytes]] = deque()
         self._now_ns = 0
@@ -69,6 +76,7 @@ class TailSampling:
     def process(self, batch: Batch) -> Batch | None:
         """Hold the spans; what comes back are late spans of kept traces and traces that had to be decided now.
 
+        With a journal nothing comes back: what leaves, leaves by `tick` once the disk has it.
         Raises: `Overloaded` when the buffer is full and configured to refuse.
         """
         self._now_ns = max(self._now_ns, batch.received_ns)
@@ -78,7 +86,11 @@ class TailSampling:
             self._refuse_what_does_not_fit(raw)
         self._take_in(raw)
         self._keep_bounds()
-        return self._release.take(self._now_ns)
+        if self._journal is None:
+            return self._release.take(self._now_ns)
+        self._journal.write(self._now_ns)
+        self._seal(self._journal)
+        return None
 
     def tick(self, now_ns: int) -> Iterable[Batch]:
         """Decide what is due and yield what was kept."""
@@ -86,6 +98,8 @@ class TailSampling:
         self._list(True)
         self._keep_bounds()
         self._panel.count()
+        yield from self._left
+        self._left = []
         for due in (self._due_by_root, self._due):
             while due and due[0][0] <= now_ns:
                 trace = self._table.traces.get(due.popleft()[1])
@@ -93,20 +107,109 @@ class TailSampling:
                     self._decide(trace, "wait" if due is self._due else "root")
                     if self._release.full:
                         yield from self._leave()
+        if self._journal is not None:
+            self._panel.save(self._journal.store)
         yield from self._leave()
 
     def close(self) -> Iterable[Batch]:
-        """Decide everything that waits, on what is known; or drop it where that is configured."""
-        for trace in self._table.undecided():
-            if self.config.decide_on_shutdown:
-                self._decide(trace, "shutdown")
-            else:
+        """Decide everything that waits, on what is known; or drop it, or leave it on disk, as is configured."""
+        keeps = self._journal is not None and self.config.on_shutdown == "keep"
+        for trace in () if keeps else self._table.undecided():
+            if self.config.on_shutdown == "drop":
                 self._settle(trace, NOT_SAMPLED, "shutdown")
+            else:
+                self._decide(trace, "shutdown")
             if self._release.full:
                 yield from self._leave()
-        yield from self._leave()
+        yield from self._leave(wait_s=_LAST_COMMIT_S)
         self._panel.count()
         self._list(False)
+
+    def room(self) -> Overloaded | None:
+        """Refuse while the disk could not keep what comes."""
+        return self._journal.store.refusal() if self._journal is not None else None
+
+    # -- the journal
+
+    def open(self) -> None:
+        """Open the store that is configured. Called once, before any data; nothing is read yet."""
+        if self.config.storage:
+            store = self._open_store(self.config.storage, self._id)
+            self._journal = Journal(store, self.config.kept_ids + self.config.dropped_ids)
+            self._release.keep_late_apart()
+
+    def restore(self, now_ns: int) -> None:
+        """Go on where a process with this store was ended: waits go on, what was decided is finished.
+
+        Times of arrival are those of the wall clock then; none is taken to be in the future.
+        """
+        journal = self._journal
+        if journal is None:
+            return
+        self._list(True)
+        self._panel.recall(journal.store)
+        kept: dict[bytes, Entry] = {}
+        for trace_id, entry in journal.decisions():
+            self._memory.add(trace_id, entry.verdict, entry.decided_ns)
+            if entry.batch:
+                kept[trace_id] = entry
+        unfinished: defaultdict[int, list[Piece]] = defaultdict(list)
+        for piece in journal.store.replay():
+            entry_of = kept.get(piece.trace_id)
+            if entry_of is not None and not piece.late:
+                unfinished[entry_of.batch].append(piece)
+                continue
+            self._now_ns = max(self._now_ns, min(piece.received_ns, now_ns))
+            journal.begin_again(piece)
+            self._take_in(piece.body)
+            journal.end_again(self._now_ns)
+        self._seal(journal)
+        for number, pieces in sorted(unfinished.items()):
+            self._finish(journal, number, pieces, kept)
+
+    def _finish(
+        self, journal: Journal, number: int, pieces: Sequence[Piece], kept: Mapping[bytes, Entry]
+    ) -> None:
+        """Make a batch again that was decided but perhaps never handed on."""
+        traces: dict[bytes, Trace] = {}
+        for piece in pieces:
+            trace = traces.setdefault(piece.trace_id, Trace(piece.trace_id, 0, 0, self._plan))
+            for _, envelope, spans in self._table.groups(piece.body):
+                self._plan.observe_resource(trace, envelope)
+                trace.parts += (envelope, *spans)
+                trace.spans += len(spans)
+                for span in spans:
+                    self._plan.observe(trace, envelope, self._plan.read(span))
+        for trace in traces.values():
+            entry = kept[trace.id]
+            self._ledger.spans("received", trace.spans)
+            self._release.decided(trace, entry.verdict, entry.trigger)
+        batch = self._release.take(self._now_ns)
+        journal.seal_again(batch, number, [piece.seq for piece in pieces])
+
+    def _seal(self, journal: Journal) -> None:
+        """Let what is released wait until the disk has its decisions."""
+        journal.seal(self._release.take(self._now_ns), self._release.take_late(self._now_ns))
+
+    def _inherit_journal(self, predecessor: TailSampling) -> None:
+        """Go on with another's journal; begin one, or end one, where only one of both has it."""
+        theirs, mine = predecessor._journal, self._journal
+        if theirs is not None and mine is not None:
+            predecessor._seal(theirs)
+            self._journal = theirs
+        elif theirs is not None:
+            predecessor._seal(theirs)
+            self._left = list(theirs.leave(wait_s=_LAST_COMMIT_S))
+            for trace in self._table.undecided():
+                theirs.store.forget(trace.seqs or ())
+                trace.seqs = None
+        elif mine is not None:
+            self.restore(self._now_ns)
+            for trace in self._table.undecided():
+                for envelope, span in trace.held() if trace.seqs is None else ():
+                    mine.note(trace, envelope, span)
+            mine.write(self._now_ns)
+        predecessor._journal = None
 
     def adopt(self, predecessor: TailSampling) -> None:
         """Go on with what another sampler held and remembered: undecided traces are decided by these policies."""
@@ -115,6 +218,7 @@ class TailSampling:
         self._panel.inherit(predecessor._panel)
         self._memory.inherit(predecessor._memory)
         self._table.inherit(predecessor._table)
+        self._inherit_journal(predecessor)
         for trace in self._table.undecided():
             latest = trace.first_ns + self.config.decision_wait_ns
             soonest = self._now_ns + (self.config.root_wait_ns or self.config.decision_wait_ns)
@@ -130,7 +234,11 @@ class TailSampling:
             self._listed = listed
             self._decisions.samplers += 1 if listed else -1
 
-    def _leave(self) -> Iterable[Batch]:
+    def _leave(self, *, wait_s: float | None = None) -> Iterable[Batch]:
+        """Return what may leave now; `wait_s`: how long to wait for its decisions to be on disk."""
+        if self._journal is not None:
+            self._seal(self._journal)
+            return self._journal.leave(wait_s=wait_s)
         batch = self._release.take(self._now_ns)
         return () if batch is None else (batch,)
 
@@ -140,6 +248,7 @@ class TailSampling:
         """Hold what is new, let late spans follow, and decide what arrival alone decides."""
         table, plan = self._table, self._plan
         traces, read, observe = table.traces, plan.read, plan.observe
+        note = self._journal.note if self._journal is not None else None
         by_root = self.config.root_wait_ns is not None
         meter = Meter() if self._measured else None
         arrived: dict[Trace, None] | None = {} if self.config.on_arrival else None
@@ -164,6 +273,8 @@ class TailSampling:
                     table.begin_run(trace, envelope)
                 observe(trace, envelope, view)
                 trace.parts.append(span)
+                if note is not None:
+                    note(trace, envelope, span)
                 trace.spans += 1
                 trace.size += len(span)
                 count += 1
@@ -224,6 +335,8 @@ class TailSampling:
         age_s = (self._now_ns - decided_ns) / _NS if decided_ns else None
         self._ledger.late(verdict.kept, age_s, trace is None)
         self._release.late(envelope, span, verdict)
+        if self._journal is not None and (verdict.kept or self.config.dry_run):
+            self._journal.note_late(trace_id, envelope, span)
         self._decisions.decided(trace_id, verdict.kept)
         return True
 
@@ -289,6 +402,9 @@ class TailSampling:
         now = self._now_ns
         self._ledger.decided(trace, verdict, trigger, now)
         self._release.decided(trace, verdict, trigger)
+        if self._journal is not None:
+            leaves = verdict.kept or self.config.dry_run
+            self._journal.decided(trace, verdict, trigger, now, leaves=leaves)
         self._table.settle(trace)
         trace.verdict, trace.deadline_ns = verdict, now
         if self._memory.add(trace.id, verdict, now):

@@ -21,7 +21,7 @@ class Release:
     def __init__(self, config: Config, watch: Watch, ledger: Ledger) -> None:
         """Ask `watch` for what the records tell."""
         self._ledger = ledger
-        self._out = Outbox()
+        self._out = self._late = Outbox()
         self._dry_run = config.dry_run
         self._attributes = config.record_attributes or config.dry_run
         self._tracestate = config.record_tracestate and not config.dry_run
@@ -39,6 +39,14 @@ class Release:
         """Return everything that was released since."""
         return self._out.take(now_ns)
 
+    def keep_late_apart(self) -> None:
+        """Let late spans leave in batches of their own."""
+        self._late = Outbox()
+
+    def take_late(self, now_ns: int) -> Batch | None:
+        """Return the late spans that were kept apart since."""
+        return self._late.take(now_ns)
+
     def decided(self, trace: Trace, verdict: Verdict, trigger: Trigger) -> None:
         """Release a trace that was just decided, or count it as dropped."""
         if not verdict.kept and not self._dry_run:
@@ -53,13 +61,13 @@ class Release:
     def late(self, envelope: Envelope, span: bytes, verdict: Verdict) -> None:
         """Release a late span of a kept trace, with its trace's tier and threshold."""
         if self._dry_run:
-            self._out.add(envelope, span)
+            self._late.add(envelope, span)
         elif verdict.kept:
             if verdict.tier == "skeleton":
                 span = skeleton(span, self._largest_value)
             if self._tracestate:
                 span, _ = marked(span, verdict.threshold, verdict.rv, self._ledger.odd_state)
-            self._out.add(envelope, span)
+            self._late.add(envelope, span)
 
     def _recorded(
         self, trace: Trace, spans: list[bytes], verdict: Verdict, trigger: Trigger

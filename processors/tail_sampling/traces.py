@@ -75,6 +75,7 @@ class Trace:
         "plan",
         "root_seen",
         "rv",
+        "seqs",
         "session_rv",
         "size",
         "spans",
@@ -95,6 +96,8 @@ class Trace:
         self.last: Envelope | None = None
         self.verdict: Verdict | None = None
         self.root_seen = False
+        self.seqs: list[int] | None = None
+        """The pieces of it in the journal."""
         self.pending: Verdict | None = None
         """A vote to keep it that waits for a drop policy to speak."""
         self.spans = 0

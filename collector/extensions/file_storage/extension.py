@@ -82,7 +82,7 @@ class FileStorage:
         return self._journals[component]
 
     def _file(self, name: str, layout: Layout) -> File:
-        path = self._config.directory / f"{quote(name, safe='')}.db"
+        path = self._config.directory / f"{quote(name, safe='@')}.db"
         file = File(path, layout, self._config, self._reserve, self.stats, self._say)
         self._files[path.name] = file
         return file

@@ -44,7 +44,7 @@ class StoredPiece(NamedTuple):
 
 
 class Journal:
-    """See `processors.ports.Store`."""
+    """See `processors.ports.Store`. What is new is refused on a full disk, what ends something is not."""
 
     def __init__(self, file: File, tickets: list[Ticket]) -> None:
         self._file = file

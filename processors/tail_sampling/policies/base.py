@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -44,6 +44,17 @@ class Ceiling(Protocol):
     """A policy that may lower a verdict to keep."""
 
     def cap(self, trace: Trace, now_ns: int, verdict: Verdict) -> Verdict: ...
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A policy that remembers something beyond a restart, as small values by key."""
+
+    def changes(self) -> Iterable[tuple[str, bytes | None]]:
+        """Return what changed since the last time; None is forgotten."""
+
+    def recall(self, states: Iterable[tuple[str, bytes]]) -> None:
+        """Remember what `changes` told before."""
 
 
 class Free:

@@ -9,7 +9,8 @@ A ceiling lowers verdicts to keep: to a skeleton, or to nothing. An allowance vo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import json
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -37,9 +38,10 @@ class Limits:
 class Account:
     """One tenant's buckets."""
 
-    __slots__ = ("_size", "_usd")
+    __slots__ = ("_size", "_usd", "tenant")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, tenant: str, limits: Limits) -> None:
+        self.tenant = tenant
         self._size = _bucket(limits.size)
         self._usd = _bucket(limits.usd)
 
@@ -57,6 +59,16 @@ class Account:
         for bucket in self._buckets():
             bucket.level(now_ns)
         return min((bucket.share for bucket in self._buckets()), default=1.0)
+
+    def state(self) -> bytes:
+        """Return what is left, for `recall`."""
+        return json.dumps([bucket and bucket.state for bucket in (self._size, self._usd)]).encode()
+
+    def recall(self, state: bytes) -> None:
+        """Have left what was left then."""
+        for bucket, left in zip((self._size, self._usd), json.loads(state), strict=True):
+            if bucket is not None and left is not None:
+                bucket.recall(tuple(left))
 
     def inherit(self, predecessor: Account) -> None:
         """Owe what another owed."""
@@ -81,6 +93,7 @@ class Accounts:
         self._overrides = overrides
         self._most = most
         self._accounts: dict[str, Account] = {}
+        self._changed: dict[str, Account | None] = {}
 
     def of(self, tenant: str, now_ns: int) -> Account:
         """Return a tenant's account; one that is full is as good as none and may be forgotten."""
@@ -88,9 +101,28 @@ class Accounts:
         if account is None:
             if len(self._accounts) >= self._most:
                 self._forget(now_ns)
-            account = Account(self._overrides.get(tenant, self._limits))
-            self._accounts[tenant] = account
+            account = self._open(tenant)
         return account
+
+    def _open(self, tenant: str) -> Account:
+        account = Account(tenant, self._overrides.get(tenant, self._limits))
+        self._accounts[tenant] = account
+        return account
+
+    def charged(self, account: Account) -> None:
+        """Note that something was taken out of an account."""
+        self._changed[account.tenant] = account
+
+    def changes(self) -> Iterable[tuple[str, bytes | None]]:
+        changed, self._changed = self._changed, {}
+        return [
+            (tenant, account.state() if account is not None else None)
+            for tenant, account in changed.items()
+        ]
+
+    def recall(self, states: Iterable[tuple[str, bytes]]) -> None:
+        for tenant, state in states:
+            self._open(tenant).recall(state)
 
     def _forget(self, now_ns: int) -> None:
         """Forget all full accounts, else the one nearest to full."""
@@ -99,12 +131,12 @@ class Accounts:
         gone = [tenant for tenant, share in shares.items() if share >= fullest]
         for tenant in gone if fullest >= 1 else gone[:1]:
             del self._accounts[tenant]
+            self._changed[tenant] = None
 
     def inherit(self, predecessor: Accounts) -> None:
         """Owe what others owed."""
         for tenant, account in predecessor._accounts.items():
-            mine = self._accounts[tenant] = Account(self._overrides.get(tenant, self._limits))
-            mine.inherit(account)
+            self._open(tenant).inherit(account)
 
 
 class Budget:
@@ -125,6 +157,13 @@ class Budget:
         """Charge what is stored of a kept trace."""
         usd = add_up(trace.calls.priced) if trace.calls is not None else 0.0
         account.charge(self._stored_size(trace, verdict), usd)
+        self._accounts.charged(account)
+
+    def changes(self) -> Iterable[tuple[str, bytes | None]]:
+        return self._accounts.changes()
+
+    def recall(self, states: Iterable[tuple[str, bytes]]) -> None:
+        self._accounts.recall(states)
 
     def inherit(self, predecessor: Policy) -> None:
         if isinstance(predecessor, Budget):

@@ -36,10 +36,19 @@ class Bucket:
             self._at_ns = now_ns
         return self._level
 
+    @property
+    def state(self) -> tuple[float, int]:
+        """What was there when it was looked at last, and when that was."""
+        return self._level, self._at_ns
+
+    def recall(self, state: tuple[float, int]) -> None:
+        """Go on from a state."""
+        self._level = min(self._size, state[0])
+        self._at_ns = state[1]
+
     def inherit(self, predecessor: Bucket) -> None:
         """Owe what another owed."""
-        self._level = min(self._size, predecessor._level)
-        self._at_ns = predecessor._at_ns
+        self.recall(predecessor.state)
 
     @property
     def share(self) -> float:

@@ -7,7 +7,8 @@ not prolong it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from operator import itemgetter
 
 from processors.errors import InvalidConfig
 from processors.tail_sampling.policies.base import Desk, Policy, Settings
@@ -35,6 +36,7 @@ class SessionKeep:
         self._most = most
         self._certainty = certainty
         self._until: OrderedDict[str, int] = OrderedDict()
+        self._changed: set[str] = set()
         self._certain_keep = Vote(Ballot.KEEP, "session", 0)
         self._keep = Vote(Ballot.KEEP, "session", None)
 
@@ -57,11 +59,24 @@ class SessionKeep:
 
     def _mark(self, session: str, now_ns: int) -> None:
         self._until[session] = now_ns + self._keep_for_ns
+        self._changed.add(session)
         self._until.move_to_end(session)
         while self._until and (
             len(self._until) > self._most or next(iter(self._until.values())) <= now_ns
         ):
-            self._until.popitem(last=False)
+            self._changed.add(self._until.popitem(last=False)[0])
+
+    def changes(self) -> Iterable[tuple[str, bytes | None]]:
+        changed, self._changed = self._changed, set()
+        return [(session, self._encoded(session)) for session in changed]
+
+    def _encoded(self, session: str) -> bytes | None:
+        until = self._until.get(session)
+        return None if until is None else b"%d" % until
+
+    def recall(self, states: Iterable[tuple[str, bytes]]) -> None:
+        marks = [(session, int(until)) for session, until in states]
+        self._until = OrderedDict(sorted(marks, key=itemgetter(1)))
 
     def inherit(self, predecessor: Policy) -> None:
         if isinstance(predecessor, SessionKeep):
