@@ -39,9 +39,9 @@ class Batching(Stateless):
         config = self._config
         if config.timeout and sum(map(len, held)) < (config.send_batch_size or 1):
             return None
-        parts = list(self._join(batch.signal))
-        held += parts[1:]
-        return parts[0]
+        first, *rest = self._join(batch.signal)
+        self._held[batch.signal] += rest
+        return first
 
     def tick(self, now_ns: int) -> Iterable[Batch]:
         for signal, held in self._held.items():
