@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from collector import connectors, memory_limiter
 from collector.exporters import debug, file, otlp_grpc, otlp_http, prometheus
-from collector.extensions import file_storage, health_check
+from collector.extensions import file_storage, freshness, health_check
 from collector.receivers import otlp
 from processors import attributes, batching, genai, llm_cost, llm_metrics, redaction, tail_sampling
 from processors.batch import Signal
@@ -108,6 +108,13 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         schema="collector/extensions/file_storage/schema.json",
         build=file_storage.build,
         check=file_storage.check,
+    ),
+    ComponentType(
+        kind="extensions",
+        type="freshness",
+        schema="collector/extensions/freshness/schema.json",
+        build=freshness.build,
+        check=freshness.check,
     ),
     ComponentType(
         kind="connectors",

@@ -362,6 +362,27 @@ METRICS: Final[tuple[Metric, ...]] = (
         help="1 while the disk is full: nothing new is stored, what is there is still delivered.",
     ),
     Metric(
+        name="llm_freshness_seconds",
+        kind=HISTOGRAM,
+        unit="s",
+        labels=("signal",),
+        help="Time from sending a synthetic call to its being seen where the dashboards look.",
+    ),
+    Metric(
+        name="llm_freshness_probes_total",
+        kind=COUNTER,
+        unit="probes",
+        labels=("signal", "result"),
+        help="Synthetic calls by whether they were seen: ok is in time, late after the target, lost never.",
+    ),
+    Metric(
+        name="llm_freshness_last_success_timestamp_seconds",
+        kind=GAUGE,
+        unit="s",
+        labels=("signal",),
+        help="When a synthetic call was seen last; before the first one, when probing began.",
+    ),
+    Metric(
         name="otelcol_llm_prometheus_series",
         kind=GAUGE,
         unit="series",
