@@ -17,7 +17,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import groupby
 from operator import itemgetter
@@ -84,13 +84,15 @@ class Database:
             if _is_locked(error):
                 raise StartError(f"{self.path} is in use by another process.") from error
             self._replace(str(error))
-        except _NotOurs as foreign:
-            self._replace(str(foreign), salvage=False)
 
     def _checked(self) -> sqlite3.Connection:
+        """Return a connection to a file that is whole. Raises: `DatabaseError`, `StartError`."""
+        new = not self.path.exists() or not self.path.stat().st_size
+        if not new:
+            self._check_owner()
         expected = frames_committed(self.log)
         copy = self._copy_of_log() if expected else None
-        connection = self._connect()
+        connection = self._connect(new)
         try:
             self._look_at(connection, expected, copy)
         except BaseException:
@@ -101,9 +103,23 @@ class Database:
                 copy.unlink(missing_ok=True)
         return connection
 
+    def _check_owner(self) -> None:
+        """Look at the header before SQLite does: opening alone would change another program's file."""
+        with self.path.open("rb") as file:
+            header = file.read(100)
+        if not header.startswith(b"SQLite format 3\0"):
+            raise sqlite3.DatabaseError("it is no database")
+        owner = int.from_bytes(header[68:72], "big")
+        version = int.from_bytes(header[60:64], "big")
+        if owner != APPLICATION_ID:
+            raise sqlite3.DatabaseError("it belongs to another program")
+        if version > self._layout.version:
+            raise StartError(
+                f"{self.path} was written by a newer version (format {version}, this one knows {self._layout.version})."
+            )
+
     def _look_at(self, connection: sqlite3.Connection, expected: int, copy: Path | None) -> None:
-        """Check a file that was just opened and set up what is new. Raises: `DatabaseError`, `_NotOurs`."""
-        self._check_owner(connection)
+        """Check a file that was just opened and set up what is new. Raises: `DatabaseError`."""
         [(problem,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
         if problem != "ok":
             raise sqlite3.DatabaseError(problem)
@@ -116,38 +132,29 @@ class Database:
         connection.executescript(self._layout.tables)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _check_owner(self, connection: sqlite3.Connection) -> None:
-        [(owner,)] = connection.execute("PRAGMA application_id").fetchall()
-        [(version,)] = connection.execute("PRAGMA user_version").fetchall()
-        [(tables,)] = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-        if owner != APPLICATION_ID and (owner or tables):
-            raise _NotOurs("it belongs to another program")
-        if version > self._layout.version:
-            connection.close()
-            raise StartError(
-                f"{self.path} was written by a newer version (format {version}, this one knows {self._layout.version})."
-            )
-        if not owner:
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {self._layout.version}")
-
     def _copy_of_log(self) -> Path:
         copy = self.path.with_name(self.path.name + ".log-copy")
         shutil.copyfile(self.log, copy)
         copy.chmod(0o600)
         return copy
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, new: bool) -> sqlite3.Connection:
+        """Return a connection; a new file says whose it is before anything else is in it."""
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600))
         connection = sqlite3.connect(
             self.path, timeout=0.0, isolation_level=None, check_same_thread=False
         )
         pages = 2 * self._settings.most_bytes // PAGE_BYTES + 1024
+        creation = f"""
+            PRAGMA page_size = {PAGE_BYTES};
+            PRAGMA auto_vacuum = INCREMENTAL;
+            PRAGMA user_version = {self._layout.version};
+            PRAGMA application_id = {APPLICATION_ID};
+        """
         try:
             connection.executescript(f"""
-                PRAGMA page_size = {PAGE_BYTES};
-                PRAGMA auto_vacuum = INCREMENTAL;
                 PRAGMA locking_mode = EXCLUSIVE;
+                {creation if new else ""}
                 PRAGMA journal_mode = WAL;
                 PRAGMA synchronous = {"FULL" if self._settings.power else "NORMAL"};
                 PRAGMA wal_autocheckpoint = 0;
@@ -158,7 +165,7 @@ class Database:
             raise
         return connection
 
-    def _replace(self, why: str, *, salvage: bool = True) -> None:
+    def _replace(self, why: str) -> None:
         """Set a broken file aside and begin a new one with what could be read."""
         kept = self._aside(self.path)
         self.path.replace(kept)
@@ -167,13 +174,18 @@ class Database:
             self.log.replace(log)
         self._damaged("file", f"{why}; it is kept as {kept.name}.")
         self._connection = self._checked()
-        if salvage:
-            copies = [
-                (f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 - names are ours
-                for table, key in self._layout.salvaged
-                for row in _readable(kept, table, key)
-            ]
-            self.write(copies)
+        for table, key in self._layout.salvaged:
+            for rows in _readable(kept, table, key):
+                self._carry_over(table, rows)
+
+    def _carry_over(self, table: str, rows: Sequence[Row]) -> None:
+        """Write rows that could be read from a broken file."""
+        marks = ", ".join("?" * len(rows[0]))
+        sql = f"INSERT OR IGNORE INTO {table} VALUES ({marks})"  # noqa: S608 - names are ours
+        try:
+            self.write([(sql, row) for row in rows])
+        except sqlite3.Error as error:
+            self._damaged("row", f"{len(rows)} rows could not be carried over ({error}).")
 
     def _aside(self, path: Path) -> Path:
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
@@ -246,10 +258,6 @@ class Database:
             return 0
 
 
-class _NotOurs(Exception):
-    """The file is a database of somebody else."""
-
-
 def _is_locked(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorname", "") in ("SQLITE_BUSY", "SQLITE_LOCKED")
 
@@ -257,7 +265,7 @@ def _is_locked(error: sqlite3.Error) -> bool:
 _STEP: Final = 64
 
 
-def _readable(path: Path, table: str, key: str) -> Iterator[Row]:
+def _readable(path: Path, table: str, key: str) -> Iterator[Sequence[Row]]:
     """Yield what can still be read of a table, by ranges of its key."""
     try:
         with closing(sqlite3.connect(path, timeout=0.0, isolation_level=None)) as connection:
@@ -267,16 +275,16 @@ def _readable(path: Path, table: str, key: str) -> Iterator[Row]:
             if low is None:
                 return
             for start in range(low, high + 1, _STEP):
-                yield from _range(
-                    connection, table, key, range(start, min(start + _STEP, high + 1))
-                )
+                rows = _range(connection, table, key, range(start, min(start + _STEP, high + 1)))
+                if rows:
+                    yield rows
     except sqlite3.DatabaseError:
         return
 
 
 def _range(
     connection: sqlite3.Connection, table: str, key: str, keys: Sequence[int]
-) -> Iterable[Row]:
+) -> Sequence[Row]:
     """Return the rows of a range; where it cannot be read whole, of its halves."""
     sql = f"SELECT * FROM {table} WHERE {key} BETWEEN ? AND ?"  # noqa: S608 - names are ours
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -43,7 +45,14 @@ class File:
         self._writer.start()
         self.add = self._writer.add
         self.keep = self._writer.keep
-        self.read = self._database.read
+
+    def read(self, sql: str, row: Row = ()) -> list[Row]:
+        """Return the rows of a query; none, which is counted, when that part of the file is damaged."""
+        try:
+            return self._database.read(sql, row)
+        except sqlite3.DatabaseError:
+            self.damaged_row()
+            return []
 
     def refusal(self) -> Overloaded | None:
         """Say whether new data would be refused now."""
@@ -86,4 +95,9 @@ class File:
             )
 
 
-__all__ = ["Commit", "File", "Row"]
+def checksum(body: bytes, *fields: object) -> int:
+    """Return what a row is checked by: all of it that is acted on."""
+    return zlib.crc32(body, zlib.crc32(repr(fields).encode()))
+
+
+__all__ = ["Commit", "File", "Row", "checksum"]

@@ -6,12 +6,11 @@ random, and an index over them would touch a page for every decision.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from collector.extensions.file_storage.database import Layout
-from collector.extensions.file_storage.file import Commit, File
+from collector.extensions.file_storage.file import Commit, File, checksum
 from processors.errors import Overloaded
 from processors.ports import Ticket
 
@@ -62,7 +61,8 @@ class Journal:
 
     def put(self, trace_id: bytes, received_ns: int, body: bytes, late: bool = False) -> int:
         self._piece += 1
-        row = (self._piece, trace_id, received_ns, late, zlib.crc32(body), body)
+        check = checksum(body, trace_id, received_ns, int(late))
+        row = (self._piece, trace_id, received_ns, int(late), check, body)
         commit = self._file.add("INSERT INTO piece VALUES (?, ?, ?, ?, ?, ?)", row, len(body))
         if not self._tickets or self._tickets[-1] is not commit:
             self._tickets.append(commit)
@@ -70,7 +70,7 @@ class Journal:
 
     def decide(self, trace_id: bytes, verdict: bytes) -> Commit:
         self._decision += 1
-        row = (self._decision, trace_id, zlib.crc32(verdict), verdict)
+        row = (self._decision, trace_id, checksum(verdict, trace_id), verdict)
         return self._file.keep("INSERT INTO decision VALUES (?, ?, ?, ?)", row)
 
     def forget(self, seqs: Sequence[int]) -> None:
@@ -94,7 +94,7 @@ class Journal:
             if not rows:
                 return
             for seq, trace_id, received_ns, late, crc, body in rows:
-                if zlib.crc32(body) == crc and len(trace_id) == 16:
+                if checksum(body, trace_id, received_ns, late) == crc:
                     yield StoredPiece(seq, trace_id, received_ns, bool(late), body)
                 else:
                     self._file.damaged_row()
@@ -105,7 +105,7 @@ class Journal:
         for trace_id, crc, verdict in self._file.read(
             "SELECT trace_id, crc, verdict FROM decision ORDER BY seq"
         ):
-            if zlib.crc32(verdict) == crc:
+            if checksum(verdict, trace_id) == crc:
                 yield trace_id, verdict
             else:
                 self._file.damaged_row()

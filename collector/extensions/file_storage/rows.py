@@ -7,13 +7,12 @@ out twice, never not at all.
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 from collector.exporters.queue import Waiting
 from collector.extensions.file_storage.database import Layout, Row
-from collector.extensions.file_storage.file import File
+from collector.extensions.file_storage.file import File, checksum
 from processors.batch import Signal
 from processors.errors import Overloaded
 from processors.ports import Ticket
@@ -35,6 +34,7 @@ LAYOUT: Final = Layout(
     salvaged=(("q", "id"), ("dead", "id")),
 )
 _INSERT: Final = "INSERT OR IGNORE INTO q VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_SELECT: Final = "SELECT signal, items, crc, body FROM q WHERE id = ?"
 _DELETE: Final = "DELETE FROM q WHERE id = ?"
 _BURY: Final = "INSERT INTO dead VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"
 _MOST_DEAD: Final = 10_000
@@ -126,14 +126,12 @@ class QueueRows:
                     part.ticket.wait()
                 except Overloaded:
                     continue
-        marks = ", ".join("?" * len(cold))
-        sql = f"SELECT id, items, crc, body FROM q WHERE id IN ({marks})"  # noqa: S608 - question marks only
-        for key, items, crc, body in self._file.read(sql, tuple(cold)):
-            part = cold[key]
-            if zlib.crc32(body) == crc:
-                part.request = Request(part.signal, body, items)
-            else:
-                self._file.damaged_row()
+        for key, part in cold.items():
+            for signal, items, crc, body in self._file.read(_SELECT, (key,)):
+                if checksum(body, signal, items) == crc:
+                    part.request = Request(part.signal, body, items)
+                else:
+                    self._file.damaged_row()
 
     def forget(self, parts: Iterable[Waiting]) -> None:
         """Delete what is delivered or given up."""
@@ -160,10 +158,6 @@ class QueueRows:
 
 
 def _columns(request: Request) -> Row:
-    return (
-        _SIGNALS.index(request.signal),
-        request.items,
-        len(request.raw),
-        time.time_ns() // 1_000_000,
-        zlib.crc32(request.raw),
-    )
+    signal = _SIGNALS.index(request.signal)
+    check = checksum(request.raw, signal, request.items)
+    return signal, request.items, len(request.raw), time.time_ns() // 1_000_000, check
