@@ -53,10 +53,10 @@ class BaseProvider:
                 break
             if any(_matches(rule, name) for rule in rules):
                 model = self.models[position]["id"]
-                return Hit(self.id, model, model.lower() != name, self._entry(position))
+                return Hit(self.id, model, model.lower() != name, self.entry(position))
         if exact is None:
             return None
-        return Hit(self.id, self.models[exact]["id"], False, self._entry(exact))
+        return Hit(self.id, self.models[exact]["id"], False, self.entry(exact))
 
     @cached_property
     def _exact(self) -> Mapping[str, int]:
@@ -112,7 +112,8 @@ class BaseProvider:
                 rows.append((position, rules))
         return rows
 
-    def _entry(self, position: int) -> Entry:
+    def entry(self, position: int) -> Entry:
+        """Return a model's prices, read on first use."""
         entry = self._entries.get(position)
         if entry is None:
             model = self.models[position]
@@ -180,11 +181,11 @@ class Base:
         """Return the first vendor that answers at a host."""
         return next((p.id for p in self.providers.values() if p.serves(host)), None)
 
-    def models(self) -> Iterator[tuple[str, str]]:
-        """Yield (provider, model id)."""
+    def entries(self) -> Iterator[Entry]:
+        """Yield every priced model."""
         for provider in self.providers.values():
-            for model in provider.models:
-                yield provider.id, model["id"]
+            for position in range(len(provider.models)):
+                yield provider.entry(position)
 
 
 NONE: Final = Base({"version": "none", "providers": []})
@@ -195,11 +196,15 @@ def load() -> Base:
     """Return the committed table, or that of the installed package when it is a newer release of the same line."""
     committed = json.loads(files(__package__).joinpath("base_prices.json").read_bytes())
     try:
-        installed = _release(version(genai_data.PACKAGE))
+        installed = version(genai_data.PACKAGE)
     except PackageNotFoundError:
-        return Base(committed)
-    newer = _release(committed["version"]) < installed < CEILING
-    return Base(genai_data.table() if newer else committed)
+        installed = None
+    return Base(genai_data.table() if is_newer(installed, committed["version"]) else committed)
+
+
+def is_newer(installed: str | None, than: str) -> bool:
+    """Say whether an installed release has newer prices, in a form that we know."""
+    return installed is not None and _release(than) < _release(installed) < CEILING
 
 
 def base_of(pricing: Mapping[str, Any]) -> Base:

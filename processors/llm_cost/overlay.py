@@ -101,14 +101,14 @@ class Overlay:
         self.providers: dict[str, Provider] = {}
         self.spellings: dict[str, str] = dict(PROVIDERS)
         self.spellings |= {id: id for id in base.providers}
-        self._rows: Sequence[Mapping[str, Any]] = pricing.get("providers", ())
-        for row in self._rows:
+        self.rows: Sequence[Mapping[str, Any]] = pricing.get("providers", ())
+        for row in self.rows:
             self._add_provider(row)
         self.items = [self._add_model(n, row) for n, row in enumerate(pricing.get("models", ()))]
 
     def resolve(self) -> Iterator[InvalidConfig]:
         """Follow every `same_as`; yield what leads nowhere. MUST be run to its end before prices are asked for."""
-        for position, row in enumerate(self._rows):
+        for position, row in enumerate(self.rows):
             for n, name in enumerate(row.get("inherit", ())):
                 if clean(name) not in self.spellings:
                     text = f"expected a provider that is known, got {name!r}"
@@ -136,6 +136,12 @@ class Overlay:
     def newest(self) -> int:
         """The time from which the newest dated price holds, 0 without one."""
         return newest(price for own in self.items for price in own.row.get("prices", ()))
+
+    def entries(self) -> Iterator[tuple[Own, str]]:
+        """Yield each item with each name it is stated under; patterns as they were written."""
+        for own in self.items:
+            for matcher in matchers(own.row["match"]):
+                yield own, next(iter(matcher.values()))
 
     def unused(self) -> int:
         """Count the items that priced nothing yet."""
