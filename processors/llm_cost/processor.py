@@ -66,6 +66,7 @@ class LlmCost(Stateless):
         item_of = self._span if quick else self._item
         for item in batch.items():
             item_of(item)  # type: ignore[arg-type] # a traces batch holds spans
+        self._quick.count()
         return batch
 
     def tick(self, now_ns: int) -> Iterable[Batch]:

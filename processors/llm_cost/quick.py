@@ -51,6 +51,8 @@ class _Bill:
     fields: bytes
     values: dict[str, Value]
     counters: tuple[tuple[str, ...], ...]
+    waiting: int = 0
+    """Calls that are still to be counted."""
 
 
 @dataclass(slots=True)
@@ -72,6 +74,7 @@ class Quick:
         self._misses = misses
         self._known: dict[tuple[str, ...], dict[Any, list[_Terms]]] = {}
         self._kept = 0
+        self._waiting: list[_Bill] = []
 
     def price(self, span: Span, shape: Shape, attributes: Any, at: int) -> int:
         """Write the cost of a span and return its tokens, or NOT_QUICK."""
@@ -116,10 +119,19 @@ class Quick:
             span.append(_COST_FIELD + _DOUBLE(cost) + bill.fields, values)
             if bill.defaults and (reads or writes):
                 self._count_defaults(bill, reads, writes)
-        counters = self._counters
-        for counted in bill.counters:
-            counters[counted] += 1
+        if not bill.waiting:
+            self._waiting.append(bill)
+        bill.waiting += 1
         return total + output
+
+    def count(self) -> None:
+        """Count what was priced since the last time: once for a batch instead of for every call."""
+        counters = self._counters
+        for bill in self._waiting:
+            for counted in bill.counters:
+                counters[counted] += bill.waiting
+            bill.waiting = 0
+        self._waiting.clear()
 
     def _count_defaults(self, bill: _Bill, reads: int, writes: int) -> None:
         for leaf, tokens in zip(_CACHES, (reads, writes), strict=True):
