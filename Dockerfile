@@ -1,9 +1,16 @@
 FROM python:3.12-slim AS build
-COPY . /src
-RUN python -m venv /opt/otelcol-llm && /opt/otelcol-llm/bin/pip install --no-cache-dir /src
+RUN python -m venv --without-pip /opt/otelcol-llm
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY configs configs
+COPY processors processors
+COPY collector collector
+RUN pip --python /opt/otelcol-llm/bin/python install --no-cache-dir '.[demo]'
 
 FROM python:3.12-slim
-RUN useradd --system --uid 10001 --home-dir /var/lib/otelcol-llm --create-home otelcol-llm
+RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/otelcol-llm otelcol-llm \
+ && install -d -o 10001 -g 0 -m 0750 /secrets/sidecar /secrets/grafana \
+ && install -d -o 10001 -g 10001 -m 0700 /var/lib/otelcol-llm
 COPY --from=build /opt/otelcol-llm /opt/otelcol-llm
 COPY configs /etc/otelcol-llm
 ENV PATH=/opt/otelcol-llm/bin:$PATH OTELCOL_LLM_LISTEN=0.0.0.0 PYTHONDONTWRITEBYTECODE=1

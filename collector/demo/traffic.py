@@ -164,7 +164,6 @@ class Company:
         self._rnd = random.Random(seed)  # noqa: S311 - invented data
         self._providers: dict[str, TracerProvider] = {}
         self._endpoint = endpoint
-        self._end_ns = time.time_ns()
         self.questions: dict[tuple[str, str], str] = {}
         """What was asked, by (trace id, span id) in hex: the demo shows it beside what left."""
 
@@ -196,7 +195,7 @@ class Company:
         """One request: a root span, a retrieval, one to three model calls, children first to end."""
         rnd = self._rnd
         duration = rnd.randint(*kind.duration_ms) * _MS
-        start = self._end_ns - duration
+        start = time.time_ns() - duration
         root = self._tracer(service, "shop.web").start_span(
             f"POST /{service.feature}",
             kind=SpanKind.SERVER,
