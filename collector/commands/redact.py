@@ -120,8 +120,10 @@ def _settings(config: str | None) -> dict[str, Any]:
         if not named:
             raise click.UsageError(f"expected a processor `redaction` in {path}, got none")
         return dict(processors[named[0]])
-    keys = [key for key in document.get("hash_keys") or () if not key.startswith("${")]
-    return {**document, "hash_keys": keys}
+    if "hash_keys" in document:  # what is shown does not depend on the user's key
+        del document["hash_keys"]
+        document.setdefault("dry_run", False)  # still a key of ours
+    return dict(document)
 
 
 def _show(raw: bytes, found: list[Match], after: str, key: str) -> None:
