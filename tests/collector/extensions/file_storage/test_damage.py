@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 def logged(tmp_path: Path) -> Path:
     """A storage whose rows are in its log, one commit each, as a killed process leaves it."""
     made, copy = tmp_path / "store", tmp_path / "copy"
-    made.mkdir()
+    made.mkdir(mode=0o700)
     database = Database(
         made / FILE, rows.LAYOUT, Settings(False, 1 << 30, 1 << 24), lambda what, text: None
     )
