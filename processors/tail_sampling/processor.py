@@ -97,7 +97,6 @@ class TailSampling:
         self._now_ns = max(self._now_ns, now_ns)
         self._list(True)
         self._keep_bounds()
-        self._panel.count()
         yield from self._left
         self._left = []
         for due in (self._due_by_root, self._due):
@@ -107,6 +106,7 @@ class TailSampling:
                     self._decide(trace, "wait" if due is self._due else "root")
                     if self._release.full:
                         yield from self._leave()
+        self._panel.count()
         if self._journal is not None:
             self._panel.save(self._journal.store)
         yield from self._leave()
