@@ -44,17 +44,26 @@ def doubts(overlay: Overlay, base: Base, now: int) -> Iterator[Finding]:
 
 
 def _shadowed(own: Own, before: list[tuple[str, Callable[[str], bool]]]) -> Iterator[Finding]:
-    """A pattern whose every name an earlier one of the provider takes; sound for globs, a guess for regexes."""
+    """A pattern whose names an earlier one of the provider takes, to judge by samples of them."""
     for matcher in matchers(own.row["match"]):
         ((kind, wanted),) = matcher.items()
         if kind == "exact":
             continue
-        sample = clean(wanted) if kind == "glob" else re.sub(r"\\(.)|\.[*+]", r"\1", clean(wanted))
-        taken = next((path for path, matches in before if matches(sample)), None)
+        samples = _samples(kind, clean(wanted))
+        taken = next((path for path, matches in before if all(map(matches, samples))), None)
         if taken:
             text = f"{wanted!r} is never reached: {taken} comes first and takes the same names"
             yield _doubt(f"{own.path}.match", text)
         before.append((f"{own.path}.match", PATTERNS[kind](wanted)))
+
+
+def _samples(kind: str, pattern: str) -> list[str]:
+    """Return a short and a long name that a pattern matches, if it is a simple one."""
+    any_text, one = (r"\*", r"\?") if kind == "glob" else (r"(?<!\\)\.[*+]", r"(?<!\\)\.")
+    return [
+        re.sub(r"\\(.)", r"\1", re.sub(one, "0", re.sub(any_text, text, pattern)))
+        for text in ("0", "0-0000-0")
+    ] + ([pattern.replace("*", "").replace("?", "0")] if kind == "glob" else [])
 
 
 def _over(own: Own, now: int) -> Iterator[Finding]:
