@@ -78,7 +78,7 @@ def _timeseries(panel: Panel) -> Any:
     built = (
         timeseries.Panel()
         .line_width(1)
-        .fill_opacity(25 if panel.stacked else 8)
+        .fill_opacity(25 if panel.stacked else 0)
         .show_points(options.VisibilityMode.NEVER)
         .span_nulls(120_000)
         .legend(
@@ -308,6 +308,8 @@ def build(board: Board, panel: Panel, number: int, grid: models.GridPos) -> Any:
         return built.links(links.corner(board, panel))
     built.unit(panel.unit).no_value(_NO_VALUE).mappings(_mappings())
     built.data_links([_data_link(*link) for link in links.of_panel(board, panel)])
+    if panel.unit == "percentunit" and panel.viz in ("stat", "table", "bargauge", "gauge"):
+        built.decimals(2)
     if panel.thresholds:
         built.thresholds(_thresholds(panel.thresholds))
         if panel.viz in ("stat", "bargauge", "gauge", "table"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,15 +23,17 @@ _COLUMNS: Final = 24
 
 def lines(row: Row) -> Iterator[list[tuple[Panel, int]]]:
     """Break a row into lines of the grid; what is left of a line is shared among its panels."""
-    line: list[tuple[Panel, int]] = []
+    broken: list[list[tuple[Panel, int]]] = [[]]
     for panel in row.panels:
         width, _ = panels.size(panel)
-        if sum(taken for _, taken in line) + width > _COLUMNS:
-            yield _filled(line)
-            line = []
-        line.append((panel, width))
-    if line:
-        yield _filled(line)
+        if sum(taken for _, taken in broken[-1]) + width > _COLUMNS:
+            broken.append([])
+        broken[-1].append((panel, width))
+    for above, line in pairwise(broken):
+        alone = len(line) == 1 and line[0][1] < _COLUMNS
+        if alone and len(above) > 2:  # two and two look better than three and one
+            line.insert(0, above.pop())
+    return map(_filled, broken)
 
 
 def _filled(line: list[tuple[Panel, int]]) -> list[tuple[Panel, int]]:

@@ -259,6 +259,7 @@ class Prometheus:
 
     folder: Path
     targets: list[int]
+    rules: list[Path] = field(default_factory=list)
     port: int = field(default_factory=free_port)
     server: Server | None = None
 
@@ -267,8 +268,10 @@ class Prometheus:
         binary = installed("prometheus")
         config = self.folder / "prometheus.yml"
         targets = json.dumps([f"127.0.0.1:{port}" for port in self.targets])
+        rules = json.dumps([str(path) for path in self.rules])
         config.write_text(
-            "global: {scrape_interval: 1s}\n"
+            "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
+            f"rule_files: {rules}\n"
             f"scrape_configs: [{{job_name: otelcol-llm, static_configs: [{{targets: {targets}}}]}}]\n"
         )
         command = [

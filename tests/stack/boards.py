@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from grafana import reading
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "grafana" / "dashboards"
@@ -62,23 +63,10 @@ class Shown:
 
 def panels(uid: str) -> Iterator[Shown]:
     """Yield every panel of a board, those in collapsed rows included."""
-    for one in load(uid)["panels"]:
-        if one["type"] != "row":
-            yield Shown(uid, one)
-        for inner in one.get("panels", ()):
-            yield Shown(uid, inner)
+    for one in reading.panels(load(uid)):
+        yield Shown(uid, one)
 
 
 def everything() -> list[Shown]:
     """Return the panels of all boards."""
     return [one for uid in UIDS for one in panels(uid)]
-
-
-def filled(expr: str, variables: Mapping[str, str]) -> str:
-    """Return a query with Grafana's variables filled in; what is not given is chosen as All."""
-
-    def value(match: re.Match[str]) -> str:
-        name = match["braced"] or match["bare"]
-        return variables.get(name, ".*")
-
-    return re.sub(r"\$\{(?P<braced>\w+)(?::\w+)?\}|\$(?P<bare>[a-zA-Z_]\w*)", value, expr)

@@ -127,7 +127,9 @@ _QUESTIONS: Final = Row(
             unit="currencyUSD",
             why="Control against treatment: which variant costs more?",
             act="Compare the cost per call, not the sums, when the split is not even.",
-            queries=by_label(increase("llm_cost_usd_total", C, "variant"), "variant"),
+            queries=by_label(
+                increase("llm_cost_usd_total", C + ',variant!=""', "variant"), "variant"
+            ),
             links=("llm-investigate",),
             runbook="prompt-regression",
         ),

@@ -73,7 +73,8 @@ _OKAY: Final = Row(
             why="Is somebody being paged?",
             act="Any page: open the investigation board and begin at its first row.",
             queries=one(
-                'count by (severity) (ALERTS{alertstate="firing",alertname=~"LLM.*"}) or vector(0)',
+                'count by (severity) (ALERTS{alertstate="firing",alertname=~"LLM.*"})'
+                ' or label_replace(vector(0), "severity", "none", "", "")',
                 "{{severity}}",
             ),
             links=("llm-investigate",),
