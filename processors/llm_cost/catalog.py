@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
@@ -185,7 +185,7 @@ def price_of(row: Mapping[str, Any]) -> Price:
     return Price(
         start=_since(row),
         end=moment(row["until"]) if "until" in row else END,
-        stated=str(row["from"]) if "from" in row else None,
+        stated=row.get("from"),
         card=_card(row),
         fees={name: decimal(fee) for name, fee in row.get("fees", {}).items()},
         windows=tuple(_window(window) for window in row.get("windows", ())),
@@ -198,14 +198,9 @@ def newest(listed: Iterable[Mapping[str, Any]]) -> int:
     return max((moment(row["from"]) for row in listed if "from" in row), default=0)
 
 
-def moment(value: object) -> int:
-    """Return the nanoseconds of a UTC date (its midnight) or time; YAML may have made a `date` of it."""
-    if isinstance(value, datetime):
-        stamp = value if value.tzinfo else value.replace(tzinfo=UTC)
-    elif isinstance(value, date):
-        stamp = datetime(value.year, value.month, value.day, tzinfo=UTC)
-    else:
-        stamp = datetime.fromisoformat(str(value).removesuffix("Z")).replace(tzinfo=UTC)
+def moment(text: str) -> int:
+    """Return the nanoseconds of a UTC date (its midnight) or time. Raises: `ValueError`."""
+    stamp = datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
     return int(stamp.timestamp()) * SECOND
 
 

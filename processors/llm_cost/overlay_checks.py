@@ -148,7 +148,7 @@ def _ranges(path: str, ranges: Iterable[str]) -> Iterator[Finding]:
             )
 
 
-def _moment(value: object) -> int | None:
+def _moment(value: str | None) -> int | None:
     if value is None:
         return None
     try:

@@ -135,6 +135,27 @@ def test_order_of_attributes_and_a_second_pass_change_nothing(
         assert priced(PROCESSOR, first) == first
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    model=st.sampled_from(["gpt-4o", "gpt-5.6-sol", "text-embedding-3-small", "gpt-4", "nope"]),
+    counts=st.dictionaries(
+        st.sampled_from(
+            ["input", "output", "cache_read.input", "cache_creation.input", "cache_write.input"]
+        ),
+        st.one_of(tokens, st.sampled_from([0, 127, 128, 16_383, 16_384, 272_000, 2_097_152])),
+    ),
+)
+def test_the_short_way_says_what_the_long_way_says(model: str, counts: dict[str, int]) -> None:
+    usage = {f"gen_ai.usage.{name}_tokens": n for name, n in counts.items()}
+    attributes = {k: v for k, v in CALL.items() if "usage" not in k} | usage
+    attributes["gen_ai.request.model"] = model
+    long_way = {"gen_ai.usage.image.input_tokens": 0}
+    short, long = llm_cost(), llm_cost()
+    got = priced(short, attributes)
+    assert priced(long, attributes | long_way) == got | long_way
+    assert short.stats.counters == long.stats.counters
+
+
 @settings(max_examples=100, deadline=None)
 @given(total=st.integers(-(10**26), 10**26))
 def test_amounts_are_written_exactly(total: int) -> None:
