@@ -9,9 +9,9 @@ import importlib
 import json
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
@@ -19,6 +19,9 @@ from collector import commands
 from collector.defaults import EMBEDDED
 from collector.errors import CollectorError, ConfigError, Problem
 from processors.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from collector.config.model import GraphConfig
 
 _Words: TypeAlias = tuple[str, ...]
 _Asked: TypeAlias = tuple[_Words, _Words, _Words]
@@ -132,7 +135,24 @@ def validate(before: _Asked, configs: _Words, sets: _Words, gates: _Words, contr
     try_pure(loaded, secret)
     told = [*loaded.warnings, *(beyond_contrib(loaded.document) if contrib else ())]
     click.echo(render(told), nl=bool(told))
+    for line in _redaction_modes(loaded.config):
+        click.echo(line)
     click.echo(f"The configuration is valid: {_count(loaded.config.pipelines, 'pipeline')}.")
+
+
+def _redaction_modes(config: GraphConfig) -> Iterator[str]:
+    """Yield which of its two modes each redaction component is in: the keys decide, so it is easily mistaken."""
+    from collector.config.model import component_type
+    from processors.redaction import ours
+
+    for name, settings in sorted(config.components["processors"].items()):
+        if component_type(name) == "redaction":
+            mode = (
+                "ours: entities are found everywhere text can be"
+                if ours(settings)
+                else "contrib: only contrib's keys are written, so the results are contrib's"
+            )
+            yield f"processors.{name} is in the mode {mode}."
 
 
 @cli.command(name="components")

@@ -44,6 +44,23 @@ def test_a_valid_configuration_is_called_valid(
     assert capsys.readouterr().out == "The configuration is valid: 1 pipeline.\n"
 
 
+def test_validate_says_which_mode_each_redaction_is_in(
+    valid: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = (
+        "processors.redaction={allow_all_keys: true}",
+        "processors.redaction/own={entities: [EMAIL], pseudonym_keys: []}",
+        "service.pipelines.traces.processors=[redaction, redaction/own]",
+    )
+    asked = [word for one in sets for word in ("--set", one)]
+    assert call(monkeypatch, "validate", "--config", valid, *asked) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "processors.redaction is in the mode contrib: only contrib's keys are written, so the results are contrib's.",
+        "processors.redaction/own is in the mode ours: entities are found everywhere text can be.",
+        "The configuration is valid: 1 pipeline.",
+    ]
+
+
 def test_options_before_the_command_count_too(
     valid: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
