@@ -225,10 +225,7 @@ class _Answer:
         for why, factor in offer.factors:
             yield f"{why} factor", str(factor)
         if offer.unpriced:
-            yield (
-                "not priced",
-                ", ".join(f"{name} has no price of its own" for name in offer.unpriced),
-            )
+            yield "not priced", f"{', '.join(offer.unpriced)}: the usual price is taken"
 
     def _why(self) -> str:
         if isinstance(self.offer, Offer):
@@ -265,6 +262,10 @@ def _check(file: PricingFile, name: str, now: int) -> None:
 
     told: list[Problem] = sorted({*file.warnings, *file.doubts(now)})
     click.echo(render(told), nl=bool(told))
-    items, providers = len(file.book.overlay.items), len(file.book.overlay.rows)
+    items, rows = len(file.book.overlay.items), len(file.book.overlay.rows)
     doubts = f"{len(told)} to look at" if told else "nothing to look at"
-    click.echo(f"{name}: {items} models, {providers} providers, {doubts}.")
+    click.echo(f"{name}: {_count(items, 'model')}, {_count(rows, 'provider')}, {doubts}.")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
