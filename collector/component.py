@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from collector.errors import StartError
 from processors.batch import Batch, Signal
@@ -102,6 +102,7 @@ class Extension(Protocol):
     def stop(self, deadline_s: float) -> None: ...
 
 
+@runtime_checkable
 class Storage(Extension, Protocol):
     """An extension that keeps data on disk."""
 
@@ -115,10 +116,9 @@ class Storage(Extension, Protocol):
 
 def storage_of(extension: Any, name: str) -> Storage:
     """Return an extension as a storage. Raises: `StartError` when it is none."""
-    if not (hasattr(extension, "queue") and hasattr(extension, "open")):
+    if not isinstance(extension, Storage):
         raise StartError(f"Expected a storage extension such as file_storage, got {name!r}.")
-    storage: Storage = extension
-    return storage
+    return extension
 
 
 def wait_all(tickets: Sequence[Ticket], timeout_s: float | None = None) -> None:

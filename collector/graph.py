@@ -18,7 +18,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from collector import logs
-from collector.component import Exporter, Extension, Receiver, storage_of
+from collector.component import Exporter, Extension, Receiver, Storage, storage_of
 from collector.config.build import build_component
 from collector.config.model import GraphConfig
 from collector.errors import StartError
@@ -26,6 +26,7 @@ from collector.intake import Gate, GraphIntake, Route
 from collector.pipeline import Pipeline, Sink, Stage
 from collector.registry import Kind
 from processors.batch import Batch, Signal
+from processors.errors import InvalidConfig
 from processors.ports import Context, DecisionBus, Store, Ticket
 from processors.stats import Stats
 
@@ -60,6 +61,7 @@ class Graph:
         self.state = state
         self.carried: set[int] = set()
         """Identities of the components that were taken over from `previous`."""
+        self._keep_storages(previous)
         self.extensions: dict[str, Extension] = self._make("extensions", previous)
         self.exporters: dict[str, Exporter] = self._make("exporters", previous)
         self.connectors: dict[str, Any] = self._make("connectors", previous)
@@ -73,6 +75,16 @@ class Graph:
         }
 
     # -- building
+
+    def _keep_storages(self, previous: Graph | None) -> None:
+        """Refuse to change a storage that runs: others use its files now. Raises: `InvalidConfig`."""
+        for name, extension in previous.extensions.items() if previous else ():
+            if not isinstance(extension, Storage):
+                continue
+            before = previous.config.components["extensions"][name] if previous else None
+            if self.config.components.get("extensions", {}).get(name) != before:
+                text = "expected the same settings as before: a storage changes only with a restart"
+                raise InvalidConfig(f"extensions.{name}", text)
 
     def _make(self, kind: Kind, previous: Graph | None) -> dict[str, Any]:
         settings = self.config.components.get(kind, {})

@@ -174,3 +174,123 @@ def test_close_empties_every_stage_through_those_behind() -> None:
     line.consume(batch(span()))
     line.close()
     assert sink.seen() == ["ab"]
+
+
+# ------------------------------------------------------------------ receipts
+
+
+class Receipt:
+    """Counts how often it was settled."""
+
+    def __init__(self) -> None:
+        self.settled = 0
+
+    def settle(self) -> None:
+        self.settled += 1
+
+
+class Promise:
+    """A ticket that is kept or broken when the test says so."""
+
+    def __init__(self) -> None:
+        self.known = False
+        self.failure: Overloaded | None = None
+
+    def settled(self) -> bool:
+        return self.known
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+class Keeper(Holder):
+    """Holds everything on disk: what it releases carries a receipt and a name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.receipt = Receipt()
+
+    def tick(self, now_ns: int) -> Iterable[Batch]:
+        for released in super().tick(now_ns):
+            released.receipt = self.receipt
+            released.source = "keeper:1"
+            yield released
+
+
+class Disk:
+    """A sink that promises, through the tickets of the pipeline as exporters do."""
+
+    def __init__(self) -> None:
+        self.promises: list[Promise] = []
+        self.sources: list[str] = []
+
+    def __call__(self, batch: Batch) -> Ticket:
+        self.sources.append(batch.source)
+        self.promises.append(Promise())
+        return self.promises[-1]
+
+
+def kept(*processors: object, sinks: Iterable[object]) -> tuple[Pipeline, Receipt]:
+    keeper = Keeper()
+    line = pipeline(keeper, *processors, sinks=[(sink, False) for sink in sinks])
+    line.consume(batch(span()))
+    line.tick(0)
+    return line, keeper.receipt
+
+
+def test_a_receipt_waits_until_every_sink_has_the_batch_safe() -> None:
+    disks = [Disk(), Disk()]
+    line, receipt = kept(sinks=disks)
+    assert [disk.sources for disk in disks] == [["keeper:1"], ["keeper:1"]]
+    disks[0].promises[0].known = True
+    assert not line.settle()
+    assert receipt.settled == 0
+    disks[1].promises[0].known = True
+    assert line.settle()
+    assert receipt.settled == 1
+
+
+def test_a_sink_without_tickets_settles_at_once() -> None:
+    line, receipt = kept(sinks=[Sink()])
+    assert line.settle()
+    assert receipt.settled == 1
+
+
+def test_a_batch_that_could_not_be_made_safe_is_offered_again() -> None:
+    disk = Disk()
+    line, receipt = kept(sinks=[disk])
+    disk.promises[0].known, disk.promises[0].failure = True, Overloaded("full")
+    line.tick(0)
+    assert (receipt.settled, len(disk.promises)) == (0, 2)
+    disk.promises[1].known = True
+    line.tick(0)
+    assert receipt.settled == 1
+
+
+def test_a_receipt_waits_for_the_sink_that_had_no_room() -> None:
+    disk, full = Disk(), Sink(room=0)
+    line, receipt = kept(sinks=[disk, full])
+    disk.promises[0].known = True
+    line.settle()
+    assert receipt.settled == 0
+    full.room = 1
+    line.tick(0)
+    line.settle()
+    assert receipt.settled == 1
+
+
+def test_a_receipt_follows_through_stages_that_replace_or_hold_the_batch() -> None:
+    class Copier(Stateless):
+        def process(self, batch: Batch) -> Batch:
+            return Batch(batch.signal, batch.encode())
+
+    disk = Disk()
+    line, receipt = kept(Copier(), sinks=[disk])
+    assert disk.sources == [""]
+    disk.promises[0].known = True
+    line.settle()
+    assert receipt.settled == 1
+    line, receipt = kept(Holder(), sinks=[])
+    line.settle()
+    assert receipt.settled == 1
