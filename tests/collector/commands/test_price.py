@@ -83,8 +83,7 @@ def test_every_step_of_an_own_price_is_told(own: str) -> None:
         "0.5",
     )
     assert said["not priced"] == "speed: the usual price is taken"
-    rate = 2 * 0.5 * 1.1 * 0.8 * 0.5
-    assert said["fresh input"] == f"1,000 {rate} {rate / 1000:.5f}"
+    assert said["fresh input"] == "1,000 0.44 0.00044"  # 2 x 0.5 x 1.1 x 0.8 x 0.5
     assert said["written to cache (at the input rate)"].startswith("100 0.44 ")
     assert said["web searches"] == "2 0.01 each 0.02"
 
