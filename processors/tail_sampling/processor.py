@@ -32,7 +32,7 @@ from processors.tail_sampling.meter import Meter
 from processors.tail_sampling.panel import Panel
 from processors.tail_sampling.plan import Watch
 from processors.tail_sampling.release import Release
-from processors.tail_sampling.root import comes_from_outside, is_whole
+from processors.tail_sampling.root import comes_from_outside, has_root, is_whole
 from processors.tail_sampling.traces import SPAN_OVERHEAD, TRACE_OVERHEAD, Envelope, Table, Trace
 from processors.tail_sampling.verdict import NOT_SAMPLED, Trigger, Verdict
 from processors.views import PARSE
@@ -224,6 +224,8 @@ class TailSampling:
             soonest = self._now_ns + (self.config.root_wait_ns or self.config.decision_wait_ns)
             self._due.append((latest, trace.id))
             trace.deadline_ns = latest
+            if self.config.root_wait_ns and not predecessor.config.root_wait_ns:
+                trace.root_seen = has_root(span for _, span in trace.held())
             if trace.root_seen and soonest < latest:
                 trace.deadline_ns = soonest
                 self._due_by_root.append((soonest, trace.id))

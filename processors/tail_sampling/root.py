@@ -21,6 +21,11 @@ def comes_from_outside(view: Any) -> bool:
     )
 
 
+def has_root(spans: Iterable[bytes]) -> bool:
+    """Say whether one of the spans has no parent."""
+    return any(not PARSE["SpanHead"](span).parent_span_id for span in spans)
+
+
 def is_whole(spans: Iterable[bytes]) -> bool:
     """Say whether no span still waits for a parent that belongs here."""
     views = [PARSE["SpanHead"](span) for span in spans]

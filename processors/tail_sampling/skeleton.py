@@ -22,7 +22,8 @@ def skeleton(span: bytes, limit: int) -> bytes:
     message.DiscardUnknownFields()
     message.dropped_attributes_count += _strip(message.attributes, limit)
     message.name = cut(message.name, limit)
-    message.status.message = ""
+    if message.status.message:
+        message.status.message = ""
     for event in message.events:
         if is_content_event(event.name):
             event.dropped_attributes_count += len(event.attributes)
