@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import mul
 from typing import Final, NamedTuple
 
 from processors.llm_cost.money import per_one, per_token, times, whole
@@ -68,6 +69,10 @@ class Tariff:
     """attoUSD per token in the order of `LEAVES`; None = no rate."""
     used: tuple[str, ...]
     """The name of the rate behind each leaf, in the same order."""
+    filled: tuple[int, ...]
+    """The rates, 0 in place of those that are missing."""
+    missing: tuple[int, ...]
+    """Positions of the missing ones."""
     fees: Mapping[str, int]
     """attoUSD each: `request`, `web_search`, `image`, `audio_second`."""
 
@@ -84,13 +89,12 @@ class Tariff:
 
     def cost(self, usage: Usage) -> int | None:
         """Return the price of a settled usage in attoUSD; None when a leaf with tokens has no rate."""
-        total = self.fee(usage) if self.fees else 0
-        for tokens, rate in zip(usage.leaves(), self.rates, strict=True):
-            if tokens:
-                if rate is None:
-                    return None
-                total += tokens * rate
-        return total
+        leaves = usage.leaves()
+        for position in self.missing:
+            if leaves[position]:
+                return None
+        total: int = sum(map(mul, leaves, self.filled))
+        return total + self.fee(usage) if self.fees else total
 
     def fee(self, usage: Usage) -> int:
         """Return the fees alone."""
@@ -150,9 +154,12 @@ def compile_tariff(
 ) -> Tariff:
     """Multiply the factors into the rates (never into fees) and round once."""
     chosen = [_first(rates, LINES[leaf]) for leaf in LEAVES]
+    atto = [None if n is None else per_token(times(rates[n], *factors)) for n in chosen]
     return Tariff(
         above=above,
-        rates=tuple(None if n is None else per_token(times(rates[n], *factors)) for n in chosen),
+        rates=tuple(atto),
+        filled=tuple(rate or 0 for rate in atto),
+        missing=tuple(position for position, rate in enumerate(atto) if rate is None),
         used=tuple(name or "" for name in chosen),
         fees={name: per_one(fee) for name, fee in fees.items()},
     )
