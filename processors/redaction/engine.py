@@ -14,12 +14,12 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeAlias
 
 from processors.redaction.detectors.checks import digits
 from processors.redaction.detectors.contexts import CONTEXTS, REACH
 from processors.redaction.detectors.model import NUMBER, Detector
-from processors.redaction.regexp import Pattern, alternation
+from processors.redaction.regexp import Pattern, alternation, compile_set
 
 Spans: TypeAlias = Sequence[tuple[int, int]]
 _TAIL: Final = 40
@@ -31,12 +31,15 @@ _BOUNDARY: Final = r"(?:^|[^0-9A-Za-z_]|\\[nrtbf]|\\u[0-9a-fA-F]{4})"
 _ROUGHLY: Final = r"(?:^|[^0-9A-Za-z_][0-9A-Za-z_]?|b[0-9A-Za-z]?|\\u[0-9a-fA-F]{4})"
 """A boundary inside a request: a text begins behind its tag and its length, and these may look like letters. The tags
 are control or punctuation characters but one: a log record's event name stands behind a `b`."""
-_CHUNK: Final = 8
-"""Families that are asked together."""
+_NOTHING: Final = r"[^\x00-\xff]"
+"""Matches no byte."""
 _LONGEST: Final = 20_000
 """Bytes that one match may have."""
 _GROUP: Final = re.compile(rb"(?<![0-9])\(?\d")
-_BOUNDARIES: Final = (1, 0, 2, 6)
+_BACKSLASH: Final = 0x5C
+_ONE: Final = (1,)
+_AT_START: Final = (1, 0)
+_ESCAPED: Final = (1, 0, 2, 6)
 """Lengths of a boundary, the usual one first: a character, the start of the text, `\\n`, `\\u00e4`."""
 _NONE: Final = (0,)
 _PSEUDONYM: Final = re.compile(rb"\[[A-Z][A-Z0-9_]*:$")
@@ -57,9 +60,12 @@ class _Rule:
 
     detector: Detector
     pattern: re.Pattern[bytes]
+    match: Callable[[bytes, int], re.Match[bytes] | None]
     context: Pattern | None
     """What must stand to the left, or in the key."""
     without: Pattern | None
+    worded: bool
+    """Whether it depends on the words to the left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +74,11 @@ class _Family:
 
     prefilter: Pattern
     rules: tuple[_Rule, ...]
-    worded: bool
-    """Whether some rule depends on the words to the left."""
+    run: re.Pattern[bytes] | None
+    """What one of its values is made of and never begins in the middle of."""
 
 
 _Found: TypeAlias = dict[tuple[int, int], Match]
-_Ask: TypeAlias = Callable[[bytes, int, int], Sequence[tuple[int, int]]]
-_T = TypeVar("_T")
 
 
 class Engine:
@@ -97,19 +101,18 @@ class Engine:
         }
         groups: dict[str, list[_Rule]] = {}
         for d in detectors:
-            rule = _Rule(d, d.compiled(), words.get(d.context), words.get(d.without))
+            rule = _rule(d, words)
             groups.setdefault(d.prefilter, []).append(rule)
-        numbers = groups.pop(NUMBER, [])
-        self._announced = Pattern(_announcing(numbers, contexts), binary=True)
-        self._numbers = tuple(
-            (Pattern(_announcing(chunk, contexts), binary=True), chunk)
-            for chunk in _chunks(numbers)
-        )
+        self._numbers = _Numbers(groups.pop(NUMBER, []), contexts)
         ours = {p: rules for p, rules in groups.items() if rules[0].detector.exact is None}
         theirs = {p: rules for p, rules in groups.items() if p not in ours}
-        self._chunks = (*_asking(ours, binary=True), *_asking(theirs, binary=False))
+        # In the order of the set below.
+        self._families = [
+            *_families(ours, binary=True),
+            *_families(theirs, binary=False),
+        ]
         roughly = [_behind(_ROUGHLY, p, rules) for p, rules in ours.items()]
-        if numbers:
+        if self._numbers:
             roughly.append(f"{_ROUGHLY}(?:{NUMBER})")
         marks = [*notable]
         plain = [mark for mark in marks if mark.isascii()]
@@ -119,6 +122,8 @@ class Engine:
             for sources, binary in (([*roughly, *plain], True), (others, False))
             if sources
         )
+        self._ours, self._theirs = len(ours), range(len(ours), len(self._families))
+        self._which = compile_set([*roughly, *plain], binary=True) if roughly else lambda _: ()
 
     def scan(self, text: bytes) -> Spans:
         """Return the candidates in any bytes, also in a whole request: in order, not overlapping."""
@@ -135,59 +140,102 @@ class Engine:
         if spans is None:
             spans = self.scan(text)
         head = key.encode() + b"\n" if key else b""
-        for start, end in spans if self._numbers else ():
-            left = head + text[max(0, start - REACH) : start]
-            if self._announced.search(left):
-                self._number(text, start, end, left, found)
-        for near, far in _windows(spans, len(text)):
-            for ask, families in self._chunks:
-                if ask(text, near, far)[0][0] >= 0:
-                    for family in families:
-                        place = family.prefilter.ask(text, near, far)[0]
-                        if place[0] >= 0:
-                            _confirm(family, text, place, far, head, found)
+        for near, far, hits in _windows(spans, len(text)):
+            which = self._which(text[near:far])
+            number, families = self._ours, self._asked(which)
+            if self._numbers and (number in which or not which):
+                self._numbers.find(text, hits, head, found)
+            for family in families:
+                place = family.prefilter.ask(text, near, far)[0]
+                if place[0] >= 0:
+                    _confirm(family, text, place, far, head, found)
         return resolve(text, found.values()) if found else []
 
-    def _number(self, text: bytes, start: int, end: int, left: bytes, found: _Found) -> None:
-        """Confirm plain digits that some word announces."""
+    def _asked(self, which: Sequence[int]) -> Iterator[_Family]:
+        """Yield the families that may be in a window, by what the set said about it; all when it said nothing."""
+        families = self._families
+        for place in sorted(which) or range(self._ours):
+            if place < self._ours:
+                yield families[place]
+        for place in self._theirs:
+            yield families[place]
+
+
+class _Numbers:
+    """The rules of plain digits, which count only behind a word that announces them."""
+
+    __slots__ = ("_announced", "_rules", "_which")
+
+    def __init__(self, rules: Sequence[_Rule], contexts: Mapping[str, str]) -> None:
+        names = sorted({rule.detector.context for rule in rules})
+        sources = [f"(?i:{contexts[name]})" for name in names]
+        self._rules = [(rule, names.index(rule.detector.context)) for rule in rules]
+        self._announced = Pattern(alternation(sources) or _NOTHING, binary=True)
+        self._which = compile_set(sources or [_NOTHING], binary=True)
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def find(self, text: bytes, hits: Spans, head: bytes, found: _Found) -> None:
+        """Confirm the numbers among the candidates of a window, in order."""
+        announced = self._announced
+        always = bool(head) and announced.search(head)
+        last = hits[-1][0]
+        word = -1
+        for start, end in hits:
+            reach = max(0, start - REACH)
+            if not always:
+                if word < reach:
+                    # A border of a word may be one byte behind it.
+                    word = announced.ask(text, reach, min(len(text), last + 1))[0][0]
+                    if word < 0:
+                        return
+                if word >= start:
+                    continue
+            self._confirm(text, start, end, head + text[reach:start], found)
+
+    def _confirm(self, text: bytes, start: int, end: int, left: bytes, found: _Found) -> None:
         token = _TOKEN.search(text, start, end + _TAIL)
         if token is None:
             return
+        which = self._which(left)
         count = len(digits(token.group()))
-        places = [m.start() for m in _GROUP.finditer(text, token.start(), end)]
-        for announced, rules in self._numbers:
-            if announced.search(left):
-                for rule in rules:
-                    if rule.detector.digits <= count and _fits(rule, left):
-                        for place in places:
-                            _settle(rule.pattern.match(text, place), rule, text, found)
+        places: list[int] = []
+        for rule, name in self._rules:
+            detector = rule.detector
+            if (
+                detector.digits <= count
+                and (name in which if which else rule.context and rule.context.search(left))
+                and not (rule.without and rule.without.search(left))
+            ):
+                places = places or [m.start() for m in _GROUP.finditer(text, token.start(), end)]
+                for place in places:
+                    match = rule.match(text, place)
+                    if match is not None:
+                        _settle(match, rule, text, found)
 
 
-def _chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    return (items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK))
+def _rule(detector: Detector, words: Mapping[str, Pattern]) -> _Rule:
+    pattern = detector.compiled()
+    context, without = words.get(detector.context), words.get(detector.without)
+    return _Rule(detector, pattern, pattern.match, context, without, bool(context or without))
 
 
-def _asking(
-    groups: Mapping[str, Sequence[_Rule]], *, binary: bool
-) -> Iterator[tuple[_Ask, Sequence[_Family]]]:
-    """Yield families by the chunk, each with what asks for all of them at once."""
-    families = [
-        _Family(
+def _families(groups: Mapping[str, Sequence[_Rule]], *, binary: bool) -> Iterator[_Family]:
+    """Yield what stands behind each prefilter."""
+    for prefilter, rules in groups.items():
+        yield _Family(
             Pattern(_behind(_BOUNDARY, prefilter, rules), binary=binary),
             tuple(rules),
-            any(rule.context or rule.without for rule in rules),
+            _run(rules),
         )
-        for prefilter, rules in groups.items()
-    ]
-    for chunk in _chunks(families):
-        sources = [family.prefilter.source for family in chunk]
-        yield Pattern(alternation(sources), binary=binary).ask, chunk
 
 
-def _announcing(rules: Sequence[_Rule], contexts: Mapping[str, str]) -> str:
-    """Return the pattern of all contexts of rules; of nothing when there are none."""
-    names = {rule.detector.context for rule in rules}
-    return alternation(f"(?i:{contexts[name]})" for name in names) or r"[^\x00-\xff]"
+def _run(rules: Sequence[_Rule]) -> re.Pattern[bytes] | None:
+    """Return the run that all rules agree on, if they do."""
+    runs = {rule.detector.run for rule in rules}
+    run = runs.pop()
+    return re.compile(run) if run and not runs else None
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -201,40 +249,48 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _windows(spans: Spans, size: int) -> Iterator[tuple[int, int]]:
-    """Yield the stretches around the candidates, each once: neighbours share one, so that dense text costs no more."""
-    near = far = -1
-    for start, end in spans:
-        if far < 0 or start - _BEFORE > far:
-            if far >= 0:
-                yield near, far
-            near = max(0, start - _BEFORE)
+def _windows(spans: Spans, size: int) -> Iterator[tuple[int, int, Spans]]:
+    """Yield the stretches around the candidates, each once, with its candidates.
+
+    Neighbours share one, so that dense text costs no more.
+    """
+    first, far = 0, -1
+    for place, (start, end) in enumerate(spans):
+        if place > first and start - _BEFORE > far:
+            yield max(0, spans[first][0] - _BEFORE), far, spans[first:place]
+            first = place
         far = min(size, end + _TAIL)
-    if far >= 0:
-        yield near, far
+    if spans:
+        yield max(0, spans[first][0] - _BEFORE), far, spans[first:]
 
 
 def _confirm(
     family: _Family, text: bytes, place: tuple[int, int], far: int, head: bytes, found: _Found
 ) -> None:
     """Add what the rules of a family confirm, from where its prefilter matched first up to `far`."""
-    ask, floor = family.prefilter.ask, 0
+    ask, rules, run, floor = family.prefilter.ask, family.rules, family.run, 0
     first, last = place
     while first >= 0:
-        left = head + text[max(0, first - REACH) : first + 1] if family.worded else b""
         behind = 0
-        for rule in family.rules:
-            if not family.worded or _fits(rule, left):
-                behind = max(behind, _match(text, first, last, floor, rule, found))
-        floor = max(floor, behind)
-        near = max(first + 1, behind)
+        for rule in rules:
+            end = _match(text, first, last, floor, head, rule, found)
+            if end > behind:
+                behind = end
+        if behind > floor:
+            floor = behind
+        near = behind if behind > first else first + 1
+        if run is not None:
+            rest = run.match(text, first + 1)
+            if rest is not None and rest.end() > near:
+                near = rest.end()
         if near >= far:
             return
         first, last = ask(text, near, far)[0]
 
 
-def _fits(rule: _Rule, left: bytes) -> bool:
-    """Say whether the words to the left are those a rule asks for."""
+def _fits(rule: _Rule, text: bytes, first: int, head: bytes) -> bool:
+    """Say whether the words left of text[first] are those a rule asks for."""
+    left = head + text[max(0, first - REACH) : first + 1]
     if rule.context is not None and not rule.context.search(left):
         return False
     return rule.without is None or not rule.without.search(left)
@@ -245,35 +301,59 @@ def _behind(boundary: str, prefilter: str, rules: Sequence[_Rule]) -> str:
     return f"{boundary}(?:{prefilter})" if all(r.detector.bounded for r in rules) else prefilter
 
 
-def _match(text: bytes, first: int, last: int, floor: int, rule: _Rule, found: _Found) -> int:
+def _match(
+    text: bytes, first: int, last: int, floor: int, head: bytes, rule: _Rule, found: _Found
+) -> int:
     """Confirm a rule where its prefilter matched text[first:last], boundary included; return where a match ends.
 
     `floor`: where the match before this one ended.
     """
     detector = rule.detector
     if detector.exact is not None:
+        if rule.worded and not _fits(rule, text, first, head):
+            return 0
         return _match_exactly(text, first, last, detector, detector.exact, found)
-    behind = 0
     if detector.back:
-        at = max(floor, first - detector.back)
-        for match in rule.pattern.finditer(text, at, last + detector.ahead):
-            if match.start() > last:
-                break
+        return _match_around(text, first, last, floor, head, rule, found)
+    for skipped in _boundaries(text, first) if detector.bounded else _NONE:
+        match = rule.match(text, first + skipped)
+        if match is not None:
+            if rule.worded and not _fits(rule, text, first, head):
+                return 0
             behind = _settle(match, rule, text, found)
-        return behind
-    for skipped in _BOUNDARIES if detector.bounded else _NONE:
-        behind = _settle(rule.pattern.match(text, first + skipped), rule, text, found)
-        if behind:
+            if behind:
+                return behind
+    return 0
+
+
+def _match_around(
+    text: bytes, first: int, last: int, floor: int, head: bytes, rule: _Rule, found: _Found
+) -> int:
+    """Confirm a rule that may begin before its prefilter; as `_match`."""
+    detector, behind, asked = rule.detector, 0, not rule.worded
+    at = max(floor, first - detector.back)
+    for match in rule.pattern.finditer(text, at, last + detector.ahead):
+        if match.start() > last:
             break
+        if not asked and not _fits(rule, text, first, head):
+            break
+        asked = True
+        behind = _settle(match, rule, text, found)
     return behind
 
 
-def _settle(match: re.Match[bytes] | None, rule: _Rule, text: bytes, found: _Found) -> int:
+def _boundaries(text: bytes, first: int) -> Sequence[int]:
+    """Return how long the boundary at text[first] may be, the usual length first."""
+    if text[first] == _BACKSLASH:
+        return _ESCAPED
+    return _ONE if first else _AT_START
+
+
+def _settle(match: re.Match[bytes], rule: _Rule, text: bytes, found: _Found) -> int:
     """Add a match that stands its check; return where it ends, 0 when there was none."""
-    if match is None:
-        return 0
     detector = rule.detector
-    place = match.span(match.lastgroup) if match.lastgroup else match.span()
+    group = match.lastgroup
+    place = match.span(group) if group else match.span()
     value = text[place[0] : place[1]]
     if detector.trim is not None:
         value = detector.trim(value)

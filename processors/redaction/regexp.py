@@ -25,18 +25,18 @@ class PatternError(ValueError):
     """What RE2 says about a pattern it does not take."""
 
 
-def _options() -> Any:
+def _options(*, binary: bool = False) -> Any:
     options = re2.Options()
     options.max_mem = MAX_MEMORY
     options.never_capture = True
     options.log_errors = False
+    if binary:
+        options.encoding = re2.Options.Encoding.LATIN1
     return options
 
 
 def _compile(source: str, *, binary: bool = False) -> Any:
-    options = _options()
-    if binary:
-        options.encoding = re2.Options.Encoding.LATIN1
+    options = _options(binary=binary)
     try:
         return re2.compile(source.encode("ascii") if binary else source, options)
     except re2.error as error:
@@ -114,12 +114,15 @@ def _width(text: bytes, at: int) -> int:
     return 1 if lead < 0xC0 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
 
 
-def compile_set(sources: Sequence[str]) -> Callable[[bytes], Sequence[int]]:
+def compile_set(
+    sources: Sequence[str], *, binary: bool = False
+) -> Callable[[bytes], Sequence[int]]:
     """Return a function that says which of the patterns match anywhere in a text: their indices, in no order.
 
-    RE2 answers "none" also when its memory was not enough, so an empty answer MUST be read as "unknown".
+    `binary`: as for `Pattern`. RE2 answers "none" also when its memory was not enough, so an empty answer MUST be read
+    as "unknown".
     """
-    matcher = re2.Set.SearchSet(_options())
+    matcher = re2.Set.SearchSet(_options(binary=binary))
     for source in sources:
         matcher.Add(source.encode())
     matcher.Compile()

@@ -329,12 +329,13 @@ def iban_mod97(value: bytes) -> bool:
     return int("".join([str(int(chr(byte), 36)) for byte in moved])) % 97 == 1
 
 
+_OCTET: Final = rb"(?:\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])"
+_IPV4: Final = re.compile(rb"(?!0\.|255\.255\.255\.255$)" + _OCTET + rb"(?:\." + _OCTET + rb"){3}")
+
+
 def ipv4(value: bytes) -> bool:
     """Check a dotted quad; 0.x and addresses that name no host are none."""
-    parts = value.split(b".")
-    if any((len(part) > 1 and part[:1] == b"0") or int(part) > 255 for part in parts):
-        return False
-    return parts[0] != b"0" and set(parts) != {b"255"}
+    return _IPV4.fullmatch(value) is not None
 
 
 def ipv6(value: bytes) -> bool:

@@ -12,21 +12,19 @@ _FILE_ENDINGS: Final = frozenset(
     b"png jpg jpeg gif svg webp ico bmp pdf zip gz tar tgz bz2 py js ts jsx tsx css scss html htm json xml yaml yml "
     b"toml md txt csv log exe dll so whl jar mp3 mp4 wav avi mov internal local lan svc".split()
 )
-_ADDRESS_ENDING: Final = re.compile(rb"[A-Za-z]{2,24}|xn--[A-Za-z0-9-]{2,59}")
+_LABEL: Final = rb"[0-9A-Za-z](?:[0-9A-Za-z-]*[0-9A-Za-z])?"
+_DOMAIN: Final = re.compile(
+    rb"(?:" + _LABEL + rb"\.)+(?P<ending>[A-Za-z]{2,24}|(?i:xn--)[A-Za-z0-9-]{1,58}[A-Za-z0-9])"
+)
 
 
 def email(value: bytes) -> bool:
     """Check the domain: labels that may be, and an ending that is no file's."""
     local, _, domain = value.rpartition(b"@")
-    labels = domain.split(b".")
-    ending = labels[-1].lower()
-    return (
-        b".." not in local
-        and not local.startswith(b".")
-        and _ADDRESS_ENDING.fullmatch(ending) is not None
-        and ending not in _FILE_ENDINGS
-        and all(label and label[:1] != b"-" and label[-1:] != b"-" for label in labels)
-    )
+    if b".." in local or local.startswith(b"."):
+        return False
+    match = _DOMAIN.fullmatch(domain)
+    return match is not None and match["ending"].lower() not in _FILE_ENDINGS
 
 
 EMAIL: Final = Entity(

@@ -72,6 +72,8 @@ class Detector:
     edge: Edge = "word"
     bounded: bool = True
     """Whether the prefilter begins where a word does; false where it stands inside (`@`) or anything may precede."""
+    run: bytes = b""
+    """What a value is made of. No value begins in the middle of a run, so that candidates there are passed over."""
     digits: int = 6
     """Least number of digits, for detectors of plain digits."""
     exact: Pattern | None = None

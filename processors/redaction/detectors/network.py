@@ -19,6 +19,7 @@ IP_ADDRESS: Final = Entity(
             check=checks.ipv4,
             without="version",
             score=0.85,
+            run=rb"\d+(?:\.\d+)*",
         ),
         Detector(
             entity="IP_ADDRESS",
@@ -29,6 +30,7 @@ IP_ADDRESS: Final = Entity(
             rb"|(?:[0-9A-Fa-f]{1,4}:){6}(?:\d{1,3}\.){3}\d{1,3})(?:%[0-9A-Za-z]{1,16})?(?!:)",
             check=checks.ipv6,
             score=0.9,
+            run=rb"[0-9A-Fa-f]*:[0-9A-Fa-f:]*",
         ),
     ),
 )
