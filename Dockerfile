@@ -8,7 +8,8 @@ COPY collector collector
 RUN pip --python /opt/otelcol-llm/bin/python install --no-cache-dir '.[demo]'
 
 FROM python:3.12-slim
-RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/otelcol-llm otelcol-llm \
+RUN groupadd --system --gid 10001 otelcol-llm \
+ && useradd --system --uid 10001 --gid 10001 --home-dir /var/lib/otelcol-llm otelcol-llm \
  && install -d -o 10001 -g 0 -m 0750 /secrets/sidecar /secrets/grafana \
  && install -d -o 10001 -g 10001 -m 0700 /var/lib/otelcol-llm
 COPY --from=build /opt/otelcol-llm /opt/otelcol-llm

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Sets up a virtual environment and runs every check and test. Arguments go to pytest.
-# Where it may (root on Debian or Ubuntu) it installs the servers that tests use: Prometheus with promtool.
+# Where it may (root on Debian or Ubuntu) it installs the servers that tests use: Prometheus, Alertmanager, Caddy.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if ! command -v prometheus >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
-  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >/dev/null
+wanted=()
+command -v prometheus >/dev/null || wanted+=(prometheus)
+command -v amtool >/dev/null || wanted+=(prometheus-alertmanager)
+command -v caddy >/dev/null || wanted+=(caddy)
+if [ ${#wanted[@]} -gt 0 ] && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
 fi
 [ -x .venv/bin/python ] || python3 -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'

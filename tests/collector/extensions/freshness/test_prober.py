@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import threading
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from collector.extensions.freshness.probe import Probe, make
 from collector.extensions.freshness.prober import LAST_SUCCESS, PROBES, SECONDS, Outcome, Prober
 from collector.registry import schema_of
 from processors.ports import Context
+from tests.scripted_http import serving
 
 MINUTE = 60.0
 
@@ -53,33 +53,8 @@ class World:
 def world() -> Iterator[World]:
     found = World()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            status, body = found.answer(
-                self.path, self.rfile.read(size) if self.command == "POST" else None
-            )
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET  # noqa: N815 - the name is the base class's
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(found.answer) as found.url:
+        yield found
 
 
 def settings(**given: Any) -> dict[str, Any]:
