@@ -50,7 +50,7 @@ def description(panel: Panel) -> str:
     lines = [panel.why, panel.act]
     if panel.source == "prom":
         lines.append("From: " + ", ".join(f"`{name}`" for name in named) + ".")
-    lines.append(f"Runbook: prometheus/runbooks/{panel.runbook}.md")
+    lines.append(f"[Runbook: {panel.runbook}](/public/runbooks/{panel.runbook}.md)")
     return "\n\n".join(lines)
 
 
@@ -161,7 +161,8 @@ def _columns(panel: Panel) -> list[models.DataTransformerConfig]:
     several = len(panel.queries) > 1
     fields = [f"Value #{_ref(i)}" if several else "Value" for i in range(len(panel.queries))]
     renamed = dict(zip(fields, _values(panel), strict=True))
-    organize = _transform("organize", {"excludeByName": {"Time": True}, "renameByName": renamed})
+    hidden = {"Time": True, "sloth_id": True}  # the id repeats service and objective
+    organize = _transform("organize", {"excludeByName": hidden, "renameByName": renamed})
     by_value = _transform("sortBy", {"sort": [{"field": _values(panel)[0], "desc": True}]})
     return [*([_transform("merge", {})] if several else []), organize, by_value]
 

@@ -1,7 +1,7 @@
 """What the SDK writes although nobody said so, and which Grafana would take for a choice.
 
 Version 0.0.21 puts `placement: inControlsMenu` on every link and annotation, which would hide them in a menu, gives
-each data link the fields of a dashboard link, and each variable those of an interval.
+each data link the fields of a dashboard link, each variable those of an interval, and tables an outdated footer.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def every(panels: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _panel(panel: dict[str, Any]) -> None:
     panel.pop("repeatDirection", None)  # nothing is repeated
+    panel.get("options", {}).pop("footer", None)
     for link in panel.get("links", ()):
         del link["placement"]
     defaults = panel.get("fieldConfig", {}).get("defaults", {})

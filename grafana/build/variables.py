@@ -103,7 +103,6 @@ def _query(name: str, query: str, description: str) -> Builder[VariableModel]:
         builders.QueryVariable(name)
         .datasource(PROMETHEUS)
         .query({"query": query, "refId": f"Prometheus-{name}", "qryType": 1})
-        .definition(query)
         .description(description)
         .multi(True)
         .include_all(True)

@@ -18,6 +18,7 @@ from typing import Final
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from grafana.build.boards import BOARDS
 from grafana.build.render import FOLDER
 from grafana.pictures.answers import Prometheus, Window, board
 
@@ -117,9 +118,11 @@ def main() -> None:
         chromium = shutil.which("chromium")
         browser = player.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": _WIDTH, "height": 1000})
-        for source in sorted(FOLDER.glob("*.json")):
-            out = given.out / f"{source.stem}.png"
-            content = json.loads(source.read_text("utf-8"))
+        for shown in BOARDS:
+            if all(panel.source != "prom" for panel in shown.panels()):
+                continue
+            out = given.out / f"{shown.uid}.png"
+            content = json.loads((FOLDER / f"{shown.uid}.json").read_text("utf-8"))
             picture(page, folder, board(prometheus, content, window), out)
             taken.append(out)
         browser.close()

@@ -174,7 +174,9 @@ def _cells(prometheus: Prometheus, panel: Mapping[str, Any], window: Window) -> 
             )
     values = list(renamed.values())
     ordered = sorted(rows.items(), key=lambda row: -(row[1].get(values[0]) or 0))
-    labels = list(dict.fromkeys(name for row, _ in ordered for name, _ in row))
+    labels = list(
+        dict.fromkeys(name for row, _ in ordered for name, _ in row if name != "sloth_id")
+    )
     columns = [
         {"name": name, "number": False, "values": [dict(row).get(name, "") for row, _ in ordered]}
         for name in labels

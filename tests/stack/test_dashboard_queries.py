@@ -145,7 +145,9 @@ def test_a_new_prompt_version_is_marked(asked: Asked) -> None:
 def test_the_filters_have_values(asked: Asked, uid: str) -> None:
     found = {}
     for variable in load(uid)["templating"]["list"]:
-        match = re.fullmatch(r"label_values\((llm_.*), (\w+)\)", variable.get("definition", ""))
+        asked_for = variable.get("query")
+        text = asked_for["query"] if isinstance(asked_for, dict) else ""
+        match = re.fullmatch(r"label_values\((llm_.*), (\w+)\)", text)
         if match:
             expr = filled(f"count by ({match[2]}) ({match[1]})", VARIABLES)
             found[match[2]] = {one["metric"].get(match[2], "") for one in asked.series(expr)}

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 import yaml
+from jsonschema import Draft7Validator
 
 from collector import telemetry
 from grafana.build.panels import metrics_of
@@ -16,12 +19,6 @@ from grafana.build.render import FOLDER, files
 from processors.llm_metrics import catalogue
 from tests.stack import traceql
 from tests.stack.boards import REPOSITORY, UIDS, Shown, everything, load, panels
-
-RUNBOOKS = {
-    "error-rate", "provider-outage", "rate-limit", "latency-spike", "cost-spike", "budget", "prompt-regression",
-    "cache-drop", "abuse", "unpriced-model", "quality-drop", "refusal-spike", "drift", "telemetry-loss", "cardinality",
-    "freshness", "watchdog",
-}  # fmt: skip
 
 FOREIGN = {
     # metrics that others produce, and their labels
@@ -38,6 +35,10 @@ FOREIGN = {
     "llm_freshness_probes_total": {"signal", "result"},
     "llm_freshness_last_success_timestamp_seconds": {"signal"},
 }
+SCHEMA = json.loads(
+    (Path(__file__).parents[1] / "golden" / "grafana" / "schema.json").read_text("utf-8")
+)
+"""What Grafana 13 says its boards look like; made by grafana_schema.py."""
 SCRAPED = {"instance", "job", "le", "__name__"}
 SLO_LABELS = {"sloth_service", "sloth_slo", "sloth_id", "environment"}
 EVERYTHING = everything()
@@ -111,9 +112,9 @@ def test_a_panel_says_why_it_exists_and_what_to_do(shown: Shown) -> None:
     why, act, *rest = shown.panel["description"].split("\n\n")
     assert len(why) > 10
     assert len(act) > 10
-    runbook = re.fullmatch(r"Runbook: prometheus/runbooks/([\w-]+)\.md", rest[-1])
+    runbook = re.fullmatch(r"\[Runbook: ([\w-]+)\]\(/public/runbooks/\1\.md\)", rest[-1])
     assert runbook is not None
-    assert runbook[1] in RUNBOOKS
+    assert (REPOSITORY / "prometheus" / "runbooks" / f"{runbook[1]}.md").exists()
 
 
 @pytest.mark.parametrize("shown", [one for one in EVERYTHING if one.source], ids=str)
@@ -260,3 +261,48 @@ def test_provisioning_names_the_data_sources_that_boards_choose() -> None:
     assert {one["name"] for one in destinations} == {"trace_id"}  # the exemplars' label
     provider = yaml.safe_load((folder / "dashboards" / "llm.yaml").read_text("utf-8"))
     assert provider["providers"][0]["allowUiUpdates"] is False
+
+
+OF_PROMETHEUS = ("expr", "step", "textFormat", "titleFormat")
+"""Settings of a mark that its data source reads; Grafana's schema knows no data source's."""
+
+
+@pytest.mark.parametrize("uid", UIDS)
+def test_a_board_has_the_shape_that_grafana_describes(uid: str) -> None:
+    board = load(uid)
+    for mark in board["annotations"]["list"]:
+        for key in OF_PROMETHEUS:
+            mark.pop(key, None)
+    assert [error.message for error in Draft7Validator(SCHEMA["board"]).iter_errors(board)] == []
+
+
+@pytest.mark.parametrize("shown", EVERYTHING, ids=str)
+def test_a_panel_has_the_options_of_its_type(shown: Shown) -> None:
+    kind = shown.panel["type"]
+    custom = shown.panel.get("fieldConfig", {}).get("defaults", {}).get("custom")
+    for part, settings in (("options", shown.panel.get("options")), ("custom", custom)):
+        if settings and kind in SCHEMA[part]:
+            errors = Draft7Validator(SCHEMA[part][kind]).iter_errors(settings)
+            assert [error.message for error in errors] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("graphTooltip",), 7),
+        (("links", 0, "type"), "boards"),
+        (("templating", "list", 0, "type"), "source"),
+        (("panels", 1, "gridPos", "w"), "wide"),
+        (("unheard_of",), True),
+    ],
+)
+def test_the_schema_would_notice(path: tuple[str | int, ...], value: object) -> None:
+    board = load("llm-overview")
+    for mark in board["annotations"]["list"]:
+        for key in OF_PROMETHEUS:
+            mark.pop(key, None)
+    inner: Any = board
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    assert not Draft7Validator(SCHEMA["board"]).is_valid(board)

@@ -60,9 +60,10 @@ _NOW: Final = Row(
             viz="stat",
             unit="d",
             why="When is the budget gone, at this pace?",
-            act="Less than a week: plan the fix now. Nothing shown: nothing burns.",
+            act="Less than a week: plan the fix now. 0: it is gone. Nothing shown: nothing burns.",
             queries=one(
-                f"slo:time_period:days{{{L}}} * {_ON} {_LEFT} / {_ON} group_left() ({_burn('6h')} > 0)",
+                f"clamp_min(slo:time_period:days{{{L}}} * {_ON} {_LEFT}"
+                f" / {_ON} group_left() ({_burn('6h')} > 0), 0)",
                 "{{sloth_slo}}",
             ),
             links=("llm-investigate",),
