@@ -393,11 +393,11 @@ class Graph:
         while not self._is_drained() and time.monotonic() < until:
             time.sleep(_POLL_S)
         for pipeline in self.pipelines.values():
-            if pipeline.waiting:
+            if pipeline.losing:
                 logs.error(
                     "Released data found no room in time and is lost.",
                     pipeline=pipeline.id,
-                    items=pipeline.waiting,
+                    items=pipeline.losing,
                 )
 
     def _is_drained(self) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from collector import logs
+from collector.errors import Rejected
 from processors.base import OnError, Processor, Stateless
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded
@@ -193,7 +194,7 @@ class Pipeline:
     def settle(self) -> bool:
         """Settle the receipts of batches that are safe elsewhere now; say whether that is all of them.
 
-        A batch that could not be made safe is offered again.
+        A batch that could not be made safe is offered again; one that nobody will ever take is settled, too.
         """
         unsettled = self._unsettled
         while unsettled and all(ticket.settled() for ticket in unsettled[0].tickets):
@@ -201,6 +202,8 @@ class Pipeline:
             try:
                 for ticket in over.tickets:
                     ticket.wait(0.0)
+            except Rejected:
+                self._settled(over.batch)
             except Overloaded as failure:
                 stuck = Stuck(len(self.stages), over.batch, self._sinks, failure)
                 self._backlog.append(stuck)
@@ -217,6 +220,11 @@ class Pipeline:
     def waiting(self) -> int:
         """Items that were released and wait for room."""
         return sum(len(stuck.batch) for stuck in self._backlog)
+
+    @property
+    def losing(self) -> int:
+        """Items of those that nobody keeps on disk."""
+        return sum(len(stuck.batch) for stuck in self._backlog if stuck.batch.receipt is None)
 
     def _advance(
         self,

@@ -129,6 +129,8 @@ class Waiting:
     """The shelf's."""
     ticket: Ticket | None = None
     """Of the shelf: when the request is as durable as it gets."""
+    refused: bool = False
+    """Whether the shelf could not keep it."""
     warm: bool = False
     """Whether the shelf counts its bytes in memory."""
 
@@ -231,8 +233,11 @@ class Shelf(Protocol):
     def refusal(self) -> Overloaded | None:
         """Say whether `keep` would be in vain."""
 
-    def keep(self, entry: Waiting, source: str) -> tuple[Ticket | None, bool]:
-        """Keep a request: its ticket, and whether it is new. May take it out of memory."""
+    def keep(self, entry: Waiting, source: str, *, in_memory: bool) -> tuple[Ticket | None, bool]:
+        """Keep a request: its ticket, and whether it is new. May take it out of memory.
+
+        `in_memory`: there is no room on the disk, but whoever names the request keeps it until it is delivered.
+        """
 
     def load(self, parts: Sequence[Waiting]) -> list[Waiting]:
         """Bring requests into memory; returns those that could be had."""
@@ -261,7 +266,7 @@ class NoShelf:
     def refusal(self) -> Overloaded | None:
         return None
 
-    def keep(self, entry: Waiting, source: str) -> tuple[Ticket | None, bool]:
+    def keep(self, entry: Waiting, source: str, *, in_memory: bool) -> tuple[Ticket | None, bool]:
         return None, True
 
     def load(self, parts: Sequence[Waiting]) -> list[Waiting]:
@@ -381,12 +386,15 @@ class SendingQueue:
         entry = Waiting(
             request.signal, request.items, len(request.raw), self._clock(), request=request
         )
+        refused = self._shelf.refusal()
+        if refused is not None and not source:
+            raise refused
         with self._work:
             while self._shelf.drops_oldest and self._overflows(entry) and self._drop_oldest():
                 pass
             if self._closed or self._overflows(entry):
                 raise self._refusal()
-            ticket, new = self._shelf.keep(entry, source)
+            ticket, new = self._shelf.keep(entry, source, in_memory=refused is not None)
             if not new:
                 return ticket
             if self._wait_for_result:
@@ -502,10 +510,17 @@ class SendingQueue:
         self._shelf.forget((entry,))
 
     def _strike(self, parts: Iterable[Waiting]) -> None:
-        """Give up what was taken out and cannot be had any more."""
+        """Give up what was taken out and cannot be had any more.
+
+        What was never committed is not lost: whoever put it knows.
+        """
         with self._work:
             for part in parts:
-                self._give_up(part, "damaged")
+                if part.refused:
+                    self._fill(part, -1)
+                    self._shelf.forget((part,))
+                else:
+                    self._give_up(part, "damaged")
 
     def _due(self) -> _Line | None:
         """Return the line that may leave now and has waited longest."""

@@ -14,9 +14,11 @@ import json
 import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple, cast
 
 from processors.batch import Batch, assemble, frame
+from processors.errors import Overloaded
 from processors.ports import Piece, Store, Ticket
 from processors.tail_sampling.traces import Envelope, Trace
 from processors.tail_sampling.verdict import NOT_SAMPLED, Tier, Trigger, Verdict
@@ -143,13 +145,19 @@ class Journal:
         self._leaving.append((ticket, batch))
 
     def leave(self, *, wait_s: float | None = None) -> Iterator[Batch]:
-        """Yield the batches whose decisions are on disk; with `wait_s`, wait that long for them."""
+        """Yield the batches whose decisions are on disk; with `wait_s`, wait that long for them.
+
+        What must not leave yet is there again after the next start.
+        """
         while self._leaving:
             ticket, _ = self._leaving[0]
             if ticket is not None and not ticket.settled():
                 if wait_s is None:
                     return
-                ticket.wait(wait_s)
+                with suppress(Overloaded):
+                    ticket.wait(wait_s)
+                if not ticket.settled():
+                    return
             yield self._leaving.popleft()[1]
 
     # -- after a restart

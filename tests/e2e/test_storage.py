@@ -23,7 +23,7 @@ import pytest
 
 from processors.batch import Signal
 from tests.backends import OK, UNAVAILABLE, Backend, Received, Reply, grpc_backend
-from tests.e2e.servers import REPOSITORY, free_port, listens, poll
+from tests.e2e.servers import REPOSITORY, free_port, installed, listens, missing, poll
 from tests.telemetry import span, traces
 
 pytestmark = pytest.mark.e2e
@@ -61,13 +61,14 @@ class Process:
     folder: Path
     backend: str
     processors: str = "redaction, tail_sampling"
+    template: str = CONFIG
     port: int = field(default_factory=free_port)
     popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Process:
         config = self.folder / "collector.yaml"
         config.write_text(
-            CONFIG.format(
+            self.template.format(
                 folder=self.folder,
                 port=self.port,
                 backend=self.backend,
@@ -222,3 +223,154 @@ def test_kill_9_loses_nothing_that_was_acknowledged(process: Process, backend: B
     )
     assert unwanted & delivered.keys() == set()
     assert twice <= KILLS * CONSUMERS * max(len(received.ids) for received in backend.received)
+
+
+def send(process: Process, *numbers: int, error: bool = True) -> None:
+    """Send one trace a number and wait until it is acknowledged."""
+    spans = [span(number, trace=number, status=2 if error else 0) for number in numbers]
+    with grpc.insecure_channel(f"127.0.0.1:{process.port}") as channel:
+        channel.unary_unary(Signal.TRACES.grpc_method, None, None)(traces(*spans), timeout=30)
+
+
+def ids(*numbers: int) -> set[bytes]:
+    return {number.to_bytes(8, "big") for number in numbers}
+
+
+def test_a_stop_while_the_backend_is_away_keeps_everything(
+    process: Process, backend: Backend
+) -> None:
+    backend.script = _away
+    process.start().wait()
+    send(process, 1, 2, 3)
+    backend.wait_for(lambda: backend.received, 20.0)
+    send(process, 4)
+    began = time.monotonic()
+    assert process.end(signal.SIGTERM) == 0
+    assert time.monotonic() - began < 10
+    backend.script = _here
+    process.start().wait()
+    backend.wait_for(lambda: ids(1, 2, 3, 4) <= backend.delivered.keys(), 20.0)
+
+
+def test_a_stop_with_a_healthy_backend_delivers_nothing_twice(
+    process: Process, backend: Backend
+) -> None:
+    process.start().wait()
+    for number in range(1, 40):
+        send(process, number)
+    backend.wait_for(lambda: backend.received, 20.0)
+    assert process.end(signal.SIGTERM) == 0
+    process.start().wait()
+    backend.wait_for(lambda: ids(*range(1, 40)) <= backend.delivered.keys(), 20.0)
+    assert process.end(signal.SIGTERM) == 0
+    assert set(backend.delivered.values()) == {1}
+
+
+def test_half_a_trace_goes_on_waiting_for_the_other(process: Process, backend: Backend) -> None:
+    process.start().wait()
+    send(process, 1, error=False)
+    process.end(signal.SIGKILL)
+    process.start().wait()
+    with grpc.insecure_channel(f"127.0.0.1:{process.port}") as channel:
+        rest = traces(span(2, trace=1, status=2))
+        channel.unary_unary(Signal.TRACES.grpc_method, None, None)(rest, timeout=30)
+    send(process, 3)
+    backend.wait_for(lambda: ids(3) <= backend.delivered.keys(), 20.0)
+    first = ids(1) <= backend.delivered.keys()
+    second = ids(2) <= backend.delivered.keys()
+    assert first == second
+
+
+def test_a_second_process_is_refused_with_the_pid_of_the_first(
+    process: Process, tmp_path: Path
+) -> None:
+    process.start().wait()
+    assert process.popen is not None
+    second = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "collector",
+            "--config",
+            str(tmp_path / "collector.yaml"),
+            "--set",
+            f"receivers.otlp.protocols.grpc.endpoint=127.0.0.1:{free_port()}",
+        ],
+        cwd=REPOSITORY,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert f"in use by process {process.popen.pid}." in second.stderr.decode()
+
+
+def test_nothing_unredacted_reaches_the_disk(process: Process, tmp_path: Path) -> None:
+    canary = "maria.keller@mail.example"
+    config = CONFIG.replace(
+        "allow_all_keys: true", 'allow_all_keys: true, blocked_values: ["[a-z.]+@[a-z.]+"]'
+    )
+    process.template = config
+    process.start().wait()
+    one = span(1, trace=1, status=2, attributes={"text": f"write to {canary}"})
+    with grpc.insecure_channel(f"127.0.0.1:{process.port}") as channel:
+        channel.unary_unary(Signal.TRACES.grpc_method, None, None)(traces(one), timeout=30)
+    process.end(signal.SIGKILL)
+    stored = b"".join(
+        path.read_bytes() for path in (tmp_path / "store").iterdir() if path.name != "reserve"
+    )
+    assert b"write to" in stored
+    assert canary.encode() not in stored
+
+
+def test_a_full_disk_is_told_to_senders_and_recovers(
+    process: Process, backend: Backend, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    mounted = subprocess.run(
+        [installed("mount"), "-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs", str(store)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        missing("a file system of a known size cannot be mounted here")
+    try:
+        backend.script = _away
+        process.start().wait()
+        numbers, refused = fill(process)
+        assert refused is grpc.StatusCode.UNAVAILABLE
+        backend.script = _here
+        wanted = ids(*numbers)
+        backend.wait_for(lambda: wanted <= backend.delivered.keys(), 60.0)
+        poll("the storage to take data again", lambda: sends(process, 1_000_000), 20.0)
+        assert process.end(signal.SIGTERM) == 0
+    finally:
+        if process.popen is not None:
+            process.popen.kill()
+            process.popen.wait()
+        subprocess.run([installed("umount"), str(store)], check=True)
+
+
+def fill(process: Process) -> tuple[list[int], grpc.StatusCode | None]:
+    """Send until that is refused; returns what was acknowledged, and how the rest was refused."""
+    acknowledged = []
+    with grpc.insecure_channel(f"127.0.0.1:{process.port}") as channel:
+        call = channel.unary_unary(Signal.TRACES.grpc_method, None, None)
+        for number in range(1, 500):
+            text = random.Random(number).randbytes(1 << 17).hex()
+            one = span(number, trace=number, status=2, attributes={"text": text})
+            try:
+                call(traces(one), timeout=30)
+            except grpc.RpcError as error:
+                return acknowledged, error.code()
+            acknowledged.append(number)
+    return acknowledged, None
+
+
+def sends(process: Process, number: int) -> bool:
+    try:
+        send(process, number)
+    except grpc.RpcError:
+        return False
+    return True

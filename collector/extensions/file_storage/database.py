@@ -6,6 +6,9 @@ Invariants
   SQLite's locks for the whole process ("How To Corrupt An SQLite Database File", section 2.2).
 - What cannot be read is set aside under another name, never deleted; what can be saved of it is carried over.
 
+Some distributions overwrite what is deleted (`secure_delete`), which makes a deletion as large as what it deletes and
+a full disk impossible to empty; here it is off.
+
 The log is kept small by explicit checkpoints, because all of it behind a damaged frame is lost; the automatic ones
 would stand in the way of commits (measured: p99 of a put 179 ms against 16).
 """
@@ -157,6 +160,7 @@ class Database:
                 {creation if new else ""}
                 PRAGMA journal_mode = WAL;
                 PRAGMA synchronous = {"FULL" if self._settings.power else "NORMAL"};
+                PRAGMA secure_delete = OFF;
                 PRAGMA wal_autocheckpoint = 0;
                 PRAGMA max_page_count = {pages};
             """)
@@ -229,14 +233,17 @@ class Database:
         with self._lock:
             self.connection.execute(f"PRAGMA wal_checkpoint({mode})")
 
-    def shrink(self) -> bool:
-        """Give some free pages back to the file system; say whether there are more."""
+    def shrink(self, least: int = 4 * _VACUUM_PAGES, most: int = _VACUUM_PAGES) -> bool:
+        """Give some free pages back to the file system where at least `least`, and a quarter of all, are free.
+
+        Says whether it did. `most` bounds what that writes to the log.
+        """
         with self._lock:
             [(free,)] = self.connection.execute("PRAGMA freelist_count").fetchall()
             [(pages,)] = self.connection.execute("PRAGMA page_count").fetchall()
-            if free < 4 * _VACUUM_PAGES or free < pages // 4:
+            if free < least or (least > 1 and free < pages // 4):
                 return False
-            self.connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+            self.connection.executescript(f"PRAGMA incremental_vacuum({most})")
             return True
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ class Reserve:
         self._wanted = size
         self.size = 0
         self.there = True
+        self._needed_by: set[str] = set()
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -29,18 +30,21 @@ class Reserve:
         system = os.statvfs(self._path.parent)
         self.size = min(self._wanted, system.f_frsize * system.f_blocks // _SHARE)
         self._path.unlink(missing_ok=True)
-        self.take()
+        self.there = self._allocate()
 
-    def give_up(self) -> None:
-        """Free the space."""
+    def give_up(self, owner: str) -> None:
+        """Free the space for a file that needs it, until that takes it back."""
         with self._lock:
+            self._needed_by.add(owner)
             self._path.unlink(missing_ok=True)
             self.there = False
 
-    def take(self) -> bool:
-        """Set the space aside again; say whether there was room."""
+    def take(self, owner: str) -> bool:
+        """Set the space aside again, unless another file needs it still; say whether it is there now."""
         with self._lock:
-            self.there = self._allocate()
+            self._needed_by.discard(owner)
+            if not self.there and not self._needed_by:
+                self.there = self._allocate()
             return self.there
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
-from collector.exporters.queue import Waiting
+from collector.exporters.queue import Result, Waiting
 from collector.extensions.file_storage.database import Layout, Row
 from collector.extensions.file_storage.file import File, checksum
 from processors.batch import Signal
@@ -60,7 +60,7 @@ class QueueRows:
         self._next = 1
         self._warm = 0
         self._sources: dict[int, str] = {}
-        self._known: set[str] = set()
+        self._known: dict[str, Waiting] = {}
         self._users: list[Heir] = []
 
     def open(self, now_s: float, heir: Heir) -> list[Waiting]:
@@ -82,35 +82,58 @@ class QueueRows:
                 self._file.keep(_DELETE, (key,))
                 continue
             age_s = max(0, now_ms - created_ms) / 1_000
-            waiting.append(Waiting(_SIGNALS[signal], items, size, now_s - age_s, key=key))
+            entry = Waiting(_SIGNALS[signal], items, size, now_s - age_s, key=key)
+            waiting.append(entry)
             if source is not None:
                 self._sources[key] = source
-                self._known.add(source)
+                self._known[source] = entry
             self._next = key + 1
         return waiting
 
     def refusal(self) -> Overloaded | None:
         return self._file.refusal()
 
-    def keep(self, entry: Waiting, source: str) -> tuple[Ticket | None, bool]:
+    def keep(self, entry: Waiting, source: str, *, in_memory: bool) -> tuple[Ticket | None, bool]:
         """Store a request; returns its ticket and whether it is new: one of a `source` that is there is not."""
         request = entry.request
-        if request is None or (source and source in self._known):
+        if request is None:
             return None, False
+        if source in self._known:
+            return self._keep_again(self._known[source], request, source, in_memory), False
         key = entry.key = self._next
         self._next += 1
         if source:
-            self._known.add(source)
+            self._known[source] = entry
             self._sources[key] = source
-        row = (key, *_columns(request), source or None, request.raw)
-        ticket = self._file.add(_INSERT, row, entry.size)
-        entry.ticket = ticket
+        if in_memory:
+            entry.result = Result()
+            return entry.result, True
+        ticket = self._add(entry, request, source)
         if self._warm + entry.size <= _WARM_BYTES:
             self._warm += entry.size
             entry.warm = True
         else:
             entry.request = None
         return ticket, True
+
+    def _add(self, entry: Waiting, request: Request, source: str) -> Ticket:
+        row = (entry.key, *_columns(request), source or None, request.raw)
+        entry.ticket = self._file.add(_INSERT, row, entry.size)
+        return entry.ticket
+
+    def _keep_again(
+        self, entry: Waiting, request: Request, source: str, in_memory: bool
+    ) -> Ticket | None:
+        """Return the ticket of what is there already; one that was refused is tried again."""
+        if entry.result is not None:
+            return entry.result
+        if entry.ticket is None or not _refused(entry.ticket):
+            return entry.ticket
+        if not in_memory:
+            return self._add(entry, request, source)
+        entry.request = request
+        entry.result = Result()
+        return entry.result
 
     def load(self, parts: Sequence[Waiting]) -> list[Waiting]:
         """Return the parts with their requests, without those whose rows are damaged or were never committed."""
@@ -125,7 +148,7 @@ class QueueRows:
                 try:
                     part.ticket.wait()
                 except Overloaded:
-                    continue
+                    part.refused = True
         for key, part in cold.items():
             for signal, items, crc, body in self._file.read(_SELECT, (key,)):
                 if checksum(body, signal, items) == crc:
@@ -139,7 +162,7 @@ class QueueRows:
             if part.warm:
                 self._warm -= part.size
                 part.warm = False
-            self._known.discard(self._sources.pop(part.key, ""))
+            self._known.pop(self._sources.pop(part.key, ""), None)
             self._file.keep(_DELETE, (part.key,))
 
     def bury(self, dead: Iterable[tuple[Request, str]]) -> None:
@@ -155,6 +178,16 @@ class QueueRows:
             self._users.remove(heir)
         if self._users:
             self._users[-1](left)
+
+
+def _refused(ticket: Ticket) -> bool:
+    if not ticket.settled():
+        return False
+    try:
+        ticket.wait(0.0)
+    except Overloaded:
+        return True
+    return False
 
 
 def _columns(request: Request) -> Row:

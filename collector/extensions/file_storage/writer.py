@@ -24,6 +24,9 @@ _GROUP_BYTES: Final = 8 << 20
 _GROUP_ROWS: Final = 1_000
 _ROW_BYTES: Final = 8_192
 """What a row adds to the log besides its body, roughly."""
+_STEP: Final = 8
+_STEP_PAGES: Final = 16
+_MOST_STEPS: Final = 64
 _IDLE_S: Final = 0.5
 _AGAIN_S: Final = 1.0
 _COMMIT_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -189,7 +192,7 @@ class Writer:
         name = getattr(error, "sqlite_errorname", type(error).__name__)
         self._counters["otelcol_llm_storage_failed_commits_total", self._name, name] += 1
         if name == "SQLITE_FULL":
-            self._reserve.give_up()
+            self._reserve.give_up(self._name)
             self._checkpoint(truncate=True)
         if not self._broken:
             self._broken = True
@@ -212,18 +215,39 @@ class Writer:
             self._settle_owed()
             if not self._owed and not self._reserve.there:
                 self._checkpoint(truncate=True)
-                self._reserve.take()
+                if not self._reserve.take(self._name):
+                    self._make_space()
 
     def _settle_owed(self) -> None:
+        """Do what is owed, in small steps: each needs room in the log."""
+        tries = 2
         while self._owed:
             group = self._owed[0]
             try:
-                self._database.write(group.upkeep)
+                self._database.write(group.upkeep[:_STEP])
             except sqlite3.Error as error:
                 self._fail(error)
-                return
-            group.upkeep_commit.settle()
-            del self._owed[0]
+                tries -= 1
+                if not tries:
+                    return
+                continue
+            del group.upkeep[:_STEP]
+            if not self._reserve.there:
+                self._checkpoint(truncate=True)
+            if not group.upkeep:
+                group.upkeep_commit.settle()
+                del self._owed[0]
+
+    def _make_space(self) -> None:
+        """Give free pages back to a full file system, in small steps, and take the reserve back."""
+        try:
+            for _ in range(_MOST_STEPS):
+                if not self._database.shrink(least=1, most=_STEP_PAGES):
+                    break
+                self._checkpoint(truncate=True)
+        except sqlite3.Error as error:
+            self._fail(error)
+        self._reserve.take(self._name)
 
     def _be_idle(self) -> None:
         if self._owed or not self._reserve.there:
