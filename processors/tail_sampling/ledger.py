@@ -14,7 +14,7 @@ from typing import Final, get_args
 from processors.stats import Histogram, Stats
 from processors.tail_sampling.calls import add_up
 from processors.tail_sampling.traces import Table, Trace
-from processors.tail_sampling.verdict import Trigger, Verdict
+from processors.tail_sampling.verdict import NOT_SAMPLED, Trigger, Verdict
 
 _THEIRS: Final = "otelcol_processor_tail_sampling_"
 _OURS: Final = "otelcol_llm_tail_sampling_"
@@ -37,6 +37,9 @@ class Ledger:
         self._removals = self._histogram(
             stats, f"{_THEIRS}sampling_trace_removal_age_seconds", AGES_S
         )
+        self._verdict = NOT_SAMPLED
+        self._trigger: Trigger = "wait"
+        self._alike = 0
         self._delays = {
             trigger: self._histogram(stats, f"{_OURS}decision_delay_seconds", DELAYS_S, trigger)
             for trigger in get_args(Trigger)
@@ -55,15 +58,25 @@ class Ledger:
             self._counters[f"{_THEIRS}new_trace_id_received_total",] += traces
 
     def decided(self, trace: Trace, verdict: Verdict, trigger: Trigger, now_ns: int) -> None:
-        """Enter a verdict; the trace still knows its spans' number and size."""
-        counters = self._counters
-        counters[_GLOBAL, *verdict.labels] += 1
-        counters[_DECISIONS, verdict.policy, verdict.word, trigger] += 1
-        if trigger == "evicted":
-            counters[_TOO_EARLY,] += 1
+        """Enter a verdict; the trace still knows its spans."""
+        if verdict is not self._verdict or trigger != self._trigger:
+            self.flush()
+            self._verdict, self._trigger = verdict, trigger
+        self._alike += 1
         if trace.calls is not None and trace.calls.costs:
-            counters[_COST, verdict.word] += add_up(trace.calls.priced)
+            self._counters[_COST, verdict.word] += add_up(trace.calls.priced)
         self._delays[trigger].observe(max(0, now_ns - trace.first_ns) / _NS)
+
+    def flush(self) -> None:
+        """Enter the verdicts of a run. Most traces of a tick fare alike, so they are counted in runs."""
+        verdict, trigger, alike = self._verdict, self._trigger, self._alike
+        if alike:
+            counters = self._counters
+            counters[_GLOBAL, *verdict.labels] += alike
+            counters[_DECISIONS, verdict.policy, verdict.word, trigger] += alike
+            if trigger == "evicted":
+                counters[_TOO_EARLY,] += alike
+            self._alike = 0
 
     def removed(self, trace: Trace, now_ns: int) -> None:
         """Enter that a trace left the table."""
@@ -86,14 +99,15 @@ class Ledger:
         else:
             self._counters[f"{_OURS}{what}_total",] += 1
 
-    def late(self, kept: bool, age_s: float | None, from_memory: bool) -> None:
+    def remembered(self, kept: bool) -> None:
+        """Enter a late span whose trace was found in the memory of decisions."""
+        sampled = "true" if kept else "false"
+        self._counters[f"{_THEIRS}early_releases_from_cache_decision_total", sampled] += 1
+
+    def late(self, kept: bool, age_s: float | None) -> None:
         """Enter one late span; its age where it is known."""
         self.spans("late_released" if kept else "late_dropped", 1)
-        counters, word = self._counters, "kept" if kept else "dropped"
-        counters[f"{_OURS}late_spans_total", word] += 1
-        if from_memory:
-            sampled = "true" if kept else "false"
-            counters[f"{_THEIRS}early_releases_from_cache_decision_total", sampled] += 1
+        self._counters[f"{_OURS}late_spans_total", "kept" if kept else "dropped"] += 1
         if age_s is not None:
             self._ages.observe(age_s)
 

@@ -97,7 +97,8 @@ class DroppedIds:
         if not self.size:
             return False
         key = hash(trace_id) & _MASK64 or 1
-        if self._new[self._find(self._new, key)]:
+        found = self._new[key & self._mask]  # most often empty: the trace is new
+        if found and (found == key or self._new[self._find(self._new, key)]):
             return True
         return self._old is not self._new and bool(self._old[self._find(self._old, key)])
 

@@ -6,7 +6,7 @@ the highest content tier among them. An error is no vote. Every vote is counted 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -32,6 +32,7 @@ from processors.tail_sampling.verdict import (
 _VOTES: Final = "otelcol_processor_tail_sampling_count_traces_sampled_total"
 _REFUSED: Final = "otelcol_llm_tail_sampling_budget_refused_total"
 _MOST_VERDICTS: Final = 1_024
+_SPARED: Final = "spared"
 _WORDS: Final = tuple(ballot.value for ballot in Ballot if ballot is not Ballot.ERROR)
 _ERRORS: Final = "otelcol_processor_tail_sampling_sampling_policy_evaluation_error_total"
 
@@ -45,7 +46,8 @@ class Seat:
     tier: Tier
     policy: Policy
     tally: dict[str, int]
-    """Votes since they were counted last, by ballot."""
+    """Votes since they were counted last, by ballot; what was asked and is not here is an abstention."""
+    vote: Callable[[Trace, int], Vote]
 
 
 class Panel:
@@ -54,10 +56,7 @@ class Panel:
     def __init__(self, config: Config, watch: Watch, stats: Stats, prefix: str) -> None:
         """`prefix`: put before policy names in metrics. Raises: `InvalidConfig`."""
         desk = new_desk(watch, config)
-        self._seats = tuple(
-            Seat(p.name, p.type, p.tier, build_policy(p, desk), dict.fromkeys(_WORDS, 0))
-            for p in config.policies
-        )
+        self._seats = tuple(_seat(policy, build_policy(policy, desk)) for policy in config.policies)
         desk.certain.update({seat.name: seat.policy.certain for seat in self._seats})
         self._ceilings = [
             (seat.name, seat.policy) for seat in self._seats if isinstance(seat.policy, Ceiling)
@@ -66,6 +65,8 @@ class Panel:
         self.may_drop = any(policy.type == "drop" for policy in config.policies)
         self._first_match = config.first_match
         self._prefix = prefix
+        self._asked = 0
+        """Traces since the votes were counted last."""
         self._spenders = [s.policy for s in self._seats if not isinstance(s.policy, Free)]
         self._stats = stats
         self._verdicts: dict[tuple[tuple[Seat, Vote], ...], Verdict] = {}
@@ -73,7 +74,7 @@ class Panel:
     def decide(self, trace: Trace, now_ns: int) -> Verdict:
         """Return the verdict on what is known now, and let policies spend what it costs."""
         self.plan.catch_up(trace)
-        verdict = self._combined(tuple(self._ask(trace, now_ns)))
+        verdict = self._combined(self._ask(trace, now_ns))
         if verdict.kept:
             for name, ceiling in self._ceilings:
                 verdict = self._capped(name, ceiling, trace, now_ns, verdict)
@@ -86,12 +87,15 @@ class Panel:
     def count(self) -> None:
         """Enter the votes since the last time. They are tallied apart because there are several a trace."""
         counters = self._stats.counters
-        for seat in self._seats:
-            for word, votes in seat.tally.items():
-                if votes:
+        for seat in self._seats if self._asked else ():
+            tally = seat.tally
+            tally[Ballot.ABSTAIN.value] = self._asked - sum(tally.values())
+            for word in _WORDS:
+                if tally[word]:
                     sampled = "true" if word == Ballot.KEEP.value else "false"
-                    counters[_VOTES, self._prefix + seat.name, sampled, word] += votes
-                    seat.tally[word] = 0
+                    counters[_VOTES, self._prefix + seat.name, sampled, word] += tally[word]
+            seat.tally.update(dict.fromkeys(tally, 0))
+        self._asked = 0
 
     def save(self, store: Store) -> None:
         """Write down what policies will have to remember, as far as it changed."""
@@ -119,18 +123,31 @@ class Panel:
             if (seat.name, seat.type) in old:
                 seat.policy.inherit(old[seat.name, seat.type])
 
-    def _ask(self, trace: Trace, now_ns: int) -> Iterator[tuple[Seat, Vote]]:
-        """Yield the votes that are not abstentions."""
+    def _ask(self, trace: Trace, now_ns: int) -> tuple[tuple[Seat, Vote], ...]:
+        """Return the votes that are not abstentions."""
+        votes: list[tuple[Seat, Vote]] = []
+        self._asked += 1
         for seat in self._seats:
-            vote = seat.policy.vote(trace, now_ns)
+            vote = seat.vote(trace, now_ns)
+            if vote is ABSTAIN:
+                continue
             if vote is ERROR:
                 self._stats.counters[_ERRORS,] += 1
+                seat.tally[vote.word] += 1
                 continue
             seat.tally[vote.word] += 1
-            if vote is not ABSTAIN:
-                yield seat, vote
-                if vote is DROP or self._first_match:
-                    return
+            votes.append((seat, vote))
+            if vote is DROP or self._first_match:
+                self._spare_behind(seat)
+                break
+        return tuple(votes)
+
+    def _spare_behind(self, last: Seat) -> None:
+        """Note that those behind a seat were not asked."""
+        for seat in reversed(self._seats):
+            if seat is last:
+                return
+            seat.tally[_SPARED] += 1
 
     def _combined(self, votes: tuple[tuple[Seat, Vote], ...]) -> Verdict:
         """Return the verdict of these votes; seats and votes are few objects, so that equal verdicts are one."""
@@ -160,6 +177,11 @@ def build_policy(config: PolicyConfig, desk: Desk) -> Policy:
         where = f"{config.type}.{wrong.path}" if wrong.path else config.type
         text = f'failed to create policy evaluator for "{config.name}": {wrong.text}'
         raise InvalidConfig(where, text) from None
+
+
+def _seat(config: PolicyConfig, policy: Policy) -> Seat:
+    tally = dict.fromkeys((*_WORDS, Ballot.ERROR.value, _SPARED), 0)
+    return Seat(config.name, config.type, config.tier, policy, tally, policy.vote)
 
 
 def _combine(votes: Sequence[tuple[Seat, Vote]]) -> Verdict:

@@ -69,6 +69,7 @@ class TailSampling:
         self._left: list[Batch] = []
         self._due: deque[tuple[int, bytes]] = deque()
         self._due_by_root: deque[tuple[int, bytes]] = deque()
+        self._opened = 0
         self._now_ns = 0
 
     # -- the processor
@@ -86,6 +87,7 @@ class TailSampling:
             self._refuse_what_does_not_fit(raw)
         self._take_in(raw)
         self._keep_bounds()
+        self._ledger.flush()
         if self._journal is None:
             return self._release.take(self._now_ns)
         self._journal.write(self._now_ns)
@@ -106,7 +108,7 @@ class TailSampling:
                     self._decide(trace, "wait" if due is self._due else "root")
                     if self._release.full:
                         yield from self._leave()
-        self._panel.count()
+        self._tell()
         if self._journal is not None:
             self._panel.save(self._journal.store)
         yield from self._leave()
@@ -122,7 +124,7 @@ class TailSampling:
             if self._release.full:
                 yield from self._leave()
         yield from self._leave(wait_s=_LAST_COMMIT_S)
-        self._panel.count()
+        self._tell()
         self._list(False)
 
     def room(self) -> Overloaded | None:
@@ -230,6 +232,11 @@ class TailSampling:
                 trace.deadline_ns = soonest
                 self._due_by_root.append((soonest, trace.id))
 
+    def _tell(self) -> None:
+        """Bring the metrics up to date with what was counted apart."""
+        self._panel.count()
+        self._ledger.flush()
+
     def _list(self, listed: bool) -> None:
         """Be counted among the samplers while there is something to decide."""
         if listed is not self._listed:
@@ -263,7 +270,7 @@ class TailSampling:
                 view = read(span)
                 trace = traces.get(view.trace_id)
                 if trace is None or trace.verdict is not None:
-                    trace = self._open(view.trace_id, envelope, span)
+                    trace = self._open(view.trace_id, trace, envelope, span)
                     if trace is None:
                         continue
                 if arrived is not None and trace not in arrived:
@@ -290,6 +297,8 @@ class TailSampling:
         table.spans += count
         table.size += size + count * SPAN_OVERHEAD
         self._ledger.spans("received", received)
+        self._ledger.opened(self._opened)
+        self._opened = 0
         if meter is not None:
             self._drop_oversize(meter.end_resource())
         for trace in arrived or ():
@@ -311,9 +320,17 @@ class TailSampling:
             self._ledger.spans("refused", len(spans))
             raise Overloaded("The buffer of the tail sampler is full; send the data again later.")
 
-    def _open(self, trace_id: bytes, envelope: Envelope, span: bytes) -> Trace | None:
+    def _open(
+        self, trace_id: bytes, decided: Trace | None, envelope: Envelope, span: bytes
+    ) -> Trace | None:
         """Begin to hold a trace; None when it was decided before, and the span has followed."""
-        if self._follow(trace_id, envelope, span):
+        if decided is not None and decided.verdict is not None:
+            self._follow(trace_id, decided.verdict, decided.deadline_ns, envelope, span)
+            return None
+        remembered = self._memory.get(trace_id)
+        if remembered is not None:
+            self._ledger.remembered(remembered[0].kept)
+            self._follow(trace_id, *remembered, envelope, span)
             return None
         table, now = self._table, self._now_ns
         while len(table.traces) >= self.config.num_traces:
@@ -321,26 +338,18 @@ class TailSampling:
         trace = Trace(trace_id, now, now + self.config.decision_wait_ns, self._plan)
         table.open(trace)
         self._due.append((trace.deadline_ns, trace_id))
-        self._ledger.opened(1)
+        self._opened += 1
         return trace
 
-    def _follow(self, trace_id: bytes, envelope: Envelope, span: bytes) -> bool:
-        """Let a span of a decided trace follow the verdict; say whether there was one."""
-        trace = self._table.traces.get(trace_id)
-        if trace is not None and trace.verdict is not None:
-            verdict, decided_ns = trace.verdict, trace.deadline_ns
-        else:
-            remembered = self._memory.get(trace_id)
-            if remembered is None:
-                return False
-            verdict, decided_ns = remembered
-        age_s = (self._now_ns - decided_ns) / _NS if decided_ns else None
-        self._ledger.late(verdict.kept, age_s, trace is None)
+    def _follow(
+        self, trace_id: bytes, verdict: Verdict, decided_ns: int, envelope: Envelope, span: bytes
+    ) -> None:
+        """Let a span of a decided trace follow the verdict. `decided_ns`: 0 where it is not known."""
+        self._ledger.late(verdict.kept, (self._now_ns - decided_ns) / _NS if decided_ns else None)
         self._release.late(envelope, span, verdict)
         if self._journal is not None and (verdict.kept or self.config.dry_run):
             self._journal.note_late(trace_id, envelope, span)
         self._decisions.decided(trace_id, verdict.kept)
-        return True
 
     def _look_for_root(self, trace: Trace, view: Any) -> None:
         """Bring the decision forward when the root has come, or what may be it."""

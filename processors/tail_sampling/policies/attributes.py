@@ -8,14 +8,14 @@ bound of 0 for none: that is `quirks`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import re2
 
 from processors.errors import InvalidConfig
 from processors.tail_sampling.plan import ValueTest
 from processors.tail_sampling.policies.base import AnySpan, Desk, Policy, Settings
-from processors.wire import Value, decode_value
+from processors.wire import INT, Value, decode_value, read_varint
 
 
 def numeric_attribute(settings: Settings, desk: Desk) -> Policy:
@@ -40,10 +40,17 @@ def numeric_attribute(settings: Settings, desk: Desk) -> Policy:
 
 def _between(read: Callable[[Value], float | None], least: float, most: float) -> ValueTest:
     def test(raw: bytes) -> bool:
-        number = read(decode_value(raw, 0, len(raw)))
-        return number is not None and least <= number <= most
+        if raw[:1] == _INT:  # by far the most frequent
+            number, _ = read_varint(raw, 1)
+            return least <= (number - _WRAP if number >> 63 else number) <= most
+        value = read(decode_value(raw, 0, len(raw)))
+        return value is not None and least <= value <= most
 
     return test
+
+
+_INT: Final = bytes((INT,))
+_WRAP: Final = 1 << 64
 
 
 def _decoded(accepts: Callable[[Value], bool]) -> ValueTest:
