@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -69,24 +68,27 @@ def picture(page: Page, folder: Path, answered: object, out: Path) -> None:
     page.locator("#board").screenshot(path=out)
 
 
-def contact_sheet(pictures: Iterable[Path], out: Path) -> None:
-    """Lay the pictures out in columns, each where there is most room left."""
+def contact_sheet(pictures: list[Path], out: Path) -> None:
+    """Lay the pictures out in columns: the first first, then the longest where there is most room left."""
     width = _SHEET_WIDTH // _COLUMNS
+    small = [_narrow(path, width - 8) for path in pictures]
+    small[1:] = sorted(small[1:], key=lambda one: -one.height)
     heights = [0] * _COLUMNS
     placed = []
-    for path in pictures:
-        with Image.open(path) as image:
-            small = image.convert("RGB").resize(
-                (width - 8, round(image.height * (width - 8) / image.width)),
-                Image.Resampling.LANCZOS,
-            )
+    for one in small:
         column = heights.index(min(heights))
-        placed.append((small, (column * width + 4, heights[column] + 4)))
-        heights[column] += small.height + 8
+        placed.append((one, (column * width + 4, heights[column] + 4)))
+        heights[column] += one.height + 8
     sheet = Image.new("RGB", (_SHEET_WIDTH, max(heights)), "#111217")
-    for small, where in placed:
-        sheet.paste(small, where)
+    for one, where in placed:
+        sheet.paste(one, where)
     sheet.save(out, quality=72, method=6)
+
+
+def _narrow(path: Path, width: int) -> Image.Image:
+    with Image.open(path) as image:
+        size = (width, round(image.height * width / image.width))
+        return image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
 def main() -> None:
