@@ -125,11 +125,12 @@ def _meta(objective: Objective) -> Iterator[Rule]:
         ("slo:time_period:days", f"vector({_plain(days)})"),
         (
             "slo:current_burn_rate:ratio",
-            f"slo:sli_error:ratio_rate5m{mine}\n/ {budget} slo:error_budget:ratio{mine}",
+            f"max without (sloth_window) (slo:sli_error:ratio_rate5m{mine})\n/ {budget} slo:error_budget:ratio{mine}",
         ),
         (
             "slo:period_burn_rate:ratio",
-            f"slo:sli_error:ratio_rate{objective.window}{mine}\n/ {budget} slo:error_budget:ratio{mine}",
+            f"max without (sloth_window) (slo:sli_error:ratio_rate{objective.window}{mine})\n"
+            f"/ {budget} slo:error_budget:ratio{mine}",
         ),
         (
             "slo:period_error_budget_remaining:ratio",
