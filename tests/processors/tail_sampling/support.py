@@ -129,6 +129,11 @@ class Run:
             came += self._took(self.sampler.tick(self.now))
         return names(came)
 
+    def wait_until(self, now: int) -> None:
+        """Let time pass to a moment, with one tick then."""
+        self.now = now
+        self._took(self.sampler.tick(now))
+
     def close(self) -> list[str]:
         return names(self._took(self.sampler.close()))
 
