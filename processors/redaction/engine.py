@@ -26,6 +26,8 @@ _TAIL: Final = 40
 """How far behind a candidate the prefilters are asked again: its neighbours may hide in it."""
 _BEFORE: Final = 8
 """How far before a candidate a boundary may reach."""
+_NEAR: Final = 200
+"""Bytes between candidates that are sooner read than left out: a question costs as much as 400 bytes."""
 _TOKEN: Final = re.compile(rb"\(?\d(?:[ .\-/()]{0,2}\d)*")
 _BOUNDARY: Final = r"(?:^|[^0-9A-Za-z_]|\\[nrtbf]|\\u[0-9a-fA-F]{4})"
 _ROUGHLY: Final = r"(?:^|[^0-9A-Za-z_][0-9A-Za-z_]?|b[0-9A-Za-z]?|\\u[0-9a-fA-F]{4})"
@@ -140,11 +142,12 @@ class Engine:
         if spans is None:
             spans = self.scan(text)
         head = key.encode() + b"\n" if key else b""
+        always = self._numbers.announces(head) if spans else False
         for near, far, hits in _windows(spans, len(text)):
             which = self._which(text[near:far])
             number, families = self._ours, self._asked(which)
             if self._numbers and (number in which or not which):
-                self._numbers.find(text, hits, head, found)
+                self._numbers.find(text, hits, head, always, found)
             for family in families:
                 place = family.prefilter.ask(text, near, far)[0]
                 if place[0] >= 0:
@@ -164,22 +167,29 @@ class Engine:
 class _Numbers:
     """The rules of plain digits, which count only behind a word that announces them."""
 
-    __slots__ = ("_announced", "_rules", "_which")
+    __slots__ = ("_announced", "_places", "_rules", "_which")
 
     def __init__(self, rules: Sequence[_Rule], contexts: Mapping[str, str]) -> None:
         names = sorted({rule.detector.context for rule in rules})
         sources = [f"(?i:{contexts[name]})" for name in names]
-        self._rules = [(rule, names.index(rule.detector.context)) for rule in rules]
+        self._rules = tuple(rules)
+        self._places = [
+            [place for place, rule in enumerate(rules) if rule.detector.context == name]
+            for name in names
+        ]
         self._announced = Pattern(alternation(sources) or _NOTHING, binary=True)
         self._which = compile_set(sources or [_NOTHING], binary=True)
 
     def __bool__(self) -> bool:
         return bool(self._rules)
 
-    def find(self, text: bytes, hits: Spans, head: bytes, found: _Found) -> None:
-        """Confirm the numbers among the candidates of a window, in order."""
+    def announces(self, head: bytes) -> bool:
+        """Say whether a key announces numbers."""
+        return bool(self._rules and head) and self._announced.search(head)
+
+    def find(self, text: bytes, hits: Spans, head: bytes, always: bool, found: _Found) -> None:
+        """Confirm the numbers among the candidates of a window, in order. `always`: the key announces them."""
         announced = self._announced
-        always = bool(head) and announced.search(head)
         last = hits[-1][0]
         word = -1
         for start, end in hits:
@@ -198,21 +208,24 @@ class _Numbers:
         token = _TOKEN.search(text, start, end + _TAIL)
         if token is None:
             return
-        which = self._which(left)
         count = len(digits(token.group()))
-        places: list[int] = []
-        for rule, name in self._rules:
-            detector = rule.detector
-            if (
-                detector.digits <= count
-                and (name in which if which else rule.context and rule.context.search(left))
-                and not (rule.without and rule.without.search(left))
-            ):
-                places = places or [m.start() for m in _GROUP.finditer(text, token.start(), end)]
+        places = [m.start() for m in _GROUP.finditer(text, token.start(), end)]
+        for rule in self._called(left):
+            if rule.detector.digits <= count and not (rule.without and rule.without.search(left)):
                 for place in places:
                     match = rule.match(text, place)
                     if match is not None:
                         _settle(match, rule, text, found)
+
+    def _called(self, left: bytes) -> Iterable[_Rule]:
+        """Return the rules that the words announce, in their order."""
+        which = self._which(left)
+        if not which:
+            return [r for r in self._rules if r.context is not None and r.context.search(left)]
+        places = self._places[which[0]]
+        if len(which) > 1:
+            places = sorted(place for name in which for place in self._places[name])
+        return [self._rules[place] for place in places]
 
 
 def _rule(detector: Detector, words: Mapping[str, Pattern]) -> _Rule:
@@ -256,7 +269,7 @@ def _windows(spans: Spans, size: int) -> Iterator[tuple[int, int, Spans]]:
     """
     first, far = 0, -1
     for place, (start, end) in enumerate(spans):
-        if place > first and start - _BEFORE > far:
+        if start > far + _NEAR and place > first:
             yield max(0, spans[first][0] - _BEFORE), far, spans[first:place]
             first = place
         far = min(size, end + _TAIL)
@@ -358,10 +371,13 @@ def _settle(match: re.Match[bytes], rule: _Rule, text: bytes, found: _Found) -> 
     if detector.trim is not None:
         value = detector.trim(value)
         place = place[0], place[0] + len(value)
+    if not value:
+        return 0
     known = found.get(place)
-    better = bool(value) and (known is None or known.score < detector.score)
-    if better and (detector.check is None or detector.check(value)):
-        found[place] = Match(*place, detector.entity, detector.score)
+    if known is not None and known.score >= detector.score:
+        return 0
+    if detector.check is None or detector.check(value):
+        found[place] = Match(place[0], place[1], detector.entity, detector.score)
         return place[1]
     return 0
 
@@ -379,15 +395,32 @@ def _match_exactly(
 
 def resolve(text: bytes, found: Iterable[Match]) -> list[Match]:
     """Return the best of what overlaps: by confidence, then by length."""
+    best: list[Match] = []
+    crowd: list[Match] = []
+    end = 0
+    for match in sorted(found):
+        if match[0] >= end and crowd:
+            best += crowd if len(crowd) == 1 else _best(crowd)
+            crowd = []
+        crowd.append(match)
+        if match[1] > end:
+            end = match[1]
+    best += crowd if len(crowd) < 2 else _best(crowd)
+    if b":" not in text:
+        return best
+    return [m for m in best if text[m[0] - 1 : m[0]] != b":" or not _pseudonym(text, m[0])]
+
+
+def _best(crowd: Iterable[Match]) -> list[Match]:
+    """Return the best of matches that overlap, each at least one of the others."""
     starts: list[int] = []
     kept: dict[int, Match] = {}
-    for match in sorted(found, key=lambda m: (-m.score, m.start - m.end, m.start)):
+    for match in sorted(crowd, key=lambda m: (-m.score, m.start - m.end, m.start)):
         place = bisect_left(starts, match.end)
         if not place or kept[starts[place - 1]].end <= match.start:
             starts.insert(place, match.start)
             kept[match.start] = match
-    best = [kept[start] for start in starts]
-    return [m for m in best if text[m.start - 1 : m.start] != b":" or not _pseudonym(text, m.start)]
+    return [kept[start] for start in starts]
 
 
 def _pseudonym(text: bytes, start: int) -> bool:
