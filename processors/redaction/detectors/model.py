@@ -26,12 +26,21 @@ WORD_START: Final = rb"(?:(?<![A-Za-z])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4}))"
 """Where a word of letters may begin, inside JSON too."""
 ROUGH_START: Final = r"(?:^|[^A-Za-z][A-Za-z]?|\\u[0-9a-fA-F]{4})"
 """The same for prefilters, which run over requests."""
+_BEHIND_ESCAPE: Final = rb"(?<=\\[nrtbf][-.,/+:])|(?<=\\u[0-9a-fA-F]{4}[-.,/+:])"
+"""A separator whose letter or digit on the left belongs to an escape."""
+
+
+def unless(behind: bytes) -> bytes:
+    """Return what stands where none of these two bytes do, but for the end of an escape inside JSON."""
+    return rb"(?:(?<!" + behind + rb")|" + _BEHIND_ESCAPE + rb")"
+
+
 LEFT: Final = {
     "word": _WORD_LEFT,
     # No part of a float, an order number or a uuid.
-    "number": _WORD_LEFT + rb"(?<![0-9][.,])(?<![0-9A-Za-z]-)(?<![0-9]/)(?<!#)",
-    "hash": _WORD_LEFT + rb"(?<![0-9][.,])(?<![0-9A-Za-z]-)(?<![0-9]/)",
-    "token": _WORD_LEFT + rb"(?<![0-9A-Za-z][-+/])",
+    "number": _WORD_LEFT + unless(rb"[0-9][.,]|[0-9A-Za-z]-|[0-9]/") + rb"(?<!#)",
+    "hash": _WORD_LEFT + unless(rb"[0-9][.,]|[0-9A-Za-z]-|[0-9]/"),
+    "token": _WORD_LEFT + unless(rb"[0-9A-Za-z][-+/]"),
     # Whatever stands before `@` may be the letter of an escape.
     "mail": rb"(?<!\\)" + _WORD_LEFT,
     "iban": _WORD_LEFT,

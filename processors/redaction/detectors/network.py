@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from processors.redaction.detectors import checks
-from processors.redaction.detectors.model import Detector, Entity
+from processors.redaction.detectors.model import Detector, Entity, unless
 
 IP_ADDRESS: Final = Entity(
     name="IP_ADDRESS",
@@ -43,7 +43,8 @@ MAC_ADDRESS: Final = Entity(
         Detector(
             entity="MAC_ADDRESS",
             prefilter=r"[0-9a-fA-F]{2}[:-][0-9a-fA-F]{2}[:-][0-9a-fA-F]{2}[:-][0-9a-fA-F]{2}[:-]",
-            pattern=rb"(?<![0-9A-Fa-f][:-])[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![:-][0-9A-Fa-f]{2})",
+            pattern=unless(rb"[0-9A-Fa-f][:-]")
+            + rb"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![:-][0-9A-Fa-f]{2})",
             check=checks.mac,
             score=0.95,
         ),

@@ -95,3 +95,31 @@ def test_any_text_gives_matches_in_order_and_apart(text: str):
     matches = ENGINE.find(text.encode())
     assert all(a.end <= b.start for a, b in pairwise(matches))
     assert all(0 <= m.start < m.end <= len(text.encode()) for m in matches)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r'"\u00df:6c:02:eb:2d:df:f6"', "6c:02:eb:2d:df:f6"),
+        (r'"\n-536-90-4399"', "536-90-4399"),
+        (r'"caf\u00e9/536-90-4399"', "536-90-4399"),
+        ("f:6c:02:eb:2d:df:f6", None),
+        ("n-536-90-4399", None),
+    ],
+)
+def test_a_separator_behind_an_escape_is_no_part_of_a_longer_number(text: str, value: str | None):
+    assert [what for _, what in found(text)] == ([] if value is None else [value])
+
+
+def test_a_word_counts_up_to_its_reach_wherever_other_candidates_stand():
+    far = "20260102 " * 12
+    assert found(f"{far}, phone 5550123456, {far}") == [("PHONE", "5550123456")]
+    assert found(f"phone {far}5550123456") == []
+
+
+def test_an_address_begins_where_its_run_begins():
+    assert found("1:2:3:4:5:6:7:8:9 and 1.2.3.4.5.6") == []
+    assert found("at fe80::1:2, 10.1.2.3") == [
+        ("IP_ADDRESS", "fe80::1:2"),
+        ("IP_ADDRESS", "10.1.2.3"),
+    ]
