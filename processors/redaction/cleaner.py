@@ -18,6 +18,9 @@ from processors.stats import Stats
 DENSE: Final = b"[REDACTED:DENSE]"
 """Stands where a text was that had more candidates than anybody's data has."""
 _MOST_CANDIDATES: Final = 50_000
+_MANY_CANDIDATES: Final = 4096
+_LEAST_BYTES: Final = 5
+"""Bytes a candidate that many candidates have at least: shorter ones than an address and a comma make no list."""
 _MOST_FINGERPRINTS: Final = 128
 BUILT_IN: Final = "built_in"
 
@@ -104,7 +107,9 @@ class Cleaner:
         """Return what is to be acted on: found and not exempted."""
         if spans is None:
             spans = self.engine.scan(text)
-        if len(spans) > _MOST_CANDIDATES:
+        if len(spans) > _MOST_CANDIDATES or (
+            len(spans) > _MANY_CANDIDATES and len(text) < _LEAST_BYTES * len(spans)
+        ):
             self.stats.counters["otelcol_llm_redaction_budget_exceeded_total",] += 1
             return [Match(0, len(text), "DENSE", 1.0)]
         found = self.engine.find(text, spans, key)

@@ -90,3 +90,5 @@ def test_large_data_urls_go_on_demand():
 
 def test_a_text_of_nothing_but_candidates_is_replaced_whole():
     assert text_through(SUBJECT, "1.1.1.1 " * 60_000) == "[REDACTED:DENSE]"
+    assert text_through(SUBJECT, "::1 " * 5_000) == "[REDACTED:DENSE]"
+    assert text_through(SUBJECT, "::1 " * 10) == "[IP_ADDRESS] " * 10
