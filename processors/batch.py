@@ -37,6 +37,7 @@ from processors.wire import (
     decode_value,
     delimited,
     encode_key_value,
+    encode_value,
     key_value,
     read_varint,
     skip,
@@ -147,6 +148,13 @@ class Element:
         """Return the attribute's encoded AnyValue as it came (edits do not show); None when it is absent."""
         raw: bytes | None = (self._view or self.view).attributes.get(key)
         return raw
+
+    def encoded(self, key: str) -> bytes | None:
+        """Return the attribute's encoded AnyValue, edits included; None when it is absent."""
+        if self._edits is None or key not in self._edits:
+            return self.raw(key)
+        value = self._edits[key]
+        return None if isinstance(value, _Removed) else encode_value(value)
 
     def set(self, key: str, value: Value) -> None:
         """Write the attribute, in place of an old one or behind all others."""

@@ -22,6 +22,12 @@ TOKEN_KEYS: Final = (
     semconv.GEN_AI_USAGE_REASONING,
 )
 """Inputs hold cache reads and outputs hold reasoning: parts are never added to the whole."""
+COUNTED_KEYS: Final = (
+    semconv.APP_LLM_COST_SKIP_REASON,
+    semconv.APP_LLM_USAGE_BASIS,
+    *TOKEN_KEYS,
+)
+"""What `is_counted` and `note_tokens` read besides the span's class."""
 _EXACT: Final = Context(prec=1_200, rounding=ROUND_HALF_EVEN)
 """Holds any sum of doubles without rounding: they reach from 5e-324 to 1.8e308."""
 

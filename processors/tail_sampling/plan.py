@@ -8,13 +8,14 @@ in its bytes at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from typing import Any, Final, TypeAlias
 
 from processors import semconv
 from processors.tail_sampling.calls import (
     COST_KEYS,
+    COUNTED_KEYS,
     Calls,
     Count,
     is_counted,
@@ -27,6 +28,8 @@ from processors.views import PARSE
 
 HeadNote: TypeAlias = Callable[[Trace, Any], None]
 """Notes something about a span from its view, which may lack attributes, events and links."""
+AttributesNote: TypeAlias = Callable[[Trace, bytes, Mapping[str, bytes]], None]
+"""The same from the span's id and the attributes that were asked for; there may be more of them."""
 WholeNote: TypeAlias = Callable[[Trace, Any, Envelope], None]
 """The same from a complete view."""
 ValueTest: TypeAlias = Callable[[bytes], bool]
@@ -34,7 +37,8 @@ ValueTest: TypeAlias = Callable[[bytes], bool]
 
 _parse_head: Final[Callable[[bytes], Any]] = PARSE["SpanHead"]
 _parse_whole: Final[Callable[[bytes], Any]] = PARSE["Span"]
-_Whole: Final = type(_parse_whole(b""))
+_NONE: Final[Mapping[str, bytes]] = {}
+_USD, _STATUS = COST_KEYS
 
 
 class Watch:
@@ -44,11 +48,15 @@ class Watch:
         """`count`: counts what cannot be read."""
         self._count = count
         self.keys: dict[str, None] = {}
+        """Attributes without any of which a span's attributes are of no interest."""
+        self.others: dict[str, None] = {}
+        """Attributes that are read besides."""
         self.everything = False
         self.wants_status = False
         self.wants_extent = False
         """Whether every span must be read whole."""
         self.heads: dict[HeadNote, None] = {}
+        self.attributes: dict[AttributesNote, None] = {}
         self.wholes: dict[WholeNote, None] = {}
         self.values: list[tuple[int, str, ValueTest]] = []
         self.resources: list[tuple[int, str, ValueTest]] = []
@@ -73,11 +81,19 @@ class Watch:
         """Call `note` for every span; asked for twice, it is called once."""
         self.heads[note] = None
 
-    def whole(self, note: WholeNote, *keys: str) -> None:
-        """Call `note` for every span that carries one of the keys, and perhaps for others; without keys for all."""
-        self.wholes[note] = None
+    def among(
+        self, note: AttributesNote, keys: Collection[str], others: Collection[str] = ()
+    ) -> None:
+        """Call `note` for every span that carries one of the keys, and perhaps for others. What else it reads is
+        among `others`."""
+        self.attributes[note] = None
         self.keys.update(dict.fromkeys(keys))
-        self.everything = self.everything or not keys
+        self.others.update(dict.fromkeys(others))
+
+    def whole(self, note: WholeNote) -> None:
+        """Call `note` for every span."""
+        self.wholes[note] = None
+        self.everything = True
 
     def statuses(self) -> None:
         """Keep `Trace.statuses` up to date."""
@@ -93,24 +109,23 @@ class Watch:
 
     def costs(self) -> None:
         """Keep `Trace.calls.costs` up to date."""
-        self.whole(self._note_cost, *COST_KEYS)
+        self.among(self._note_cost, COST_KEYS)
 
     def tokens(self) -> None:
         """Keep `Trace.calls.tokens` up to date."""
-        self.whole(self._note_tokens, semconv.APP_LLM_SPAN_CLASS)
+        self.among(self._note_tokens, (semconv.APP_LLM_SPAN_CLASS,), COUNTED_KEYS)
 
-    def _note_cost(self, trace: Trace, view: Any, envelope: Envelope) -> None:
-        attributes = view.attributes
-        if any(key in attributes for key in COST_KEYS):
-            note_cost(_calls_of(trace), view.span_id, attributes, self._count)
+    def _note_cost(self, trace: Trace, span_id: bytes, attributes: Mapping[str, bytes]) -> None:
+        if _USD in attributes or _STATUS in attributes:
+            note_cost(_calls_of(trace), span_id, attributes, self._count)
 
-    def _note_tokens(self, trace: Trace, view: Any, envelope: Envelope) -> None:
-        if is_counted(view.attributes):
-            note_tokens(_calls_of(trace), view.span_id, view.attributes, self._count)
+    def _note_tokens(self, trace: Trace, span_id: bytes, attributes: Mapping[str, bytes]) -> None:
+        if is_counted(attributes):
+            note_tokens(_calls_of(trace), span_id, attributes, self._count)
 
     def text(self, key: str) -> None:
         """Keep `Trace.texts[key]` up to date."""
-        self.whole(_text_note(key), key)
+        self.among(_text_note(key), (key,))
 
 
 def _note_randomness(trace: Trace, view: Any) -> None:
@@ -125,9 +140,9 @@ def _calls_of(trace: Trace) -> Calls:
 
 
 @cache
-def _text_note(key: str) -> WholeNote:
-    def note(trace: Trace, view: Any, envelope: Envelope) -> None:
-        value = text_value(view.attributes.get(key))
+def _text_note(key: str) -> AttributesNote:
+    def note(trace: Trace, span_id: bytes, attributes: Mapping[str, bytes]) -> None:
+        value = text_value(attributes.get(key))
         if value:
             if trace.texts is None:
                 trace.texts = {}
@@ -138,21 +153,30 @@ def _text_note(key: str) -> WholeNote:
     return note
 
 
-def _reader(watch: Watch) -> Callable[[bytes], Any]:
-    """Return what makes a view of an encoded span: whole where a wanted key occurs in its bytes, else its head."""
+def _read_whole(span: bytes) -> tuple[Any, Mapping[str, bytes]]:
+    view = _parse_whole(span)
+    return view, view.attributes
+
+
+def _read_head(span: bytes) -> tuple[Any, Mapping[str, bytes]]:
+    return _parse_head(span), _NONE
+
+
+def _reader(watch: Watch) -> Callable[[bytes], tuple[Any, Mapping[str, bytes]]]:
+    """Return what reads an encoded span: whole where a wanted key occurs in its bytes, else its head."""
     if watch.everything:
-        return _parse_whole
+        return _read_whole
     if not watch.keys:
-        return _parse_head
+        return _read_head
     first, *others = [key.encode() for key in watch.keys]
 
-    def read(span: bytes) -> Any:
+    def read(span: bytes) -> tuple[Any, Mapping[str, bytes]]:
         if first in span:
-            return _parse_whole(span)
+            return _read_whole(span)
         for key in others:
             if key in span:
-                return _parse_whole(span)
-        return _parse_head(span)
+                return _read_whole(span)
+        return _parse_head(span), _NONE
 
     return read
 
@@ -161,17 +185,25 @@ class Plan:
     """The compiled form of a `Watch`."""
 
     def __init__(self, watch: Watch) -> None:
+        self.everything = watch.everything
+        """Whether a view MUST be complete, and so must the attributes beside it."""
+        self.keys = (*watch.keys, *watch.others)
+        """Attributes that are looked at."""
         self.read = _reader(watch)
+        """Return a view of an encoded span, and its attributes where they matter."""
         self._status = watch.wants_status
         self._extent = watch.wants_extent
         self._heads = tuple(watch.heads)
+        self._attributes = tuple(watch.attributes)
         self._wholes = tuple(watch.wholes)
         self._values = tuple(watch.values)
         self._resources = tuple(watch.resources)
         self.sizes = watch.sizes
 
-    def observe(self, trace: Trace, envelope: Envelope, view: Any) -> None:
-        """Bring what is known of a trace up to date with one more span."""
+    def observe(
+        self, trace: Trace, envelope: Envelope, view: Any, attributes: Mapping[str, bytes]
+    ) -> None:
+        """Bring what is known of a trace up to date with one more span, as `read` or `arrivals` give it."""
         if self._status:
             trace.statuses |= 1 << view.status.code
         if self._extent:
@@ -183,15 +215,16 @@ class Plan:
                 trace.end_ns = end
         for note in self._heads:
             note(trace, view)
-        if view.__class__ is _Whole:
-            attributes = view.attributes
+        if attributes:
             for bit, key, passes in self._values:
                 if not trace.matched & bit:
                     raw = attributes.get(key)
                     if raw is not None and passes(raw):
                         trace.matched |= bit
-            for note_whole in self._wholes:
-                note_whole(trace, view, envelope)
+            for note_attributes in self._attributes:
+                note_attributes(trace, view.span_id, attributes)
+        for note_whole in self._wholes:
+            note_whole(trace, view, envelope)
 
     def observe_resource(self, trace: Trace, envelope: Envelope) -> None:
         """Bring what is known of a trace up to date with one more resource."""
@@ -213,4 +246,4 @@ class Plan:
         trace.reset(self)
         for envelope, span in trace.held():
             self.observe_resource(trace, envelope)
-            self.observe(trace, envelope, self.read(span))
+            self.observe(trace, envelope, *self.read(span))

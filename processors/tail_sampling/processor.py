@@ -24,6 +24,7 @@ from processors.batch import Batch, Signal, split
 from processors.errors import Overloaded
 from processors.ports import Context, Piece
 from processors.stats import Stats
+from processors.tail_sampling.arrivals import Group, arrivals, encoded_arrivals
 from processors.tail_sampling.config import Config
 from processors.tail_sampling.journal import Entry, Journal
 from processors.tail_sampling.ledger import Ledger
@@ -82,10 +83,9 @@ class TailSampling:
         """
         self._now_ns = max(self._now_ns, batch.received_ns)
         self._list(True)
-        raw = batch.encode()
         if self.config.refuse:
-            self._refuse_what_does_not_fit(raw)
-        self._take_in(raw)
+            self._refuse_what_does_not_fit(batch.encode())
+        self._take_in(arrivals(batch, self._table, self._plan))
         self._keep_bounds()
         self._ledger.flush()
         if self._journal is None:
@@ -163,7 +163,7 @@ class TailSampling:
                 continue
             self._now_ns = max(self._now_ns, min(piece.received_ns, now_ns))
             journal.begin_again(piece)
-            self._take_in(piece.body)
+            self._take_in(encoded_arrivals(piece.body, self._table, self._plan))
             journal.end_again(self._now_ns)
         self._seal(journal)
         for number, pieces in sorted(unfinished.items()):
@@ -181,7 +181,7 @@ class TailSampling:
                 trace.parts += (envelope, *spans)
                 trace.spans += len(spans)
                 for span in spans:
-                    self._plan.observe(trace, envelope, self._plan.read(span))
+                    self._plan.observe(trace, envelope, *self._plan.read(span))
         for trace in traces.values():
             entry = kept[trace.id]
             self._ledger.spans("received", trace.spans)
@@ -253,21 +253,20 @@ class TailSampling:
 
     # -- arrival
 
-    def _take_in(self, raw: bytes) -> None:
+    def _take_in(self, groups: Iterable[Group]) -> None:
         """Hold what is new, let late spans follow, and decide what arrival alone decides."""
         table, plan = self._table, self._plan
-        traces, read, observe = table.traces, plan.read, plan.observe
+        traces, observe = table.traces, plan.observe
         note = self._journal.note if self._journal is not None else None
         by_root = self.config.root_wait_ns is not None
         meter = Meter() if self._measured else None
         arrived: dict[Trace, None] | None = {} if self.config.on_arrival else None
         count = size = received = 0
-        for resource, envelope, spans in table.groups(raw):
+        for resource, envelope, spans in groups:
             if meter is not None:
                 self._drop_oversize(meter.begin(resource))
             received += len(spans)
-            for span in spans:
-                view = read(span)
+            for span, view, attributes in spans:
                 trace = traces.get(view.trace_id)
                 if trace is None or trace.verdict is not None:
                     trace = self._open(view.trace_id, trace, envelope, span)
@@ -280,7 +279,7 @@ class TailSampling:
                 if envelope is not trace.last:
                     plan.observe_resource(trace, envelope)
                     table.begin_run(trace, envelope)
-                observe(trace, envelope, view)
+                observe(trace, envelope, view, attributes)
                 trace.parts.append(span)
                 if note is not None:
                     note(trace, envelope, span)

@@ -178,9 +178,13 @@ class Table:
         The resource group is the same object for scopes that came in one.
         """
         for resource, scope, spans in split(raw):
-            key = (self._clean(resource), self._clean(scope))
-            envelope = self._envelopes.get(key)
-            yield resource, envelope if envelope is not None else Envelope(*key), spans
+            yield resource, self.envelope(resource, scope), spans
+
+    def envelope(self, resource: bytes, scope: bytes) -> Envelope:
+        """Return what is held of equal groups, else something new."""
+        key = (self._clean(resource), self._clean(scope))
+        envelope = self._envelopes.get(key)
+        return envelope if envelope is not None else Envelope(*key)
 
     def open(self, trace: Trace) -> None:
         """Begin to hold a trace."""

@@ -101,3 +101,12 @@ def test_a_log_record_takes_its_own_fields() -> None:
     record.append(type(record).fields(SHARED), dict(SHARED))
     (out,) = ExportLogsServiceRequest.FromString(made.encode()).resource_logs
     assert [pair.key for pair in out.scope_logs[0].log_records[0].attributes] == list(SHARED)
+
+
+def test_an_attribute_is_encoded_as_it_will_leave() -> None:
+    one = Span.alone(Span.fields({"a": "x", "b": 1}))
+    one.set("b", 2)
+    one.set("c", None)
+    one.remove("a")
+    assert [one.encoded(key) for key in "abcd"] == [None, b"\x18\x02", b"", None]
+    assert Span.alone(one.body()).encoded("b") == b"\x18\x02"

@@ -1,0 +1,59 @@
+"""How spans come in: what of a batch is held, and what the plan is told about it, read no more than once.
+
+Of a batch that somebody decoded before, views and edits are at hand, so it is neither encoded nor parsed again. Where
+the plan wants everything, a batch is split and each span parsed: that is what complete views cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from processors.batch import Batch, Item
+from processors.tail_sampling.plan import Plan
+from processors.tail_sampling.traces import Envelope, Table
+
+Arrival: TypeAlias = "tuple[bytes, Any, Mapping[str, bytes]]"
+"""An encoded span, a view of it, and those of its attributes that the plan wants (or more of them)."""
+
+
+class Group(NamedTuple):
+    """The spans of one scope group."""
+
+    resource: bytes
+    """The encoded resource group without scopes: the same object for scopes that came in one."""
+    envelope: Envelope
+    spans: list[Arrival]
+
+
+def arrivals(batch: Batch, table: Table, plan: Plan) -> Iterator[Group]:
+    """Yield what a batch brings, one scope group after the other."""
+    if batch.decoded and not plan.everything:
+        return _decoded(batch, table, plan)
+    return encoded_arrivals(batch.encode(), table, plan)
+
+
+def encoded_arrivals(raw: bytes, table: Table, plan: Plan) -> Iterator[Group]:
+    """Yield what an encoded request brings."""
+    read = plan.read
+    for resource, envelope, spans in table.groups(raw):
+        yield Group(resource, envelope, [(span, *read(span)) for span in spans])
+
+
+def _decoded(batch: Batch, table: Table, plan: Plan) -> Iterator[Group]:
+    keys = plan.keys
+    for group in batch.groups:
+        resource = group.envelope()
+        for scope in group.scopes:
+            spans = [_arrival(item, keys) for item in scope.items if not item.dropped]
+            yield Group(resource, table.envelope(resource, scope.envelope()), spans)
+
+
+def _arrival(item: Item, keys: tuple[str, ...]) -> Arrival:
+    edits, view = item.edits, item.view
+    present, wanted = view.attributes, {}
+    for key in keys:
+        value = item.encoded(key) if key in edits else present.get(key)
+        if value is not None:
+            wanted[key] = value
+    return item.body(), view, wanted
