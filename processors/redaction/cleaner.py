@@ -113,11 +113,11 @@ class Cleaner:
             self.stats.counters["otelcol_llm_redaction_budget_exceeded_total",] += 1
             return [Match(0, len(text), "DENSE", 1.0)]
         found = self.engine.find(text, spans, key)
-        found += self._hidden(text, key)
+        more = self._hidden(text, key)
         if self._data_urls is not None and b";base64," in text:
             urls = self._data_urls.finditer(text)
-            found += [Match(*url.span(), "DATA_URL", 1.0) for url in urls]
-        return self._exempted(text, resolve(text, found)) if found else found
+            more += [Match(*url.span(), "DATA_URL", 1.0) for url in urls]
+        return self._exempted(text, resolve(text, [*found, *more]) if more else found)
 
     def _hidden(self, text: bytes, key: str) -> list[Match]:
         """Return what only shows when `\\u0040` is read as `@`."""
@@ -129,7 +129,9 @@ class Cleaner:
             for m in self.engine.find(plain.text, None, key)
         ]
 
-    def _exempted(self, text: bytes, found: Sequence[Match]) -> list[Match]:
+    def _exempted(self, text: bytes, found: list[Match]) -> list[Match]:
+        if not self._allowed:
+            return found
         return [m for m in found if not self._allowed(m.entity, text[m.start : m.end])]
 
     def _write(

@@ -141,6 +141,10 @@ class Allowed:
         self._endings = tuple(value.lower().encode() for value in values if value.startswith("@"))
         self._networks = [network for value in values if (network := _network(value)) is not None]
 
+    def __bool__(self) -> bool:
+        """Say whether anything is exempted at all."""
+        return bool(self._exact)
+
     def __call__(self, entity: str, value: bytes) -> bool:
         """Say whether a match is exempted."""
         if _plain(value) in self._exact or (
