@@ -1,4 +1,7 @@
-"""Batch, Span: OTLP bytes and views of their attributes. The only module that knows the layout of OTLP requests.
+"""Batch: an OTLP request as bytes and as views of what is inside. Import spans, records and resources from here.
+
+Together with `elements` (messages with attributes) and `items` (spans, log records, metrics) the only place that knows the
+layout of OTLP requests.
 
 Invariants
 - A batch nobody touched encodes to the very same bytes object.
@@ -17,32 +20,57 @@ re-encoding of what nobody changed. `message()` and `replace()` are there for wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar, Final, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-from opentelemetry.proto.logs.v1 import logs_pb2
-from opentelemetry.proto.metrics.v1 import metrics_pb2
-from opentelemetry.proto.resource.v1 import resource_pb2
-from opentelemetry.proto.trace.v1 import trace_pb2
 
+from processors.elements import Element, Resource, Scope
+from processors.items import (
+    POINTS,
+    Event,
+    Item,
+    LogRecord,
+    Metric,
+    ResourceGroup,
+    ScopeGroup,
+    Span,
+)
 from processors.views import PARSE
 from processors.wire import (
     Value,
-    decode_value,
     delimited,
-    encode_key_value,
-    encode_value,
-    key_value,
+    fields,
     read_varint,
     skip,
     varint,
 )
+
+__all__ = [
+    "Batch",
+    "Element",
+    "Event",
+    "Item",
+    "LogRecord",
+    "Metric",
+    "Resource",
+    "ResourceGroup",
+    "Scope",
+    "ScopeGroup",
+    "Signal",
+    "Span",
+    "assemble",
+    "count_points",
+    "edit_span",
+    "frame",
+    "split",
+    "with_trace_state",
+    "without_schema_url",
+]
 
 _Owner = TypeVar("_Owner", "Resource", "Scope")
 
@@ -63,556 +91,11 @@ class Signal(Enum):
         self.request = request
 
 
-class _Removed:
-    """The mark of an attribute that is gone."""
-
-    def __bool__(self) -> bool:
-        return False
-
-
-_REMOVED: Final = _Removed()
-_UNEDITED: Final[Mapping[str, Value | _Removed]] = {}
-
-
-class Element:
-    """A message that carries attributes: a resource, a scope, a span or a log record.
-
-    Valid until its batch is dropped; MUST NOT be kept beyond the call that got it (keep `frame()` instead).
-    A key that occurs twice (invalid OTLP) reads as its last value and is forwarded as it came.
-    """
-
-    __slots__ = ("_buf", "_edits", "_end", "_frame", "_start", "_tail", "_view")
-
-    ATTRIBUTES: ClassVar[bytes]
-    """Tag of the repeated KeyValue field."""
-    TAG: ClassVar[bytes]
-    """Tag of this message inside its parent."""
-    MESSAGE: ClassVar[type[Message]]
-    PARSE: ClassVar[Callable[[bytes], Any]]
-
-    def __init__(self, buf: bytes, frame: int, start: int, end: int) -> None:
-        """Body in buf[start:end]; its tag begins at `frame`, or `frame` is -1 when the body stands alone."""
-        self._buf = buf
-        self._frame = frame
-        self._start = start
-        self._end = end
-        self._view: Any = None
-        self._edits: dict[str, Value | _Removed] | None = None
-        self._tail: tuple[bytes, dict[str, Value]] | None = None
-
-    @classmethod
-    def alone(cls, body: bytes) -> Self:
-        """Wrap an encoded message that is in no batch: an item MUST NOT be asked for its group."""
-        element = cls.__new__(cls)
-        Element.__init__(element, body, -1, 0, len(body))
-        return element
-
-    @property
-    def view(self) -> Any:
-        """The message as it came, without edits, for reading: see `views`."""
-        if self._view is None:
-            self._view = type(self).PARSE(self._buf[self._start : self._end])
-        return self._view
-
-    # -- attributes
-
-    def keys(self) -> Collection[str]:
-        """The attribute keys, edits included, each once."""
-        present: Mapping[str, bytes] = (self._view or self.view).attributes
-        if not self._edits:
-            return present
-        edited = dict.fromkeys(present)
-        for key, value in self._edits.items():
-            if isinstance(value, _Removed):
-                edited.pop(key, None)
-            else:
-                edited[key] = None
-        return edited
-
-    def __contains__(self, key: str) -> bool:
-        """Whether the attribute is there, with whatever value."""
-        if self._edits is not None and key in self._edits:
-            return self._edits[key] is not _REMOVED
-        return key in (self._view or self.view).attributes
-
-    def get(self, key: str) -> Value:
-        """Return the attribute's value; None when it is absent or empty. Lists and dicts are copies."""
-        edits = self._edits
-        if edits is not None and key in edits:
-            edited = edits[key]
-            return None if isinstance(edited, _Removed) else edited
-        raw = (self._view or self.view).attributes.get(key)
-        return decode_value(raw, 0, len(raw)) if raw else None
-
-    def raw(self, key: str) -> bytes | None:
-        """Return the attribute's encoded AnyValue as it came (edits do not show); None when it is absent."""
-        raw: bytes | None = (self._view or self.view).attributes.get(key)
-        return raw
-
-    def encoded(self, key: str) -> bytes | None:
-        """Return the attribute's encoded AnyValue, edits included; None when it is absent."""
-        if self._edits is None or key not in self._edits:
-            return self.raw(key)
-        value = self._edits[key]
-        return None if isinstance(value, _Removed) else encode_value(value)
-
-    def set(self, key: str, value: Value) -> None:
-        """Write the attribute, in place of an old one or behind all others."""
-        if self._edits is None:
-            self._edits = {}
-        self._edits[key] = value
-        self._tail = None
-
-    @classmethod
-    def fields(cls, values: Mapping[str, Value]) -> bytes:
-        """Encode attributes for `append`."""
-        tag = cls.ATTRIBUTES
-        return b"".join([delimited(tag, encode_key_value(k, v)) for k, v in values.items()])
-
-    def append(self, fields: bytes, values: dict[str, Value]) -> None:
-        """Write attributes that MUST NOT be there yet, given as values and as their `fields`.
-
-        Spares the encoding of what many elements have in common: 0.5 µs against 4 µs for eight attributes.
-        `values` is the element's from now on.
-        """
-        if not self._edits:
-            self._edits = values  # type: ignore[assignment] # removals are marked only after `set`
-        else:
-            self._edits.update(values)
-            if self._tail is not None:
-                before, covered = self._tail
-                covered.update(values)  # most often the edits themselves: nothing new then
-                fields, values = before + fields, covered
-        self._tail = (fields, values)
-
-    def remove(self, key: str) -> None:
-        """Take the attribute away; nothing happens when it is absent."""
-        if key in self:
-            self.set(key, _REMOVED)  # type: ignore[arg-type] # the mark stays inside this class
-
-    def rename(self, old: str, new: str) -> None:
-        """Move a value to another key, replacing what is there; nothing happens when `old` is absent."""
-        if old in self:
-            self.set(new, self.get(old))
-            self.remove(old)
-
-    # -- the whole message
-
-    @property
-    def touched(self) -> bool:
-        """Whether the element differs from the bytes it came in."""
-        return self._frame < 0 or bool(self._edits)
-
-    @property
-    def place(self) -> tuple[bytes, int, int] | None:
-        """Where the body stands as it came, edits aside: a buffer (the batch's `raw`), start and end.
-
-        None once the message was replaced: only `body` has it then.
-        """
-        return None if self._frame < 0 else (self._buf, self._start, self._end)
-
-    @property
-    def edits(self) -> Mapping[str, Value | _Removed]:
-        """What was written since the message came in, for hot loops: it goes before `view.attributes`.
-
-        What stands for a removed attribute is false, as absent ones are.
-        """
-        return self._edits or _UNEDITED
-
-    def body(self) -> bytes:
-        """Encode the message, edits included."""
-        if not self._edits:
-            return self._buf[self._start : self._end]
-        return b"".join(self._pieces(self._edits))
-
-    def _pieces(self, edits: Mapping[str, Value | _Removed]) -> list[bytes | memoryview]:
-        """Return the encoded message in pieces."""
-        came = memoryview(self._buf)[self._start : self._end]
-        if self._tail is None:
-            return self._merged(came, edits)
-        fields, covered = self._tail
-        if len(covered) == len(edits):
-            return [came, fields]
-        others = {key: value for key, value in edits.items() if key not in covered}
-        return [*self._merged(came, others), fields]
-
-    def _merged(
-        self, came: memoryview, edits: Mapping[str, Value | _Removed]
-    ) -> list[bytes | memoryview]:
-        present = (self._view or self.view).attributes
-        replaced = {key: value for key, value in edits.items() if key in present}
-        pieces: list[bytes | memoryview] = [came]
-        if replaced:
-            pieces = [*self._rewritten(replaced)]
-        tag = self.ATTRIBUTES
-        pieces += [
-            delimited(tag, encode_key_value(key, value))
-            for key, value in edits.items()
-            if key not in replaced and not isinstance(value, _Removed)
-        ]
-        return pieces
-
-    def _rewritten(self, edits: Mapping[str, Value | _Removed]) -> Iterator[bytes]:
-        """Yield the body in pieces, edited attributes replaced where they stand; a second one of a key goes."""
-        wanted = {key.encode(): key for key in edits}
-        buf, at, end, attribute = self._buf, self._start, self._end, self.ATTRIBUTES[0]
-        kept_from = at
-        done: set[str] = set()
-        while at < end:
-            behind = skip(buf, at)
-            if buf[at] == attribute:
-                _, start = read_varint(buf, at + 1)
-                raw_key = key_value(buf, start, behind)[0]
-                if raw_key in wanted:
-                    yield buf[kept_from:at]
-                    kept_from = behind
-                    key = wanted[raw_key]
-                    value = edits[key]
-                    if key not in done and not isinstance(value, _Removed):
-                        yield delimited(self.ATTRIBUTES, encode_key_value(key, value))
-                    done.add(key)
-            at = behind
-        yield buf[kept_from:end]
-
-    def frame(self) -> bytes:
-        """Encode the message as a field of its parent, ready to be joined with its neighbours."""
-        if self._frame < 0 or self._edits:
-            return delimited(self.TAG, self.body())
-        return self._buf[self._frame : self._end]
-
-    def message(self) -> Message:
-        """Parse a protobuf object of what the element is now. Change it and hand it to `replace`."""
-        return self.MESSAGE.FromString(self.body())
-
-    def replace(self, message: Message | bytes) -> None:
-        """Put another message, or its encoded body, in place of this one."""
-        body = message if isinstance(message, bytes) else message.SerializeToString()
-        self.rebase(body)
-        self._edits, self._tail = None, None
-
-    def rebase(self, body: bytes) -> None:
-        """Put another encoded body in place of the one that came; what was written since stays written."""
-        self._buf, self._frame, self._start, self._end = body, -1, 0, len(body)
-        self._view = None
-
-
-class Resource(Element):
-    """What sent the telemetry."""
-
-    __slots__ = ()
-    ATTRIBUTES = b"\x0a"
-    TAG = b"\x0a"
-    MESSAGE = resource_pb2.Resource
-    PARSE = PARSE["Resource"]
-
-
-class Scope(Element):
-    """The instrumentation scope."""
-
-    __slots__ = ()
-    ATTRIBUTES = b"\x1a"
-    TAG = b"\x0a"
-    MESSAGE = InstrumentationScope
-    PARSE = PARSE["Scope"]
-
-    @property
-    def name(self) -> str:
-        return str(self.view.name)
-
-    @property
-    def version(self) -> str:
-        return str(self.view.version)
-
-
-class Item(Element):
-    """A span, a log record or a metric: what a request is counted in, with the group it belongs to."""
-
-    __slots__ = ("_dropped", "group")
-    TAG = b"\x12"
-
-    def __init__(self, buf: bytes, frame: int, start: int, end: int, group: ScopeGroup) -> None:
-        self._buf = buf  # not by super(): one call less for every span
-        self._frame = frame
-        self._start = start
-        self._end = end
-        self._view = None
-        self._edits = None
-        self._tail = None
-        self.group = group
-        self._dropped = False
-
-    @property
-    def dropped(self) -> bool:
-        """Whether the item is taken out of its batch; set it to do so."""
-        return self._dropped
-
-    @dropped.setter
-    def dropped(self, dropped: bool) -> None:
-        self.group.dropped += dropped - self._dropped
-        self._dropped = dropped
-
-    @property
-    def resource(self) -> Resource:
-        return self.group.parent.resource
-
-    @property
-    def scope(self) -> Scope:
-        return self.group.scope
-
-    def carriers(self) -> Sequence[Element]:
-        """Return what carries the attributes that people mean: the item itself, or a metric's data points."""
-        return (self,)
-
-    def settle(self) -> None:
-        """Take over edits of the `carriers`; needed after editing data points."""
-
-
-class Span(Item):
-    """One span. Ids are raw bytes (16, 8, 8 or 0), times Unix nanoseconds; more fields are on `view`."""
-
-    __slots__ = ()
-    ATTRIBUTES = b"\x4a"
-    MESSAGE = trace_pb2.Span
-    PARSE = PARSE["Span"]
-
-    @property
-    def trace_id(self) -> bytes:
-        at = self._start
-        if (
-            self._buf[at : at + 2] == b"\x0a\x10"
-        ):  # first in every encoder: no parse for those who need no more
-            return self._buf[at + 2 : at + 18]
-        return bytes(self.view.trace_id)
-
-    @property
-    def span_id(self) -> bytes:
-        return bytes(self.view.span_id)
-
-    @property
-    def parent_span_id(self) -> bytes:
-        return bytes(self.view.parent_span_id)
-
-    @property
-    def name(self) -> str:
-        return str(self.view.name)
-
-    @property
-    def kind(self) -> int:
-        """0 unspecified, 1 internal, 2 server, 3 client, 4 producer, 5 consumer."""
-        return int(self.view.kind)
-
-    @property
-    def start_ns(self) -> int:
-        return int(self.view.start_ns)
-
-    @property
-    def end_ns(self) -> int:
-        return int(self.view.end_ns)
-
-    @property
-    def status_code(self) -> int:
-        """0 unset, 1 ok, 2 error."""
-        return int(self.view.status.code)
-
-    def events(self) -> list[Event]:
-        """Return read-only views of the events, in order."""
-        return [Event(body, -1, 0, len(body)) for body in self.view.events]
-
-
-class Event(Element):
-    """A span event, for reading; events are changed through `Span.message()`."""
-
-    __slots__ = ()
-    ATTRIBUTES = b"\x1a"
-    TAG = b"\x5a"
-    MESSAGE = trace_pb2.Span.Event
-    PARSE = PARSE["Event"]
-
-    @property
-    def time_ns(self) -> int:
-        return int(self.view.time_ns)
-
-    @property
-    def name(self) -> str:
-        return str(self.view.name)
-
-
-class LogRecord(Item):
-    """One log record."""
-
-    __slots__ = ()
-    ATTRIBUTES = b"\x32"
-    MESSAGE = logs_pb2.LogRecord
-    PARSE = PARSE["LogRecord"]
-
-    @property
-    def time_ns(self) -> int:
-        """When it happened, else when it was observed."""
-        return int(self.view.time_ns or self.view.observed_ns)
-
-    @property
-    def body_value(self) -> Value:
-        body = self.view.body
-        return decode_value(body, 0, len(body))
-
-    @property
-    def trace_id(self) -> bytes:
-        return bytes(self.view.trace_id)
-
-    @property
-    def span_id(self) -> bytes:
-        return bytes(self.view.span_id)
-
-    @property
-    def event_name(self) -> str:
-        return str(self.view.event_name)
-
-
-class Point(Element):
-    """A data point, for its attributes."""
-
-    __slots__ = ()
-    TAG = b"\x0a"
-
-
-class NumberPoint(Point):
-    """A point of a gauge or a sum."""
-
-    __slots__ = ()
-    ATTRIBUTES = b"\x3a"
-    MESSAGE = metrics_pb2.NumberDataPoint
-    PARSE = PARSE["NumberPoint"]
-
-
-class HistogramPoint(Point):
-    """A point of a histogram."""
-
-    __slots__ = ()
-    ATTRIBUTES = b"\x4a"
-    MESSAGE = metrics_pb2.HistogramDataPoint
-    PARSE = PARSE["HistogramPoint"]
-
-
-class ExponentialHistogramPoint(Point):
-    """A point of an exponential histogram."""
-
-    __slots__ = ()
-    ATTRIBUTES = b"\x0a"
-    MESSAGE = metrics_pb2.ExponentialHistogramDataPoint
-    PARSE = PARSE["ExponentialHistogramPoint"]
-
-
-class SummaryPoint(Point):
-    """A point of a summary."""
-
-    __slots__ = ()
-    ATTRIBUTES = b"\x3a"
-    MESSAGE = metrics_pb2.SummaryDataPoint
-    PARSE = PARSE["NumberPoint"]
-
-
-_POINTS: Final[Mapping[int, type[Point]]] = {
-    0x2A: NumberPoint,  # gauge
-    0x3A: NumberPoint,  # sum
-    0x4A: HistogramPoint,
-    0x52: ExponentialHistogramPoint,
-    0x5A: SummaryPoint,
-}
-"""Tag of the field of a Metric that holds points → their type."""
-
-
-class Metric(Item):
-    """One metric. Its own attributes are the `metadata`; what people call attributes are those of its `points`."""
-
-    __slots__ = ("_points",)
-    ATTRIBUTES = b"\x62"
-    MESSAGE = metrics_pb2.Metric
-    PARSE = PARSE["Metric"]
-
-    def __init__(self, buf: bytes, frame: int, start: int, end: int, group: ScopeGroup) -> None:
-        super().__init__(buf, frame, start, end, group)
-        self._points: list[Point] | None = None
-
-    @property
-    def name(self) -> str:
-        return str(self.view.name)
-
-    def points(self) -> list[Point]:
-        """Return the data points. After editing them call `settle`."""
-        if self._points is None:
-            self._points = [
-                kind(self._buf, frame, start, end)
-                for kind, holder_start, holder_end in self._holders()
-                for tag, frame, start, end in _fields(self._buf, holder_start, holder_end)
-                if tag == 0x0A
-            ]
-        return self._points
-
-    def _holders(self) -> Iterator[tuple[type[Point], int, int]]:
-        for tag, _, start, end in _fields(self._buf, self._start, self._end):
-            if tag in _POINTS:
-                yield _POINTS[tag], start, end
-
-    def carriers(self) -> Sequence[Element]:
-        return self.points()
-
-    def settle(self) -> None:
-        """Put edited points into the metric."""
-        if not self._points or not any(point.touched for point in self._points):
-            return
-        points = iter(self._points)
-        body = []
-        for tag, frame, start, end in _fields(self._buf, self._start, self._end):
-            if tag not in _POINTS:
-                body.append(self._buf[frame:end])
-                continue
-            holder = [
-                next(points).frame() if inner == 0x0A else self._buf[at:behind]
-                for inner, at, _, behind in _fields(self._buf, start, end)
-            ]
-            body.append(delimited(bytes((tag,)), b"".join(holder)))
-        self._points = None
-        self.replace(b"".join(body))
-
-
 _ITEMS: Final[Mapping[Signal, type[Item]]] = {
     Signal.TRACES: Span,
     Signal.LOGS: LogRecord,
     Signal.METRICS: Metric,
 }
-
-
-class ResourceGroup:
-    """What one resource sent."""
-
-    __slots__ = ("_rest", "resource", "scopes")
-
-    def __init__(self, resource: Resource, rest: bytes) -> None:
-        self.resource = resource
-        self.scopes: list[ScopeGroup] = []
-        self._rest = rest
-
-    def envelope(self) -> bytes:
-        """Encode everything but the scope groups: resource, schema URL, unknown fields."""
-        return self.resource.frame() + self._rest
-
-
-class ScopeGroup:
-    """What one scope of one resource sent."""
-
-    __slots__ = ("_rest", "dropped", "items", "parent", "scope")
-
-    def __init__(self, parent: ResourceGroup, scope: Scope, rest: bytes) -> None:
-        self.parent = parent
-        self.scope = scope
-        self.items: list[Item] = []
-        self.dropped = 0
-        """How many of the items are taken out."""
-        self._rest = rest
-
-    def envelope(self) -> bytes:
-        """Encode everything but the items: scope, schema URL, unknown fields."""
-        return self.scope.frame() + self._rest
 
 
 class Receipt(Protocol):
@@ -759,7 +242,7 @@ def _enclosed(tag: bytes, pieces: list[bytes | memoryview]) -> list[bytes | memo
 def _decode(signal: Signal, raw: bytes) -> list[ResourceGroup]:
     return [
         _decode_group(signal, raw, start, end)
-        for tag, _, start, end in _fields(raw, 0, len(raw))
+        for tag, _, start, end in fields(raw, 0, len(raw))
         if tag == 0x0A
     ]
 
@@ -803,29 +286,12 @@ def _partition(
     return owner, b"".join(rest), children
 
 
-def _fields(buf: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield tag byte, start of the field, start of its body (length-delimited fields) and end, for every field."""
-    while at < end:
-        tag = buf[at]
-        if tag < 128 and tag & 7 == 2:
-            n = buf[at + 1]
-            body = at + 2
-            if n > 127:
-                n, body = read_varint(buf, at + 1)
-            yield tag, at, body, body + n
-            at = body + n
-        else:
-            behind = skip(buf, at)
-            yield tag, at, at, behind
-            at = behind
-
-
 def count_points(metric: bytes) -> int:
     """Count the data points of an encoded Metric."""
     count = 0
-    for tag, _, start, end in _fields(metric, 0, len(metric)):
-        if tag in _POINTS:
-            count += sum(1 for inner, *_ in _fields(metric, start, end) if inner == 0x0A)
+    for tag, _, start, end in fields(metric, 0, len(metric)):
+        if tag in POINTS:
+            count += sum(1 for inner, *_ in fields(metric, start, end) if inner == 0x0A)
     return count
 
 

@@ -7,6 +7,7 @@ Source: protobuf.dev/programming-guides/encoding (2026-08), opentelemetry/proto/
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from struct import Struct
 from typing import Final, TypeAlias
@@ -192,3 +193,20 @@ def encode_key_value(key: str, value: Value) -> bytes:
 @lru_cache(maxsize=4096)
 def _key_field(key: str) -> bytes:
     return delimited(b"\x0a", key.encode("utf-8", "replace"))
+
+
+def fields(buf: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield tag byte, start of the field, start of its body (length-delimited fields) and end, for every field."""
+    while at < end:
+        tag = buf[at]
+        if tag < 128 and tag & 7 == 2:
+            n = buf[at + 1]
+            body = at + 2
+            if n > 127:
+                n, body = read_varint(buf, at + 1)
+            yield tag, at, body, body + n
+            at = body + n
+        else:
+            behind = skip(buf, at)
+            yield tag, at, at, behind
+            at = behind
