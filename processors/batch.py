@@ -1,7 +1,7 @@
 """Batch: an OTLP request as bytes and as views of what is inside. Import spans, records and resources from here.
 
-Together with `elements` (messages with attributes) and `items` (spans, log records, metrics) the only place that knows the
-layout of OTLP requests.
+Together with `elements` (messages with attributes) and `items` (spans, log records, metrics) the only place that knows
+the layout of OTLP requests.
 
 Invariants
 - A batch nobody touched encodes to the very same bytes object.
