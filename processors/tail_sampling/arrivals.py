@@ -6,7 +6,7 @@ the plan wants everything, a batch is split and each span parsed: that is what c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from processors.batch import Batch, Item
@@ -23,7 +23,10 @@ class Group(NamedTuple):
     resource: bytes
     """The encoded resource group without scopes: the same object for scopes that came in one."""
     envelope: Envelope
-    spans: list[Arrival]
+    number: int
+    """How many spans there are."""
+    spans: Iterable[Arrival]
+    """Each read when it is asked for: views of a whole request at once would be as large as the request."""
 
 
 def arrivals(batch: Batch, table: Table, plan: Plan) -> Iterator[Group]:
@@ -37,7 +40,7 @@ def encoded_arrivals(raw: bytes, table: Table, plan: Plan) -> Iterator[Group]:
     """Yield what an encoded request brings."""
     read = plan.read
     for resource, envelope, spans in table.groups(raw):
-        yield Group(resource, envelope, [(span, *read(span)) for span in spans])
+        yield Group(resource, envelope, len(spans), ((span, *read(span)) for span in spans))
 
 
 def _decoded(batch: Batch, table: Table, plan: Plan) -> Iterator[Group]:
@@ -45,8 +48,9 @@ def _decoded(batch: Batch, table: Table, plan: Plan) -> Iterator[Group]:
     for group in batch.groups:
         resource = group.envelope()
         for scope in group.scopes:
-            spans = [_arrival(item, keys) for item in scope.items if not item.dropped]
-            yield Group(resource, table.envelope(resource, scope.envelope()), spans)
+            items = [item for item in scope.items if not item.dropped]
+            envelope = table.envelope(resource, scope.envelope())
+            yield Group(resource, envelope, len(items), (_arrival(item, keys) for item in items))
 
 
 def _arrival(item: Item, keys: tuple[str, ...]) -> Arrival:

@@ -262,10 +262,10 @@ class TailSampling:
         meter = Meter() if self._measured else None
         arrived: dict[Trace, None] | None = {} if self.config.on_arrival else None
         count = size = received = 0
-        for resource, envelope, spans in groups:
+        for resource, envelope, number, spans in groups:
             if meter is not None:
                 self._drop_oversize(meter.begin(resource))
-            received += len(spans)
+            received += number
             for span, view, attributes in spans:
                 trace = traces.get(view.trace_id)
                 if trace is None or trace.verdict is not None:
