@@ -171,8 +171,12 @@ class HttpServer:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        for _ in range(10):  # TLS over a transport takes a few turns of the loop to close
+        for _ in range(
+            10
+        ):  # TLS over a transport takes a few turns to close, and a connection to be made
             await asyncio.sleep(0)
+            for connection in list(self._state.connections):
+                connection.transport.abort()
 
 
 class _Connection(HttpToolsProtocol):

@@ -280,6 +280,7 @@ class Prometheus:
             f"--storage.tsdb.path={self.folder / 'prometheus'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--enable-feature=exemplar-storage",
+            "--storage.tsdb.retention.time=10y",  # weeks of the past are backfilled
         ]
         self.server = start(command, self.folder / "prometheus.log", [self.port])
         return self
