@@ -1,6 +1,6 @@
 """Contrib's `blocked_values`: each pattern, in list order, works on what the one before it left.
 
-One scan finds what is worth looking at: an alternation of the relaxed patterns (`regexp.Shape`) over a whole request.
+One scan finds what is worth looking at: an alternation of the relaxed patterns (`shapes.Shape`) over a whole request.
 What follows is exact, not a heuristic:
 
 - A match of pattern k holds only bytes of the patterns' joint alphabet, so it lies inside one *run* of such bytes.
@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from processors.redaction.masks import Mask
-from processors.redaction.regexp import Pattern, Shape, alternation, compile_set, shape
+from processors.redaction.regexp import Pattern, alternation, compile_set
+from processors.redaction.shapes import Shape, shape
 
 Spans = Sequence[tuple[int, int]]
 _LOOK = 256

@@ -31,7 +31,8 @@ from processors.redaction.policy import (
     custom_detectors,
     selected,
 )
-from processors.redaction.regexp import Pattern, shape
+from processors.redaction.regexp import Pattern
+from processors.redaction.shapes import shape
 from processors.redaction.walk import (
     DROPPED,
     EVERYTHING,

@@ -11,7 +11,8 @@ from processors.errors import Finding
 from processors.redaction.actions import MaskStyle, Pseudonyms, Replace, replacer
 from processors.redaction.detectors import DEFAULT, ENTITIES, Detector
 from processors.redaction.detectors.contexts import CONTEXTS
-from processors.redaction.regexp import Pattern, PatternError, shape
+from processors.redaction.regexp import Pattern, PatternError
+from processors.redaction.shapes import shape
 
 PLACES: Final = (
     "name", "attributes", "events", "links", "status", "trace_state", "resource", "scope", "body", "severity",

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from processors.redaction.blocked import BlockedValues
 from processors.redaction.masks import make_mask
-from processors.redaction.regexp import Pattern, shape
+from processors.redaction.regexp import Pattern
+from processors.redaction.shapes import shape
 
 PATTERNS = (
     r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,24}\b",
