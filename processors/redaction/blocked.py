@@ -1,10 +1,10 @@
 """Contrib's `blocked_values`: each pattern, in list order, works on what the one before it left.
 
-One scan finds what is worth looking at: an alternation of the relaxed patterns (`shapes.Shape`) over a whole request.
-What follows is exact, not a heuristic:
+One scan finds what is worth looking at: an alternation of the patterns with fewer conditions (`shapes.Shape`) over a
+whole request. What follows is exact, not a heuristic:
 
 - A match of pattern k holds only bytes of the patterns' joint alphabet, so it lies inside one *run* of such bytes.
-- A run that no relaxed pattern touches is never changed: every pattern sees it as it came, and none matches there.
+- A run that the scan does not touch is never changed: every pattern sees it as it came, and none matches there.
 - In a run that is touched the patterns work as contrib says, with the byte on either side as context (`\\b`, `^`, `$`).
   What surrounds the run is no byte of the alphabet and never changes, so no match crosses it, whatever was put inside.
 
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from processors.redaction.masks import Mask
 from processors.redaction.regexp import Pattern, alternation, compile_set
-from processors.redaction.shapes import Shape, shape
+from processors.redaction.shapes import NO_LETTER, Shape, shape
 
 Spans = Sequence[tuple[int, int]]
 _LOOK = 256
@@ -35,8 +35,8 @@ class BlockedValues:
         self.everywhere = any(s.nullable for s in shapes)
         """Whether every value has to be looked at by itself."""
         scannable = bool(shapes) and not self.everywhere
-        self._scan = Pattern(alternation(s.relaxed for s in shapes)) if scannable else None
         alphabet = frozenset[int]().union(*[s.alphabet for s in shapes])
+        self._scan = _scanner(shapes, alphabet) if scannable else None
         self._alphabet = bytes(sorted(alphabet))
         self._select = _selector(shapes, alphabet, mask) if scannable else None
 
@@ -44,7 +44,7 @@ class BlockedValues:
         return bool(self._patterns)
 
     def scan(self, text: bytes) -> list[tuple[int, int]]:
-        """Return the places worth looking at. Works on any bytes, also on a whole request."""
+        """Return the places worth looking at, in a text or in the AnyValues of an encoded message."""
         return self._scan.spans(text) if self._scan is not None else []
 
     def clean(self, text: bytes, spans: Spans | None = None) -> bytes:
@@ -108,6 +108,17 @@ class BlockedValues:
         for index in indices:
             text, _ = self._patterns[index].replace(text, 0, len(text), self._mask)
         return text
+
+
+def _scanner(shapes: Sequence[Shape], alphabet: frozenset[int]) -> Pattern:
+    """Return what finds everything worth looking at.
+
+    The bounded forms find a match at the beginning of a text by the two bytes before it, which therefore must not be
+    part of another match.
+    """
+    if alphabet.isdisjoint(NO_LETTER):
+        return Pattern(alternation(s.bounded for s in shapes), binary=True)
+    return Pattern(alternation(s.relaxed for s in shapes))
 
 
 def _selector(

@@ -5,13 +5,17 @@ Works on the pattern's text. Whatever is not understood errs on the side of "may
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import islice, takewhile
+from typing import Final, TypeAlias
 
 import re2
 
 from processors.redaction.regexp import compiled
+
+_Token: TypeAlias = tuple[str, str]
+"""Kind and text. Kinds: assertion, atom, group, other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,9 @@ class Shape:
 
     relaxed: str
     """The pattern without its zero-width assertions: whatever it matches somewhere, this matches too."""
+    bounded: str
+    """To be matched byte by byte in a request instead of `relaxed`, which is less strict: keeps what `\\b` says where a
+    byte of the match follows. For patterns without a byte of `NO_LETTER` in their alphabet."""
     alphabet: frozenset[int]
     """Bytes that can occur in a match; more than that is possible, less is not."""
     nullable: bool
@@ -29,34 +36,77 @@ class Shape:
 _ASSERTIONS: Final = frozenset(("^", "$", r"\b", r"\B", r"\A", r"\z"))
 _ASCII: Final = tuple(bytes((n,)) for n in range(128))
 _HIGH: Final = frozenset(range(128, 256))
+NO_LETTER: Final = _HIGH | {0x0A}
+"""Bytes one of which stands two bytes before every text in a request: the tag of a string, or a length's first byte."""
+_BEGIN: Final = r"[\n\x80-\xff][0-9A-Za-z_]"
+"""What hides the boundary at the beginning of a text in a request: the last byte of its length looks like a letter."""
 
 
 def shape(source: str) -> Shape:
     """Describe a valid pattern."""
-    atoms: list[str] = []
-    relaxed: list[str] = []
-    for kind, token in _tokens(source):
-        if kind == "assertion":
-            relaxed.append("(?:)")
-            continue
-        relaxed.append(token)
-        if kind == "atom":
-            atoms.append(token)
-    text = "".join(relaxed)
-    flags = _flags(source)
-    alphabet = frozenset().union(*[_alphabet(atom, flags) for atom in set(atoms)])
-    nullable = compiled(text).search(b"") is not None
-    return Shape(text, alphabet, nullable)
+    tokens = [*_tokens(source)]
+    flags = _flags(tokens)
+    atoms = {token for kind, token in tokens if kind == "atom"}
+    alphabet = frozenset().union(*[_alphabet(atom, flags) for atom in atoms])
+    relaxed = "".join("(?:)" if kind == "assertion" else token for kind, token in tokens)
+    nullable = compiled(relaxed).search(b"") is not None
+    return Shape(relaxed, _bounded(tokens, relaxed), alphabet, nullable)
 
 
-def _flags(source: str) -> str:
+def _bounded(tokens: Sequence[_Token], relaxed: str) -> str:
+    """Return the pattern with the boundaries that a request shows, or with none of them at the beginning of a text.
+
+    Behind the last byte of a match there may be the next field's tag, which says nothing: a boundary that can stand
+    there is left out.
+    """
+    kept = [
+        "(?:)"
+        if kind == "assertion" and not (text == r"\b" and _byte_follows(tokens, place + 1))
+        else text
+        for place, (kind, text) in enumerate(tokens)
+    ]
+    return f"(?:{''.join(kept)})|{_BEGIN}(?:{relaxed})" if r"\b" in kept else relaxed
+
+
+def _byte_follows(tokens: Sequence[_Token], at: int) -> bool:
+    """Say whether all that can match from a token on begins with a byte: an atom, or a group of nothing else."""
+    if at == len(tokens):
+        return False
+    kind, text = tokens[at]
+    if kind == "atom":
+        return not _optional(tokens, at + 1)
+    if kind != "group" or text.endswith(")"):
+        return False
+    depth = 0
+    for place in range(at, len(tokens)):
+        kind, text = tokens[place]
+        depth += kind == "group" and not text.endswith(")")
+        begins = place == at or (depth == 1 and text == "|")
+        if begins and not _byte_follows(tokens, place + 1):
+            return False
+        depth -= text == ")"
+        if not depth:
+            return not _optional(tokens, place + 1)
+    return False
+
+
+def _optional(tokens: Sequence[_Token], at: int) -> bool:
+    """Say whether what stands before a token may be left out; in doubt it may."""
+    quantifiers = [token for _, token in takewhile(_quantifies, islice(tokens, at, None))]
+    return len(quantifiers) > 1 or any(q[0] in "?*" or q.startswith("{0") for q in quantifiers)
+
+
+def _quantifies(token: _Token) -> bool:
+    return token[0] == "other" and token[1][0] in "?*+{"
+
+
+def _flags(tokens: Iterable[_Token]) -> str:
     """Return the inline flags that widen an atom, as if they held everywhere."""
     set_somewhere = {
         flag
-        for kind, token in _tokens(source)
+        for kind, token in tokens
         if kind == "group"
         for flag in token.partition("-")[0].partition(":")[0]
-        if not token.startswith(("(?P", "(?<"))
     }
     wide = "".join(flag for flag in "is" if flag in set_somewhere)
     return f"(?{wide})" if wide else ""
@@ -95,8 +145,8 @@ def _literal_escape(atom: str) -> bool:
     return len(atom) == 2 and atom[0] == "\\" and atom[1].isascii() and not atom[1].isalnum()
 
 
-def _tokens(source: str) -> Iterator[tuple[str, str]]:
-    """Split a valid pattern into (kind, text): assertion, atom, group (an opening one), other."""
+def _tokens(source: str) -> Iterator[_Token]:
+    """Split a valid pattern: groups are opening ones, without their names, which may occur once."""
     at = 0
     while at < len(source):
         if source.startswith(r"\Q", at):
@@ -107,8 +157,9 @@ def _tokens(source: str) -> Iterator[tuple[str, str]]:
             at = len(source) if end < 0 else end + 2
             continue
         token = _token(source, at)
-        yield _kind(token), token
         at += len(token)
+        named = token.startswith(("(?P<", "(?<"))
+        yield _kind(token), "(" if named else token
 
 
 def _kind(token: str) -> str:
