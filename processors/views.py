@@ -110,6 +110,10 @@ _LAYOUTS: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
     "Request": {"groups": (1, ["Group"])},
     "Group": {"scopes": (2, ["ScopeItems"])},
     "ScopeItems": {"items": (2, [_BYTES])},
+    # the same of traces, down to the attributes: one parse for all is cheaper than one for each span
+    "Traces": {"groups": (1, ["TracesGroup"])},
+    "TracesGroup": {"scopes": (2, ["TracesScope"])},
+    "TracesScope": {"items": (2, ["Span"])},
     # what stands around the items, and what is edited without knowing the rest
     "Schema": {"schema_url": (3, _STRING)},
     "TraceState": {"trace_state": (3, _STRING)},

@@ -10,11 +10,12 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from processors import semconv as s
+from processors.amend import Pieces, amend_spans
 from processors.base import OnError, Stateless
 from processors.batch import Batch, Item, LogRecord, Signal, Span
 from processors.llm_cost import money, verdict
@@ -23,7 +24,7 @@ from processors.llm_cost.catalog import SECOND
 from processors.llm_cost.config import Config
 from processors.llm_cost.desk import Desk
 from processors.llm_cost.offers import KEPT
-from processors.llm_cost.quick import NOT_QUICK, Quick
+from processors.llm_cost.quick import Quick, overlaid
 from processors.llm_cost.reader import MODEL_CALLS, OPERATIONS, Get, Shape
 from processors.llm_cost.tariff import Tariff
 from processors.llm_cost.usage import NotACount, Usage, settle
@@ -62,10 +63,14 @@ class LlmCost(Stateless):
     def process(self, batch: Batch) -> Batch:
         """Price every call in place."""
         self._now_ns = batch.received_ns
-        quick = batch.signal is Signal.TRACES and not self._book.breakdown
-        item_of = self._span if quick else self._item
-        for item in batch.items():
-            item_of(item)  # type: ignore[arg-type] # a traces batch holds spans
+        if batch.signal is not Signal.TRACES or self._book.breakdown:
+            for item in batch.items():
+                self._item(item)
+        elif batch.decoded or self._watches:
+            for span in batch.spans():
+                self._span(span)
+        else:
+            batch.recode(amend_spans(batch.raw, self._amended))
         self._quick.count()
         return batch
 
@@ -79,10 +84,29 @@ class LlmCost(Stateless):
 
     # -- one call
 
+    def _amended(self, view: Any, raw: memoryview, start: int, end: int) -> Pieces | None:
+        """Price a span that nobody decoded, the short way where that is possible."""
+        attributes = view.attributes
+        operation = attributes.get(s.GEN_AI_OPERATION_NAME)
+        if operation is None or operation in MODEL_CALLS:
+            shape = self._shape(tuple(attributes))
+            if shape.plain:
+                priced = self._quick.price(shape, attributes, self._at(view))
+                if priced is not None:
+                    bill, cost, _ = priced
+                    return [raw[start:end], bill.encoded(cost)]
+            elif shape.silent:
+                return None
+        elif s.APP_LLM_SPAN_CLASS not in attributes:
+            return None
+        span = Span.alone(bytes(raw[start:end]))
+        self._item(span)
+        return [span.body()] if span.edits else None
+
     def _span(self, span: Span) -> None:
         """Price a span, the short way where that is possible."""
-        view, edits = span.view, span.edits
-        attributes = view.attributes
+        edits = span.edits
+        attributes = span.view.attributes
         if s.APP_LLM_SPAN_CLASS in edits:
             kind = edits[s.APP_LLM_SPAN_CLASS]
             if kind in _NEVER_PRICED:
@@ -95,16 +119,29 @@ class LlmCost(Stateless):
             )
             if not quick and not edits and s.APP_LLM_SPAN_CLASS not in attributes:
                 return
-        if quick:
-            shape = self._shape(tuple(attributes), tuple(edits))
-            if shape.plain:
-                at = (view.end_ns if self._book.price_at_end else view.start_ns) or self._now_ns
-                tokens = self._quick.price(span, shape, attributes, at)
-                if tokens != NOT_QUICK:
-                    if self._watches:
-                        self._watch(span, tokens)
-                    return
-        self._item(span)
+        if not quick or not self._priced_quickly(span, attributes, edits):
+            self._item(span)
+
+    def _priced_quickly(
+        self, span: Span, attributes: Mapping[str, bytes], edits: Mapping[str, Any]
+    ) -> bool:
+        """Price a span the short way; False where the long way must answer."""
+        shape = self._shape(tuple(attributes), tuple(edits))
+        if not shape.plain:
+            return shape.silent
+        used = overlaid(shape, attributes, edits) if shape.rewritten else attributes
+        priced = self._quick.price(shape, used, self._at(span.view)) if used else None
+        if priced is None:
+            return False
+        bill, cost, tokens = priced
+        bill.write(span, cost)
+        if self._watches:
+            self._watch(span, tokens)
+        return True
+
+    def _at(self, view: Any) -> int:
+        """Return the time whose prices hold for a span."""
+        return int(view.end_ns if self._book.price_at_end else view.start_ns) or self._now_ns
 
     def _item(self, item: Item) -> None:
         """Price whatever there may be: the long way."""
@@ -133,8 +170,8 @@ class LlmCost(Stateless):
             return verdict.reported(theirs)
         if isinstance(usage, str):
             return self._without_price(usage, usage, theirs)
-        at = _time(item, at_end=self._book.price_at_end) or self._now_ns
-        offer = self._offers.find(shape.read_identity(item.get), at)
+        at = item.time_ns if isinstance(item, LogRecord) else self._at(item.view)
+        offer = self._offers.find(shape.read_identity(item.get), at or self._now_ns)
         if isinstance(offer, Miss):
             return self._without_price(offer.reason, usage, theirs)
         tariff = offer.tariff(usage.total_input)
@@ -277,10 +314,3 @@ def _set_aside(item: Item) -> None:
     """Leave a call that counts elsewhere without cost and status."""
     item.remove(s.APP_LLM_COST_USD)
     item.remove(s.APP_LLM_COST_STATUS)
-
-
-def _time(item: Item, *, at_end: bool) -> int:
-    if isinstance(item, LogRecord):
-        return item.time_ns
-    view = item.view
-    return int(view.end_ns if at_end else view.start_ns)

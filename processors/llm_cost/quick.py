@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from struct import Struct
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from processors import semconv as s
 from processors.batch import Span
@@ -28,12 +29,9 @@ from processors.llm_cost.verdict import (
     unpriced,
 )
 from processors.stats import Stats
-from processors.wire import INT, Value
+from processors.wire import INT, Value, decode_value
 
-NOT_QUICK: Final = -1
-"""The long way must answer."""
-
-_SIMPLE: Final = frozenset({bytes, str, int})
+_SIMPLE: Final = frozenset({str, int})
 _CACHES: Final = ("cache_read", "cache_write")
 _DOUBLE: Final = Struct("<d").pack
 _COST_FIELD: Final = Span.fields({s.APP_LLM_COST_USD: 0.0})[:-8]
@@ -41,7 +39,7 @@ _COST_FIELD: Final = Span.fields({s.APP_LLM_COST_USD: 0.0})[:-8]
 
 
 @dataclass(slots=True)
-class _Bill:
+class Bill:
     """What calls at one tier of one price have in common. `rates` is None for those without a price."""
 
     above: int
@@ -54,6 +52,23 @@ class _Bill:
     waiting: int = 0
     """Calls that are still to be counted."""
 
+    def encoded(self, cost: float | None) -> bytes:
+        """Return all attributes, encoded."""
+        return self.fields if cost is None else _COST_FIELD + _DOUBLE(cost) + self.fields
+
+    def write(self, span: Span, cost: float | None) -> None:
+        """Write the attributes on a span."""
+        values = self.values.copy()
+        if cost is not None:
+            values[s.APP_LLM_COST_USD] = cost
+        span.append(self.encoded(cost), values)
+
+
+Values: TypeAlias = Mapping[str, "bytes | str | int"]
+"""Attributes: encoded AnyValues as they came, texts and whole numbers as they were written since."""
+Priced: TypeAlias = tuple[Bill, float | None, int]
+"""What is to be said, the cost in USD where there is one, and the tokens of input and output."""
+
 
 @dataclass(slots=True)
 class _Terms:
@@ -61,7 +76,7 @@ class _Terms:
 
     start: int
     end: int
-    bills: tuple[_Bill, ...]
+    bills: tuple[Bill, ...]
 
 
 class Quick:
@@ -74,39 +89,34 @@ class Quick:
         self._misses = misses
         self._known: dict[tuple[str, ...], dict[Any, list[_Terms]]] = {}
         self._kept = 0
-        self._waiting: list[_Bill] = []
+        self._waiting: list[Bill] = []
 
-    def price(self, span: Span, shape: Shape, attributes: Any, at: int) -> int:
-        """Write the cost of a span and return its tokens, or NOT_QUICK."""
-        if shape.rewritten:
-            attributes = _overlaid(shape, attributes, span.edits)
-            if attributes is None:
-                return NOT_QUICK
+    def price(self, shape: Shape, attributes: Values, at: int) -> Priced | None:
+        """Price a call by the encoded values of what its shape uses; None where the long way must answer."""
         key = shape.pick(attributes)
         known = self._known.get(shape.identity)
         for terms in known.get(key, ()) if known else ():
             if terms.start <= at < terms.end:
                 break
         else:
-            terms = self._remember(span, shape, key, at)
+            terms = self._remember(attributes, shape, key, at)
         total = whole(attributes[s.GEN_AI_USAGE_INPUT_TOKENS])
         output = whole(attributes[s.GEN_AI_USAGE_OUTPUT_TOKENS]) if shape.has_output else 0
         reads = whole(attributes[s.GEN_AI_USAGE_CACHE_READ]) if shape.has_reads else 0
         writes = whole(attributes[shape.writes]) if shape.writes else 0
         fresh = total - reads - writes
         if fresh < 0 or total < 0 or output < 0 or reads < 0 or writes < 0:
-            return NOT_QUICK
+            return None
         for bill in terms.bills:
             if total > bill.above:
                 break
         else:
-            return NOT_QUICK
-        if bill.rates is None:
-            span.append(bill.fields, bill.values.copy())
-        else:
+            return None
+        cost = None
+        if bill.rates is not None:
             fresh_rate, read_rate, write_rate, output_rate, fee = bill.rates
             if output and output_rate < 0:
-                return NOT_QUICK
+                return None
             cost = (
                 fresh * fresh_rate
                 + reads * read_rate
@@ -114,15 +124,12 @@ class Quick:
                 + output * output_rate
                 + fee
             ) / ATTO
-            values = bill.values.copy()
-            values[s.APP_LLM_COST_USD] = cost
-            span.append(_COST_FIELD + _DOUBLE(cost) + bill.fields, values)
             if bill.defaults and (reads or writes):
                 self._count_defaults(bill, reads, writes)
         if not bill.waiting:
             self._waiting.append(bill)
         bill.waiting += 1
-        return total + output
+        return bill, cost, total + output
 
     def count(self) -> None:
         """Count what was priced since the last time: once for a batch instead of for every call."""
@@ -133,13 +140,13 @@ class Quick:
             bill.waiting = 0
         self._waiting.clear()
 
-    def _count_defaults(self, bill: _Bill, reads: int, writes: int) -> None:
+    def _count_defaults(self, bill: Bill, reads: int, writes: int) -> None:
         for leaf, tokens in zip(_CACHES, (reads, writes), strict=True):
             if tokens and leaf in bill.defaults:
                 self._counters[DEFAULTS, leaf] += 1
 
-    def _remember(self, span: Span, shape: Shape, key: Any, at: int) -> _Terms:
-        offer = self._offers.find(shape.read_identity(span.get), at)
+    def _remember(self, attributes: Values, shape: Shape, key: Any, at: int) -> _Terms:
+        offer = self._offers.find(shape.read_identity(partial(_value, attributes)), at)
         terms = _Terms(offer.start, offer.end, self._bills(offer))
         if self._kept >= KEPT:
             self._known.clear()
@@ -150,7 +157,7 @@ class Quick:
         self._kept += 1
         return terms
 
-    def _bills(self, offer: Offer | Miss) -> tuple[_Bill, ...]:
+    def _bills(self, offer: Offer | Miss) -> tuple[Bill, ...]:
         """Return bills, the highest tier first; none where the long way has to answer."""
         if isinstance(offer, Offer):
             bills = [_bill(offer, tariff) for tariff in reversed(offer.tariffs)]
@@ -159,15 +166,15 @@ class Quick:
             return ()
         values = unpriced(offer.reason)
         counters = ((CALLS, "unpriced"), (UNPRICED, offer.reason))
-        return (_Bill(-1, None, (), Span.fields(values), values, counters),)
+        return (Bill(-1, None, (), Span.fields(values), values, counters),)
 
 
-def _bill(offer: Offer, tariff: Tariff) -> _Bill | None:
+def _bill(offer: Offer, tariff: Tariff) -> Bill | None:
     rates = tariff.plain
     if rates is None:
         return None
     values = provenance(offer, tariff)
-    return _Bill(
+    return Bill(
         above=tariff.above,
         rates=rates,
         defaults=tuple(leaf for leaf in _CACHES if leaf not in tariff.used),
@@ -181,15 +188,22 @@ def _bill(offer: Offer, tariff: Tariff) -> _Bill | None:
     )
 
 
-def _overlaid(
-    shape: Shape, attributes: Any, edits: Mapping[str, Any]
-) -> dict[str, bytes | str | int] | None:
+def overlaid(
+    shape: Shape, attributes: Mapping[str, bytes], edits: Mapping[str, Any]
+) -> Values | None:
     """Return what is used of a span, edits first; None when there is more to it than texts and whole numbers."""
-    values = {key: edits[key] if key in edits else attributes[key] for key in shape.used}
-    return values if all(type(value) in _SIMPLE for value in values.values()) else None
+    written = {key: edits[key] for key in shape.used if key in edits}
+    if not all(type(value) in _SIMPLE for value in written.values()):
+        return None
+    return {key: written[key] if key in written else attributes[key] for key in shape.used}
 
 
-def whole(raw: bytes | int) -> int:
+def _value(attributes: Values, key: str) -> Value:
+    value = attributes[key]
+    return decode_value(value, 0, len(value)) if isinstance(value, bytes) else value
+
+
+def whole(raw: bytes | str | int) -> int:
     """Read an encoded AnyValue that is one integer below 2^21, or a value as it is; everything else is -1."""
     if type(raw) is not bytes:
         return raw if type(raw) is int else -1

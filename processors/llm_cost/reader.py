@@ -97,6 +97,7 @@ COUNTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Count → attributes, the first that is there and not empty wins."""
 
+_TELLING: Final = (s.GEN_AI_OPERATION_NAME, s.APP_LLM_SPAN_CLASS)
 _PLAIN: Final = frozenset({"input", "output", "cache_read", "cache_write"})
 _SPECIAL: Final = (s.APP_LLM_COST_SKIP_REASON, s.APP_LLM_USAGE_REPORTED_COST_USD)
 _COUNTED: Final = frozenset({"web_searches", "images"})
@@ -107,7 +108,7 @@ class Shape:
 
     __slots__ = (
         *("_fields", "batch", "counts", "has_output", "has_reads", "identity", "implied", "keys"),
-        *("ours", "pick", "plain", "rewritten", "seconds", "used", "writes"),
+        *("ours", "pick", "plain", "rewritten", "seconds", "silent", "used", "writes"),
     )
 
     def __init__(
@@ -131,6 +132,8 @@ class Shape:
         self.seconds = s.APP_LLM_USAGE_AUDIO_SECONDS in present
         self.implied = bool((self.counts or self.seconds) and (self._fields[1] or self._fields[2]))
         """Whether there are a model and usage, which make a span without operation a model call."""
+        self.silent = not self.implied and present.isdisjoint(_TELLING)
+        """Whether nothing says that the span is a model call."""
         found = dict(self.counts)
         self.plain = (
             (s.GEN_AI_OPERATION_NAME in present or self.implied)
@@ -149,7 +152,7 @@ class Shape:
         self.has_output = "output" in found
         self.has_reads = "cache_read" in found
         self.writes = found["cache_write"][0] if "cache_write" in found else ""
-        self.pick: Callable[[Mapping[str, bytes]], Any] = (
+        self.pick: Callable[[Mapping[str, Any]], Any] = (
             itemgetter(*self.identity) if self.identity else _nothing
         )
         """Returns the encoded values of `identity`, hashable."""
@@ -199,5 +202,5 @@ def _first(names: Collection[str], get: Get) -> str:
     return ""
 
 
-def _nothing(attributes: Mapping[str, bytes]) -> tuple[()]:
+def _nothing(attributes: Mapping[str, Any]) -> tuple[()]:
     return ()

@@ -1,4 +1,5 @@
-"""It makes no difference whether an attribute came with the span or was written by an earlier processor."""
+"""It makes no difference whether an attribute came with the span or was written by an earlier processor, nor whether
+somebody looked into the batch before."""
 
 from __future__ import annotations
 
@@ -70,8 +71,12 @@ def test_written_attributes_count_like_those_that_came(
     came = {} if from_nothing else CALL
     edited = written(call(came), steps)
     encoded = Batch(Signal.TRACES, written(call(came), steps).encode(), received_ns=1)
+    decoded = Batch(Signal.TRACES, encoded.raw, received_ns=1)
+    assert len(decoded.groups) == 1
 
-    assert outcome(PROCESSOR, edited) == outcome(PROCESSOR, encoded)
+    expected = outcome(PROCESSOR, encoded)
+    assert outcome(PROCESSOR, edited) == expected
+    assert outcome(PROCESSOR, decoded) == expected
 
 
 def test_attributes_appended_twice_stand_once_each() -> None:
