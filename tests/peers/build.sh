@@ -2,7 +2,8 @@
 # Builds the peers of the end-to-end tests that no package registry provides as a binary:
 #   otelcol-peer  the Go Collector 0.158.0 with the contrib processors (collector-builder.yaml)
 #   jaeger        Jaeger 2.13.0 (Go module v1.76.0), the trace backend
-# Usage: build.sh [otelcol-peer|jaeger ...]   (default: all). Needs Go >= 1.25.
+#   compose       Docker Compose 2.40.3, which reads docker-compose.yml; Debian has version 1 alone
+# Usage: build.sh [otelcol-peer|jaeger|compose ...]   (default: all). Needs Go >= 1.25.
 # The binaries go to $OTELCOL_LLM_PEERS (default ~/.cache/otelcol-llm/peers) as NAME-VERSION; one that is there is not built again.
 set -euo pipefail
 
@@ -18,11 +19,19 @@ build_otelcol_peer() { # $1 = empty work folder, $2 = binary to write
 }
 
 build_jaeger() {
-  # A copy of the module itself: its replace directives and its own go.sum stay in force.
-  (cd "$1" && go mod init example.test/peer && go mod download github.com/jaegertracing/jaeger@v1.76.0)
-  cp -r "$(go env GOMODCACHE)/github.com/jaegertracing/jaeger@v1.76.0" "$1/src"
-  chmod -R u+w "$1/src"
+  copy_module "$1" github.com/jaegertracing/jaeger@v1.76.0
   (cd "$1/src" && go build -trimpath -ldflags='-s -w' -o "$2" ./cmd/jaeger)
+}
+
+build_compose() {
+  copy_module "$1" github.com/docker/compose/v2@v2.40.3
+  (cd "$1/src" && go build -trimpath -ldflags='-s -w -X github.com/docker/compose/v2/internal.Version=2.40.3' -o "$2" ./cmd)
+}
+
+copy_module() { # $1 = empty work folder, $2 = module@version. A copy of the module itself: its own go.mod and go.sum stay in force.
+  (cd "$1" && go mod init example.test/peer && go mod download "$2")
+  cp -r "$(go env GOMODCACHE)/$2" "$1/src"
+  chmod -R u+w "$1/src"
 }
 
 make_peer() { # $1 = name, $2 = version, $3 = build function
@@ -40,11 +49,12 @@ make_peer() { # $1 = name, $2 = version, $3 = build function
   echo "$binary is built."
 }
 
-for peer in "${@:-all}"; do
+[ $# -gt 0 ] || set -- otelcol-peer jaeger compose
+for peer in "$@"; do
   case $peer in
     otelcol-peer) make_peer otelcol-peer 0.158.0 build_otelcol_peer ;;
     jaeger) make_peer jaeger 2.13.0 build_jaeger ;;
-    all) make_peer otelcol-peer 0.158.0 build_otelcol_peer; make_peer jaeger 2.13.0 build_jaeger ;;
-    *) echo "build.sh: expected otelcol-peer, jaeger or all, got '$peer'" >&2; exit 2 ;;
+    compose) make_peer compose 2.40.3 build_compose ;;
+    *) echo "build.sh: expected otelcol-peer, jaeger or compose, got '$peer'" >&2; exit 2 ;;
   esac
 done
