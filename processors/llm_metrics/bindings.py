@@ -14,6 +14,7 @@ from processors import semconv
 from processors.llm_metrics import catalogue
 from processors.llm_metrics.catalogue import DATA_MODES, LABELS, OTHER, Metric
 from processors.llm_metrics.labels import SHA_LENGTH, LabelValues, clean
+from processors.llm_metrics.memory import Memory
 from processors.llm_metrics.series import Book, Values
 from processors.wire import encode_value
 
@@ -100,7 +101,7 @@ class Bindings:
     def __init__(self, book: Book, labels: LabelValues) -> None:
         self.book = book
         self.labels = labels
-        self._known: dict[tuple[Any, ...], Binding] = {}
+        self._known: Memory[tuple[Any, ...], Binding] = Memory(_MAX_BINDINGS, self._bind)
         self._bindings: dict[tuple[Any, ...], Binding] = {}
         self._served: dict[tuple[str, str], str] = {}
         self._unserved: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
@@ -110,7 +111,7 @@ class Bindings:
         tail: Any = _PLAIN
         if _VERSION in read or _SHA in read or _EXPERIMENT in read or _VARIANT in read:
             tail = tuple([read[key] if key in read else None for key in _TAIL])
-        key = (
+        return self._known[
             read[_PROVIDER] if _PROVIDER in read else None,
             read[_SERVED] if _SERVED in read else None,
             read[_REQUESTED] if _REQUESTED in read else None,
@@ -120,9 +121,7 @@ class Bindings:
             else read[_ENVIRONMENT] if _ENVIRONMENT in read else environment,
             edits[_MODE] if _MODE in edits else read[_MODE] if _MODE in read else None,
             tail,
-        )  # fmt: skip
-        known = self._known
-        return known[key] if key in known else self._bind(key)
+        ]  # fmt: skip
 
     def rare(self, binding: Binding, metric: Metric, **more: str) -> Any:
         """Return a series that few calls need, queued for the next flush; `more` are labels the binding lacks."""
@@ -158,8 +157,7 @@ class Bindings:
         same = (*labels.values(), served)
         if same not in self._bindings:
             self._bindings[same] = Binding(self.book, labels, served)
-        binding = self._known[key] = self._bindings[same]
-        return binding
+        return self._bindings[same]
 
     def _resolve(self, key: tuple[Any, ...]) -> tuple[dict[str, str], bool]:
         """Return the label values, and whether the calls say which model answered."""

@@ -21,6 +21,7 @@ from processors.llm_metrics.catalogue import (
 )
 from processors.llm_metrics.exemplars import Exemplars
 from processors.llm_metrics.labels import clean, plain
+from processors.llm_metrics.memory import Memory
 from processors.llm_metrics.money import atto_usd
 from processors.llm_metrics.notes import NOTE_KEYS, Notes, is_true, noted_on
 from processors.llm_metrics.outcomes import PLAIN, Outcome, outcome
@@ -77,8 +78,10 @@ class Calls:
         self._noting: list[Binding] = []
         self._settled: dict[Binding, None] = {}
         self._waiting = 0
-        self._tokens: dict[bytes, int] = {}
-        self._outcomes: dict[tuple[Any, ...], Outcome] = {}
+        self._tokens = _Tokens()
+        self._outcomes: Memory[tuple[Any, ...], Outcome] = Memory(
+            _MAX_OUTCOMES, lambda facts: outcome(*facts)
+        )
 
     def count(
         self,
@@ -104,19 +107,12 @@ class Calls:
             seconds = number(read[_LATENCY])
         elif seconds is not None and seconds < 0:
             seconds = None
-        tokens, known = self._count_tokens, self._tokens
-        tokens_in = tokens_out = cached = None
-        if _INPUT in read:
-            raw = read[_INPUT]
-            tokens_in = known[raw] if raw in known else tokens(raw)
-        if _OUTPUT in read:
-            raw = read[_OUTPUT]
-            tokens_out = known[raw] if raw in known else tokens(raw)
-        if _CACHE_READ in read:
-            raw = read[_CACHE_READ]
-            cached = known[raw] if raw in known else tokens(raw)
-        written = tokens(read[_CACHE_WRITE]) if _CACHE_WRITE in read else None
-        reasoning = tokens(read[_REASONING]) if _REASONING in read else None
+        tokens = self._tokens
+        tokens_in = tokens[read[_INPUT]] if _INPUT in read else None
+        tokens_out = tokens[read[_OUTPUT]] if _OUTPUT in read else None
+        cached = tokens[read[_CACHE_READ]] if _CACHE_READ in read else None
+        written = tokens[read[_CACHE_WRITE]] if _CACHE_WRITE in read else None
+        reasoning = tokens[read[_REASONING]] if _REASONING in read else None
         ttft = number(read[_TTFT]) if _TTFT in read else None
         cost = self._money(binding, read, edits, status, (tokens_in or 0) + (tokens_out or 0))
         success = became is PLAIN or became.status == PLAIN.status
@@ -150,19 +146,12 @@ class Calls:
     # -- outcome
 
     def _outcome(self, read: Read, code: int) -> Outcome:
-        facts = (
+        return self._outcomes[
             read[_HTTP] if _HTTP in read else None,
             read[_ERROR] if _ERROR in read else None,
             read[_FINISH] if _FINISH in read else None,
             code,
-        )
-        known = self._outcomes
-        if facts in known:
-            return known[facts]
-        if len(known) >= _MAX_OUTCOMES:
-            known.clear()
-        became = known[facts] = outcome(*facts)
-        return became
+        ]
 
     def _unusual(self, binding: Binding, read: Read, became: Outcome) -> None:
         """Count what failed, was filtered or refused."""
@@ -171,18 +160,6 @@ class Calls:
         self.notes.failed(binding, became)
         if became.refused and not is_true(read.get(_REFUSAL)):
             self.notes.refused(binding, read)
-
-    def _count_tokens(self, raw: Any) -> int:
-        """Return a token count; what is none counts nothing."""
-        known = self._tokens
-        if raw in known:
-            return known[raw]
-        tokens = int(number(raw) or 0)
-        if isinstance(raw, bytes):
-            if len(known) >= _MAX_TOKENS:
-                known.clear()
-            known[raw] = tokens
-        return tokens
 
     # -- money
 
@@ -212,6 +189,18 @@ class Calls:
 
     def _rare_money(self, binding: Binding, metric: Metric, raw: Any) -> None:
         self._bindings.rare(binding, metric).value += atto_usd(number(raw) or 0.0)
+
+
+class _Tokens(dict[Any, int]):
+    """Token counts by how they came; what is no count counts nothing."""
+
+    def __missing__(self, raw: Any) -> int:
+        tokens = int(number(raw) or 0)
+        if isinstance(raw, bytes):  # of written ones, True would be found as 1
+            if len(self) >= _MAX_TOKENS:
+                self.clear()
+            self[raw] = tokens
+        return tokens
 
 
 def number(raw: Any) -> float | None:

@@ -76,7 +76,7 @@ class LlmMetrics:
 
     def _count_spans(self, scope: ScopeGroup, environment: str) -> None:
         for item in scope.items:
-            if item.dropped:
+            if scope.dropped and item.dropped:
                 continue
             view, edits = item.view, item.edits
             attributes: Any = view.attributes
