@@ -54,9 +54,10 @@ def _driver(title: str, expr: str, why: str, act: str, *links: str) -> Panel:
     )
 
 
-def _movers(label: str, link: str) -> Panel:
-    now = increase("llm_cost_usd_total", C, label)
-    before = increase("llm_cost_usd_total", C, label, offset=BASELINE)
+def _movers(label: str, link: str, by: str = "") -> Panel:
+    """Return the table of what grew most; `by`: all columns, where the label alone is no name."""
+    now = increase("llm_cost_usd_total", C, by or label)
+    before = increase("llm_cost_usd_total", C, by or label, offset=BASELINE)
     return Panel(
         title=f"Top movers by {label} (delta USD)",
         viz="table",
@@ -122,7 +123,7 @@ _DRIVERS: Final = Row(
     title="Drivers",
     panels=(
         _movers("feature", "llm-focus-feature"),
-        _movers("prompt_version", "llm-focus-prompt"),
+        _movers("prompt_version", "llm-focus-prompt", "feature, prompt_version, prompt_sha"),
         _movers("tenant", "llm-focus-tenant"),
         _movers("model", "llm-cost"),
         Panel(
