@@ -6,15 +6,15 @@ not looked at twice. The bytes MUST be well-formed, as everywhere behind `admiss
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 from processors.views import PARSE
 from processors.wire import read_varint, skip, varint
 
-Pieces: TypeAlias = "list[bytes | memoryview]"
-"""An encoded body, to be joined."""
-Look: TypeAlias = Callable[[Any, memoryview, int, int], "Pieces | None"]
+Amended: TypeAlias = "tuple[int, Sequence[bytes | memoryview]]"
+"""An encoded body: its size, and the pieces to be joined."""
+Look: TypeAlias = Callable[[Any, memoryview, int, int], "Amended | None"]
 """Gets the view of a message and where its body stands (the request, start and end); returns another body, or None to
 leave the message as it came."""
 
@@ -28,41 +28,49 @@ def amend_spans(raw: bytes, look: Look) -> bytes:
     0.5 µs a span that is left alone, parse included, against 3 µs through `Batch.spans` and `Batch.encode`.
     """
 
-    def scope(view: Any, _: memoryview, start: int, end: int) -> Pieces | None:
+    def scope(view: Any, _: memoryview, start: int, end: int) -> Amended | None:
         return _amend(view.items, _CHILD, look, raw, start, end)
 
-    def group(view: Any, _: memoryview, start: int, end: int) -> Pieces | None:
+    def group(view: Any, _: memoryview, start: int, end: int) -> Amended | None:
         return _amend(view.scopes, _CHILD, scope, raw, start, end)
 
-    pieces = _amend(_TRACES(raw).groups, _GROUP, group, raw, 0, len(raw))
-    return raw if pieces is None else b"".join(pieces)
+    amended = _amend(_TRACES(raw).groups, _GROUP, group, raw, 0, len(raw))
+    return raw if amended is None else b"".join(amended[1])
 
 
 def _amend(
     children: Iterable[Any], tag: bytes, look: Look, raw: bytes, at: int, end: int
-) -> Pieces | None:
+) -> Amended | None:
     """Look at the children of the message in raw[at:end]; return its new body, None if it stays as it is."""
-    pieces: Pieces = []
+    pieces: list[bytes | memoryview] = []
     came = memoryview(raw)
-    kept_from, first = at, tag[0]
+    kept_from, first, total = at, tag[0], end - at
     for child in children:
         while raw[at] != first:
             at = skip(raw, at)
         size, body = raw[at + 1], at + 2
         if size > 127:
-            size, body = read_varint(raw, at + 1)
-        amended = look(child, came, body, body + size)
+            more = raw[body]
+            if more < 128:  # most spans are this long: spares a call
+                size, body = size & 127 | more << 7, body + 1
+            else:
+                size, body = read_varint(raw, at + 1)
+        behind = body + size
+        amended = look(child, came, body, behind)
         if amended is not None:
             if kept_from < at:
                 pieces.append(came[kept_from:at])
-            pieces.append(tag + varint(sum(map(len, amended))))
-            pieces += amended
-            kept_from = body + size
-        at = body + size
+            size, new = amended
+            head = tag + varint(size)
+            pieces.append(head)
+            pieces += new
+            total += len(head) + size - (behind - at)
+            kept_from = behind
+        at = behind
     if not pieces:
         return None
     pieces.append(came[kept_from:end])
-    return pieces
+    return total, pieces
 
 
 _TRACES: Final = PARSE["Traces"]

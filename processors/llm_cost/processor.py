@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, ClassVar, Final, Literal
 
 from processors import semconv as s
-from processors.amend import Pieces, amend_spans
+from processors.amend import Amended, amend_spans
 from processors.base import OnError, Stateless
 from processors.batch import Batch, Item, LogRecord, Signal, Span
 from processors.llm_cost import money, verdict
@@ -84,7 +84,7 @@ class LlmCost(Stateless):
 
     # -- one call
 
-    def _amended(self, view: Any, raw: memoryview, start: int, end: int) -> Pieces | None:
+    def _amended(self, view: Any, raw: memoryview, start: int, end: int) -> Amended | None:
         """Price a span that nobody decoded, the short way where that is possible."""
         attributes = view.attributes
         operation = attributes.get(s.GEN_AI_OPERATION_NAME)
@@ -94,14 +94,16 @@ class LlmCost(Stateless):
                 priced = self._quick.price(shape, attributes, self._at(view))
                 if priced is not None:
                     bill, cost, _ = priced
-                    return [raw[start:end], bill.encoded(cost)]
+                    said = bill.encoded(cost)
+                    return end - start + len(said), (raw[start:end], said)
             elif shape.silent:
                 return None
         elif s.APP_LLM_SPAN_CLASS not in attributes:
             return None
         span = Span.alone(bytes(raw[start:end]))
         self._item(span)
-        return [span.body()] if span.edits else None
+        body = span.body()
+        return (len(body), (body,)) if span.edits else None
 
     def _span(self, span: Span) -> None:
         """Price a span, the short way where that is possible."""

@@ -43,7 +43,7 @@ class Bill:
     """What calls at one tier of one price have in common. `rates` is None for those without a price."""
 
     above: int
-    rates: tuple[int, int, int, int, int] | None
+    rates: tuple[int, int, int, int, int, int] | None
     defaults: tuple[str, ...]
     """Of cache reads and writes, those without a rate of their own: taking the input rate is counted."""
     fields: bytes
@@ -87,25 +87,27 @@ class Quick:
         self._offers = offers
         self._counters = stats.counters
         self._misses = misses
-        self._known: dict[tuple[str, ...], dict[Any, list[_Terms]]] = {}
+        self._known: dict[Shape, dict[Any, list[_Terms]]] = {}
         self._kept = 0
         self._waiting: list[Bill] = []
 
     def price(self, shape: Shape, attributes: Values, at: int) -> Priced | None:
         """Price a call by the encoded values of what its shape uses; None where the long way must answer."""
-        key = shape.pick(attributes)
-        known = self._known.get(shape.identity)
+        values = shape.read(attributes)
+        key = values[: len(shape.identity)]
+        known = self._known.get(shape)
         for terms in known.get(key, ()) if known else ():
             if terms.start <= at < terms.end:
                 break
         else:
             terms = self._remember(attributes, shape, key, at)
-        total = whole(attributes[s.GEN_AI_USAGE_INPUT_TOKENS])
-        output = whole(attributes[s.GEN_AI_USAGE_OUTPUT_TOKENS]) if shape.has_output else 0
-        reads = whole(attributes[s.GEN_AI_USAGE_CACHE_READ]) if shape.has_reads else 0
-        writes = whole(attributes[shape.writes]) if shape.writes else 0
-        fresh = total - reads - writes
-        if fresh < 0 or total < 0 or output < 0 or reads < 0 or writes < 0:
+        total = whole(values[shape.input_at])
+        output = whole(values[shape.output_at]) if shape.output_at else 0
+        reads = whole(values[shape.reads_at]) if shape.reads_at else 0
+        writes = whole(values[shape.writes_at]) if shape.writes_at else 0
+        thought = whole(values[shape.thought_at]) if shape.thought_at else 0
+        fresh, said = total - reads - writes, output - thought
+        if fresh < 0 or said < 0 or total < 0 or reads < 0 or writes < 0 or thought < 0:
             return None
         for bill in terms.bills:
             if total > bill.above:
@@ -114,14 +116,15 @@ class Quick:
             return None
         cost = None
         if bill.rates is not None:
-            fresh_rate, read_rate, write_rate, output_rate, fee = bill.rates
-            if output and output_rate < 0:
+            fresh_rate, read_rate, write_rate, said_rate, thought_rate, fee = bill.rates
+            if said_rate < 0 < said or thought_rate < 0 < thought:
                 return None
             cost = (
                 fresh * fresh_rate
                 + reads * read_rate
                 + writes * write_rate
-                + output * output_rate
+                + said * said_rate
+                + thought * thought_rate
                 + fee
             ) / ATTO
             if bill.defaults and (reads or writes):
@@ -151,7 +154,7 @@ class Quick:
         if self._kept >= KEPT:
             self._known.clear()
             self._kept = 0
-        ranges = self._known.setdefault(shape.identity, {}).setdefault(key, [])
+        ranges = self._known.setdefault(shape, {}).setdefault(key, [])
         ranges.insert(0, terms)
         del ranges[RANGES:]
         self._kept += 1

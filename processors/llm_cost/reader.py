@@ -7,7 +7,7 @@ Names: pricing attributes of semconv 1.41 and of the emitters named beside them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
@@ -98,7 +98,7 @@ COUNTS: Final[Mapping[str, tuple[str, ...]]] = {
 """Count → attributes, the first that is there and not empty wins."""
 
 _TELLING: Final = (s.GEN_AI_OPERATION_NAME, s.APP_LLM_SPAN_CLASS)
-_PLAIN: Final = frozenset({"input", "output", "cache_read", "cache_write"})
+_PLAIN: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
 _SPECIAL: Final = (s.APP_LLM_COST_SKIP_REASON, s.APP_LLM_USAGE_REPORTED_COST_USD)
 _COUNTED: Final = frozenset({"web_searches", "images"})
 
@@ -107,8 +107,9 @@ class Shape:
     """Which of the attributes that matter a span with these keys has."""
 
     __slots__ = (
-        *("_fields", "batch", "counts", "has_output", "has_reads", "identity", "implied", "keys"),
-        *("ours", "pick", "plain", "rewritten", "seconds", "silent", "used", "writes"),
+        *("_fields", "batch", "counts", "identity", "implied", "input_at", "keys", "ours"),
+        *("output_at", "plain", "read", "reads_at", "rewritten", "seconds", "silent", "thought_at"),
+        *("used", "writes_at"),
     )
 
     def __init__(
@@ -139,7 +140,7 @@ class Shape:
             (s.GEN_AI_OPERATION_NAME in present or self.implied)
             and bool(self.identity)
             and "input" in found
-            and found.keys() <= _PLAIN
+            and found.keys() <= {*_PLAIN}
             and (s.APP_LLM_SPAN_CLASS not in present or s.APP_LLM_SPAN_CLASS in edited)
             and present.isdisjoint(_SPECIAL)
             and not (self.seconds or self.ours or self.batch)
@@ -149,13 +150,13 @@ class Shape:
         self.used = (*self.identity, *(name for _, names in self.counts for name in names))
         self.rewritten = not frozenset(edited).isdisjoint(self.used)
         """Whether some of what is used was written after the span came in."""
-        self.has_output = "output" in found
-        self.has_reads = "cache_read" in found
-        self.writes = found["cache_write"][0] if "cache_write" in found else ""
-        self.pick: Callable[[Mapping[str, Any]], Any] = (
-            itemgetter(*self.identity) if self.identity else _nothing
+        self.read: Callable[[Mapping[str, Any]], tuple[Any, ...]] = _reader(self.used)
+        """Returns the values of `used`, encoded: first those of `identity`, then the counts."""
+        at = {field: n for n, (field, _) in enumerate(self.counts, len(self.identity))}
+        self.input_at, self.output_at, self.reads_at, self.writes_at, self.thought_at = (
+            at.get(field, 0) for field in _PLAIN
         )
-        """Returns the encoded values of `identity`, hashable."""
+        """Where the counts of a plain shape stand in what `read` returns; 0 = not there."""
 
     def read_identity(self, get: Get) -> Identity:
         """Return who was called and how."""
@@ -202,5 +203,7 @@ def _first(names: Collection[str], get: Get) -> str:
     return ""
 
 
-def _nothing(attributes: Mapping[str, Any]) -> tuple[()]:
-    return ()
+def _reader(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda attributes: tuple(attributes[name] for name in names)

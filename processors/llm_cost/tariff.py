@@ -77,15 +77,16 @@ class Tariff:
     """attoUSD each: `request`, `web_search`, `image`, `audio_second`."""
 
     @property
-    def plain(self) -> tuple[int, int, int, int, int] | None:
-        """Rates of fresh input, cache reads, writes and output (-1: none), and the fee of a request.
+    def plain(self) -> tuple[int, int, int, int, int, int] | None:
+        """Rates of fresh input, cache reads, writes, output and reasoning (-1: none), and the fee of a request.
 
         That is all that most calls need. None without an input rate.
         """
-        fresh, read, write, out = (self.rates[_PLACE[leaf]] for leaf in _PLAIN)
-        if fresh is None or read is None or write is None:
+        rates = (self.rates[_PLACE[leaf]] for leaf in _PLAIN)
+        fresh, read, write, out, thought = (-1 if rate is None else rate for rate in rates)
+        if min(fresh, read, write) < 0:
             return None
-        return fresh, read, write, -1 if out is None else out, self.fees.get("request", 0)
+        return fresh, read, write, out, thought, self.fees.get("request", 0)
 
     def cost(self, usage: Usage) -> int | None:
         """Return the price of a settled usage in attoUSD; None when a leaf with tokens has no rate."""
@@ -135,7 +136,7 @@ class Tariff:
 
 
 _PLACE: Final = {leaf: position for position, leaf in enumerate(LEAVES)}
-_PLAIN: Final = ("input", "cache_read", "cache_write", "output")
+_PLAIN: Final = ("input", "cache_read", "cache_write", "output", "reasoning")
 
 FEES: Final[Mapping[str, Callable[[Usage], int | Decimal]]] = {
     "request": lambda usage: 1,

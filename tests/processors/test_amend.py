@@ -7,12 +7,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.amend import Pieces, amend_spans
+from processors.amend import Amended, amend_spans
 from processors.batch import Batch, Signal, Span
-from processors.wire import delimited
+from processors.wire import Value, delimited
 from tests.telemetry import key_values, span, spans_of, traces
 
-ADDED = {"said": "so", "cost": 0.25}
+ADDED: dict[str, Value] = {"said": "so", "cost": 0.25}
 UNKNOWN = b"\xa2\x06\x03abc"
 """A field that OTLP does not have."""
 
@@ -27,9 +27,11 @@ requests = st.lists(st.lists(spans, max_size=4), max_size=4).map(
 )
 
 
-def where_asked(view: Any, raw: memoryview, start: int, end: int) -> Pieces | None:
+def where_asked(view: Any, raw: memoryview, start: int, end: int) -> Amended | None:
     """Append to the spans that ask for it."""
-    return [raw[start:end], Span.fields(ADDED)] if "amend" in view.attributes else None
+    fields = Span.fields(ADDED)
+    asked = "amend" in view.attributes
+    return (end - start + len(fields), (raw[start:end], fields)) if asked else None
 
 
 @given(requests)
@@ -65,5 +67,5 @@ def test_fields_between_groups_scopes_and_spans_stay_where_they_are() -> None:
 
     assert amended.count(UNKNOWN) == raw.count(UNKNOWN)
     assert [list(one.attributes) for one in spans_of(amended)] == [
-        key_values({"amend": 1} | ADDED)
+        key_values({"amend": 1, **ADDED})
     ] * 4

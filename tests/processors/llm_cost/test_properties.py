@@ -104,6 +104,13 @@ numbers = st.one_of(
     st.floats(allow_nan=True),
     st.booleans(),
 )
+THINKERS = """
+schema: 1
+catalog: {id: own}
+models:
+  - {provider: openai, match: thinker, prices: [{rates: {input: 2, output: 10, reasoning: 30}}]}
+  - {provider: openai, match: mute, prices: [{rates: {input: 2, reasoning: 30}}]}
+"""
 NAMES = [name for names in COUNTS.values() for name in names]
 PROCESSOR = llm_cost()
 
@@ -137,10 +144,15 @@ def test_order_of_attributes_and_a_second_pass_change_nothing(
 
 @settings(max_examples=200, deadline=None)
 @given(
-    model=st.sampled_from(["gpt-4o", "gpt-5.6-sol", "text-embedding-3-small", "gpt-4", "nope"]),
+    model=st.sampled_from(
+        ["gpt-4o", "gpt-5.6-sol", "text-embedding-3-small", "gpt-4", "thinker", "mute", "nope"]
+    ),
     counts=st.dictionaries(
         st.sampled_from(
-            ["input", "output", "cache_read.input", "cache_creation.input", "cache_write.input"]
+            [
+                *("input", "output", "reasoning.output"),
+                *("cache_read.input", "cache_creation.input", "cache_write.input"),
+            ]
         ),
         st.one_of(tokens, st.sampled_from([0, 127, 128, 16_383, 16_384, 272_000, 2_097_152])),
     ),
@@ -150,7 +162,7 @@ def test_the_short_way_says_what_the_long_way_says(model: str, counts: dict[str,
     attributes = {k: v for k, v in CALL.items() if "usage" not in k} | usage
     attributes["gen_ai.request.model"] = model
     long_way = {"gen_ai.usage.image.input_tokens": 0}
-    short, long = llm_cost(), llm_cost()
+    short, long = llm_cost(THINKERS), llm_cost(THINKERS)
     got = priced(short, attributes)
     assert priced(long, attributes | long_way) == got | long_way
     assert short.stats.counters == long.stats.counters
