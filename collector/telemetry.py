@@ -551,6 +551,12 @@ METRICS: Final[tuple[Metric, ...]] = (
         "Spans whose sampling threshold contradicts their randomness; it was erased.",
         unit="spans",
     ),
+    _sampler(
+        "otelcol_llm_tail_sampling_journal_damaged_total",
+        COUNTER,
+        "Records of the journal, or parts of its file, that could not be read at a start; traces go on without them.",
+        unit="records",
+    ),
     Metric(
         name="llm_redactions_total",
         kind=COUNTER,

@@ -41,6 +41,10 @@ class Store(Protocol):
     name: str
     """Of this very store: another one that takes its place has another."""
 
+    @property
+    def damaged(self) -> int:
+        """How many records, or parts of the store, could not be read so far."""
+
     def refusal(self) -> Overloaded | None:
         """Say whether `put` would be in vain now."""
 

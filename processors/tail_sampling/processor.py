@@ -41,6 +41,7 @@ from processors.views import PARSE
 _NS: Final = 1_000_000_000
 _LAST_COMMIT_S: Final = 5.0
 """How long the last batches wait for their decisions to be on disk."""
+_DAMAGED: Final = "otelcol_llm_tail_sampling_journal_damaged_total"
 
 
 class TailSampling:
@@ -168,6 +169,7 @@ class TailSampling:
         self._seal(journal)
         for number, pieces in sorted(unfinished.items()):
             self._finish(journal, number, pieces, kept)
+        self.stats.counters[_DAMAGED,] += journal.store.damaged
 
     def _finish(
         self, journal: Journal, number: int, pieces: Sequence[Piece], kept: Mapping[bytes, Entry]

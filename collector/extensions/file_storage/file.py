@@ -35,6 +35,8 @@ class File:
         """Raises: `StartError`."""
         self.config = config
         self.name = path.name
+        self.damaged = 0
+        """How many rows, logs and files were found damaged."""
         self._counters = stats.counters
         self._say = say
         log_bytes = min(_LOG_BYTES, reserve.size // 2 or _LOG_BYTES)
@@ -83,6 +85,7 @@ class File:
         self._database.close()
 
     def _damaged(self, what: str, text: str) -> None:
+        self.damaged += 1
         key = ("otelcol_llm_storage_damaged_total", self.name, what)
         self._counters[key] += 1
         if what != "row" or self._counters[key] == 1:

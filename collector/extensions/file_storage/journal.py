@@ -56,6 +56,10 @@ class Journal:
         [(last,)] = self._file.read(f"SELECT max(seq) FROM {table}")  # noqa: S608 - names are ours
         return last or 0
 
+    @property
+    def damaged(self) -> int:
+        return self._file.damaged
+
     def refusal(self) -> Overloaded | None:
         return self._file.refusal()
 

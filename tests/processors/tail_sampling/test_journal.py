@@ -52,6 +52,7 @@ class MemoryStore:
         self.kept_states: dict[str, bytes] = {}
         self.commits = True
         self.full = False
+        self.damaged = 0
         self._seq = 0
 
     def refusal(self) -> Overloaded | None:
@@ -191,6 +192,19 @@ def test_late_spans_follow_the_decision_over_a_restart(store: MemoryStore) -> No
     assert run.send(span("kept", "late"), span("dropped", "gone", status="error")) == []
     assert run.wait(0.1) == ["late"]
     assert run.wait(20) == []
+    assert run.closes
+
+
+def test_damage_is_counted_and_costs_only_what_is_damaged(store: MemoryStore) -> None:
+    run = Durable(store, ERRORS)
+    run.send(span("t", "a", status="error"))
+    run.send(span("t", "b"))
+    assert run.count("otelcol_llm_tail_sampling_journal_damaged_total") == 0
+    del store.pieces[2]
+    store.damaged = 1
+    run.begin()
+    assert run.wait(10) == ["a"]
+    assert run.count("otelcol_llm_tail_sampling_journal_damaged_total") == 1
     assert run.closes
 
 
