@@ -1,9 +1,10 @@
-"""Reads captured traces: what the Collector's file exporter writes, and ours.
+"""Reads captured traces: what the Collector's file exporter writes, and ours, and the journal of a sampler.
 
 Formats: OTLP/JSON, one request a line; OTLP protobuf, each request behind its length, as four bytes (big-endian, the
 Collector's file exporter) or as a varint (protobuf's own delimited format). The first bytes of a file tell them apart:
 a request of less than 16 MiB begins with a zero in the second format alone, and a brace that is a length stands before
-a request, whose first byte is a line feed.
+a request, whose first byte is a line feed. A journal is a database, told by its header: of it the traces are read that
+were not decided when its collector stopped.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import BinaryIO, Final
 
 from collector.component import Limits
 from collector.errors import CollectorError, Rejected
+from collector.extensions.file_storage.stopped import HEADER, waiting
 from collector.otlp_json import decode
 from processors.admission import admit
 from processors.batch import Signal
@@ -26,16 +28,22 @@ _LONGEST_VARINT: Final = 5
 def requests(path: Path) -> Iterator[bytes]:
     """Yield the encoded trace requests of a capture, in order. Raises: `CollectorError`, with file and place."""
     with path.open("rb") as file:
-        first = file.read(2)
+        head = file.read(len(HEADER))
         file.seek(0)
-        text = first[:1] == b"{" and first[1:] != b"\n"
-        wide = first[:1] == b"\0"
-        found = _lines(path, file) if text else _delimited(path, file, wide=wide)
-        for place, raw in found:
+        for place, raw in _found(path, file, head):
             try:
                 yield admit(Signal.TRACES, raw, _LIMITS.max_items, _LIMITS.max_depth).raw
             except Malformed as wrong:
                 raise CollectorError(f"{path}: {place}: {wrong}") from wrong
+
+
+def _found(path: Path, file: BinaryIO, head: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield (place, request), read as the first bytes tell."""
+    if head == HEADER:
+        return ((f"row {number}", raw) for number, raw in waiting(path))
+    if head[:1] == b"{" and head[1:2] != b"\n":
+        return _lines(path, file)
+    return _delimited(path, file, wide=head[:1] == b"\0")
 
 
 def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[str, bytes]]:

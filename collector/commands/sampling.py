@@ -71,7 +71,8 @@ def replay(
 ) -> None:
     """Say what a configuration keeps of captured traces, and what that costs.
 
-    CAPTURES: what a file exporter wrote in front of the sampler, JSON lines or length-delimited protobuf.
+    CAPTURES: what a file exporter wrote in front of the sampler, JSON lines or length-delimited protobuf; or the
+    journal of a stopped collector, tail-….db in its storage directory, of which the traces count that still waited.
     """
     checks = [_condition(text) for text in conditions]
     new = _replayed(config, component, captures)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +16,15 @@ from click.testing import CliRunner
 
 from collector.captures import requests
 from collector.cli import cli
+from collector.config.settings import resolve
 from collector.errors import CollectorError
+from collector.extensions import file_storage
+from collector.extensions.file_storage import FileStorage
+from collector.extensions.file_storage.journal import Journal
 from collector.otlp_json import encode
+from collector.registry import schema_of
 from processors.batch import Signal
+from processors.ports import Context
 from processors.wire import varint
 from tests.telemetry import span, traces
 
@@ -185,3 +196,100 @@ def test_broken_captures_are_told_with_their_place(
         list(requests(path))
     assert place in str(error.value)
     assert str(path) in str(error.value)
+
+
+STOPPED = """
+extensions: {{file_storage: {{directory: "{folder}", create_directory: true, reserve_bytes: 1MiB}}}}
+receivers: {{otlp: {{protocols: {{grpc: {{}}}}}}}}
+processors:
+  redaction: {{allow_all_keys: true}}
+  tail_sampling: {{decision_wait: 5s, buffer: {{storage: file_storage}}, policies: {policies}}}
+exporters: {{debug: {{}}}}
+service:
+  extensions: [file_storage]
+  pipelines: {{traces: {{receivers: [otlp], processors: [redaction, tail_sampling], exporters: [debug]}}}}
+"""
+
+
+@contextmanager
+def journal(folder: Path) -> Iterator[tuple[Journal, FileStorage]]:
+    """Run a storage with the journal of a sampler in it."""
+    settings = {"directory": str(folder), "create_directory": True, "reserve_bytes": "1MiB"}
+    schema = schema_of("collector/extensions/file_storage/schema.json")
+    one = file_storage.build(resolve(schema, settings), Context(id="file_storage"))
+    one.start()
+    try:
+        yield one.open("tail_sampling", []), one
+    finally:
+        one.stop(0.0)
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Path:
+    """The journal of a collector that ended while traces waited: the first two were decided."""
+    folder = tmp_path / "store"
+    with journal(folder) as (one, _):
+        for number, raw in enumerate(RAW, 1):
+            one.put(number.to_bytes(16, "big"), number, raw)
+        for number in (1, 2):
+            one.decide(number.to_bytes(16, "big"), b"{}").wait(10)
+        one.put((1).to_bytes(16, "big"), 9, RAW[0], late=True)
+    return folder / "tail-tail_sampling.db"
+
+
+def test_what_waits_in_a_journal_is_replayed(tmp_path: Path, stopped: Path) -> None:
+    assert list(requests(stopped)) == RAW[2:]
+    before = {path.name: path.read_bytes() for path in stopped.parent.iterdir()}
+    config = tmp_path / "stopped.yaml"
+    config.write_text(STOPPED.format(folder=stopped.parent, policies=ERRORS))
+    code, out = run("--json", "--config", str(config), str(stopped))
+    assert code == 0
+    assert (json.loads(out)["traces"], json.loads(out)["not_kept"]) == (6, 5)
+    assert {path.name: path.read_bytes() for path in stopped.parent.iterdir()} == before
+
+
+def test_a_killed_collectors_journal_is_read_with_its_log(tmp_path: Path) -> None:
+    folder, copy = tmp_path / "store", tmp_path / "copy"
+    with journal(folder) as (one, _):
+        for number, raw in enumerate(RAW, 1):
+            one.put(number.to_bytes(16, "big"), number, raw)
+        one.decide(b"x", b"{}").wait(10)
+        shutil.copytree(folder, copy)
+    assert (copy / "tail-tail_sampling.db-wal").stat().st_size
+    assert list(requests(copy / "tail-tail_sampling.db")) == RAW
+
+
+def test_the_journal_of_a_running_collector_is_left_alone(tmp_path: Path) -> None:
+    with journal(tmp_path) as (one, _):
+        one.decide(b"x", b"{}").wait(10)
+        with pytest.raises(CollectorError, match=f"in use by process {os.getpid()}; stop it"):
+            list(requests(tmp_path / "tail-tail_sampling.db"))
+
+
+def test_databases_that_are_no_journals_are_refused(tmp_path: Path, stopped: Path) -> None:
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE piece (seq INTEGER)")
+    with pytest.raises(CollectorError, match="got a database of application 0x0, format 0"):
+        list(requests(other))
+    with closing(sqlite3.connect(stopped)) as connection:
+        connection.execute("DROP TABLE decision")
+    with pytest.raises(CollectorError, match="that is whole: no such table: decision"):
+        list(requests(stopped))
+
+
+def test_a_damaged_piece_is_told_by_its_row(stopped: Path) -> None:
+    with closing(sqlite3.connect(stopped)) as connection, connection:
+        connection.execute("UPDATE piece SET body = x'00' WHERE seq = 5")
+    with pytest.raises(CollectorError, match="row 5 does not check"):
+        list(requests(stopped))
+
+
+def test_damage_in_a_journal_is_told_to_the_sampler(stopped: Path) -> None:
+    with closing(sqlite3.connect(stopped)) as connection, connection:
+        connection.execute("UPDATE piece SET body = x'00' WHERE seq = 5")
+        connection.execute("UPDATE decision SET verdict = x'00' WHERE seq = 1")
+    with journal(stopped.parent) as (one, _):
+        assert len(list(one.replay())) == len(RAW)
+        assert len(list(one.decisions())) == 1
+        assert one.damaged == 2
