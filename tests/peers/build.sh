@@ -3,7 +3,8 @@
 #   otelcol-peer  the Go Collector 0.158.0 with the contrib processors (collector-builder.yaml)
 #   jaeger        Jaeger 2.13.0 (Go module v1.76.0), the trace backend
 #   compose       Docker Compose 2.40.3, which reads docker-compose.yml; Debian has version 1 alone
-# Usage: build.sh [otelcol-peer|jaeger|compose ...]   (default: all). Needs Go >= 1.25.
+#   mimirtool     Grafana's analysis of the metrics that dashboards and rules name; releases are no valid Go versions, so a commit
+# Usage: build.sh [otelcol-peer|jaeger|compose|mimirtool ...]   (default: all). Needs Go >= 1.25.
 # The binaries go to $OTELCOL_LLM_PEERS (default ~/.cache/otelcol-llm/peers) as NAME-VERSION; one that is there is not built again.
 set -euo pipefail
 
@@ -28,6 +29,11 @@ build_compose() {
   (cd "$1/src" && go build -trimpath -ldflags='-s -w -X github.com/docker/compose/v2/internal.Version=2.40.3' -o "$2" ./cmd)
 }
 
+build_mimirtool() {
+  copy_module "$1" github.com/grafana/mimir@v1.3.1-0.20260423142704-aced80d74930
+  (cd "$1/src" && go build -trimpath -ldflags='-s -w' -o "$2" ./cmd/mimirtool)
+}
+
 copy_module() { # $1 = empty work folder, $2 = module@version. A copy of the module itself: its own go.mod and go.sum stay in force.
   (cd "$1" && go mod init example.test/peer && go mod download "$2")
   cp -r "$(go env GOMODCACHE)/$2" "$1/src"
@@ -49,12 +55,13 @@ make_peer() { # $1 = name, $2 = version, $3 = build function
   echo "$binary is built."
 }
 
-[ $# -gt 0 ] || set -- otelcol-peer jaeger compose
+[ $# -gt 0 ] || set -- otelcol-peer jaeger compose mimirtool
 for peer in "$@"; do
   case $peer in
     otelcol-peer) make_peer otelcol-peer 0.158.0 build_otelcol_peer ;;
     jaeger) make_peer jaeger 2.13.0 build_jaeger ;;
     compose) make_peer compose 2.40.3 build_compose ;;
-    *) echo "build.sh: expected otelcol-peer, jaeger or compose, got '$peer'" >&2; exit 2 ;;
+    mimirtool) make_peer mimirtool 20260423 build_mimirtool ;;
+    *) echo "build.sh: expected otelcol-peer, jaeger, compose or mimirtool, got '$peer'" >&2; exit 2 ;;
   esac
 done
