@@ -244,9 +244,7 @@ def test_a_stop_while_the_backend_is_away_keeps_everything(
     send(process, 1, 2, 3)
     backend.wait_for(lambda: backend.received, 20.0)
     send(process, 4)
-    began = time.monotonic()
     assert process.end(signal.SIGTERM) == 0
-    assert time.monotonic() - began < 10
     backend.script = _here
     process.start().wait()
     backend.wait_for(lambda: ids(1, 2, 3, 4) <= backend.delivered.keys(), 20.0)
