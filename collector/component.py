@@ -107,7 +107,7 @@ class Storage(Extension, Protocol):
     """An extension that keeps data on disk."""
 
     def queue(self, component: str) -> Any:
-        """Return the shelf (`collector.exporters.queue.Shelf`) of an exporter's queue. Raises: `StartError`."""
+        """Return the shelf (`collector.exporters.shelf.Shelf`) of an exporter's queue. Raises: `StartError`."""
 
     def open(self, component: str, tickets: list[Ticket]) -> Any:
         """Return the store (`processors.ports.Store`) of a processor; it adds to `tickets` what a request must wait

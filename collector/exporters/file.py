@@ -22,7 +22,7 @@ from typing import Any, Final
 from collector import otlp_json
 from collector.errors import ExportFailed, StartError
 from collector.exporters.delivery import TAKEN, Answer
-from collector.exporters.queue import Joining, QueueConfig
+from collector.exporters.queue_config import Joining, QueueConfig
 from collector.exporters.retry import RetryConfig
 from collector.exporters.sender import Sender
 from processors.errors import Finding

@@ -22,7 +22,7 @@ from collector.exporters.otlp import (
     retry_info_s,
     user_agent,
 )
-from collector.exporters.queue import NANOSECONDS, QueueConfig
+from collector.exporters.queue_config import NANOSECONDS, QueueConfig
 from collector.exporters.retry import RetryConfig
 from collector.exporters.sender import Sender, sending_findings, shelf_of
 from processors.batch import Signal

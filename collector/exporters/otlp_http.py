@@ -33,7 +33,7 @@ from collector.exporters.otlp import (
     throttle_s,
     user_agent,
 )
-from collector.exporters.queue import NANOSECONDS, QueueConfig
+from collector.exporters.queue_config import NANOSECONDS, QueueConfig
 from collector.exporters.retry import RetryConfig
 from collector.exporters.sender import Sender, sending_findings, shelf_of
 from processors.batch import Signal

@@ -1,15 +1,12 @@
 """The queue between a pipeline and a destination: its contract, and how what waits is bounded, ordered and joined.
 
-Where requests are kept besides in memory is the shelf's business: nowhere, or on disk.
+Where requests are kept besides in memory is the shelf's business: nowhere, or on disk. When they leave together is the
+business of `queue_config.Joining`.
 
 Invariants
 - What was put is handed out once, oldest first within its signal, and fills the queue until it is acknowledged.
 - `put` never blocks; `room` is where a caller may wait, without holding any lock of the graph.
 - After `close`, `take` hands out what is left without waiting for more to join, then None.
-
-Why requests are joined: a request costs about 200 µs in itself, its spans far less. While nothing is on its way a
-request leaves at once; while something is, what arrives waits for the reply or for a full load, whichever is first.
-So an idle destination sees no delay and a busy one fewer, larger requests.
 """
 
 from __future__ import annotations
@@ -17,122 +14,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol
 
+from collector.exporters.queue_config import QueueConfig
+from collector.exporters.shelf import NoShelf, Result, Shelf, Waiting
 from processors.batch import Signal
 from processors.errors import Overloaded
 from processors.ports import Ticket
 from processors.requests import Request, join
-
-NANOSECONDS: Final = 1e9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Joining:
-    """When waiting requests of one signal leave together."""
-
-    eager: bool
-    """Whether a request leaves at once while nothing is on its way."""
-    linger_s: float
-    """The longest that a request waits for others."""
-    enough_items: int = 0
-    enough_bytes: int = 0
-    """A load this large leaves at once; 0 = not counted."""
-    most_items: int = 0
-    most_bytes: int = 0
-    """Nothing is added beyond this; a single request may be larger. 0 = no limit."""
-
-    def enough(self, items: int, size: int) -> bool:
-        return bool(self.enough_items and items >= self.enough_items) or bool(
-            self.enough_bytes and size >= self.enough_bytes
-        )
-
-    def fits(self, items: int, size: int) -> bool:
-        return not (self.most_items and items > self.most_items) and not (
-            self.most_bytes and size > self.most_bytes
-        )
-
-
-NATURAL: Final = Joining(
-    eager=True,
-    linger_s=0.2,
-    enough_items=512,
-    enough_bytes=1 << 20,
-    most_bytes=2 << 20,
-)
-"""The default: joins only what would wait anyway.
-
-CPU of a request of 100 spans (50 kB, 230 kB): 200 and 320 µs alone, 86 and 212 so; with half a MiB, 86 and 250.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueConfig:
-    """`sending_queue` as the user wrote it."""
-
-    enabled: bool
-    num_consumers: int
-    queue_size: int
-    max_bytes: int
-    sizer: str
-    block_on_overflow: bool
-    wait_for_result: bool
-    joining: Joining
-    most_items: int
-    """`batch.max_size` in items: larger requests are cut; 0 = never."""
-    most_bytes: int
-    """`batch.max_size` in bytes."""
-
-    @classmethod
-    def load(cls, settings: Mapping[str, Any]) -> QueueConfig:
-        batch: Mapping[str, Any] = settings.get("batch") or {}
-        most = batch.get("max_size", 0)
-        by_bytes = batch.get("sizer") == "bytes"
-        return cls(
-            enabled=settings["enabled"],
-            num_consumers=settings["num_consumers"],
-            queue_size=settings["queue_size"],
-            max_bytes=settings["max_bytes"],
-            sizer=settings["sizer"],
-            block_on_overflow=settings["block_on_overflow"],
-            wait_for_result=settings["wait_for_result"] or not settings["enabled"],
-            joining=_joining(batch) if batch else NATURAL,
-            most_items=0 if by_bytes else most,
-            most_bytes=most if by_bytes else 0,
-        )
-
-
-def _joining(batch: Mapping[str, Any]) -> Joining:
-    unit = batch["sizer"]
-    return Joining(
-        eager=False,
-        linger_s=batch["flush_timeout"] / NANOSECONDS,
-        **{f"enough_{unit}": max(1, batch["min_size"]), f"most_{unit}": batch["max_size"]},
-    )
-
-
-@dataclass(slots=True, eq=False)
-class Waiting:
-    """A request in the queue."""
-
-    signal: Signal
-    items: int
-    size: int
-    """Bytes of the encoded request."""
-    since_s: float
-    request: Request | None = None
-    """None: only the shelf has it."""
-    result: Result | None = None
-    key: int = 0
-    """The shelf's."""
-    ticket: Ticket | None = None
-    """Of the shelf: when the request is as durable as it gets."""
-    refused: bool = False
-    """Whether the shelf could not keep it."""
-    warm: bool = False
-    """Whether the shelf counts its bytes in memory."""
 
 
 class Taken:
@@ -144,30 +34,6 @@ class Taken:
         self.parts = parts
         self.requests = [part.request for part in parts if part.request is not None]
         self.request = join(self.requests)
-
-
-class Result:
-    """The ticket of a request whose sender waits for the destination's answer (`wait_for_result`)."""
-
-    __slots__ = ("_failure", "_known")
-
-    def __init__(self) -> None:
-        self._known = threading.Event()
-        self._failure: Exception | None = None
-
-    def settle(self, failure: Exception | None) -> None:
-        self._failure = failure
-        self._known.set()
-
-    def settled(self) -> bool:
-        return self._known.is_set()
-
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Return once the destination took it. Raises: `Overloaded` when it did not, or did not answer in time."""
-        if not self._known.wait(timeout_s):
-            raise Overloaded("The destination has not answered yet.")
-        if self._failure is not None:
-            raise self._failure
 
 
 class Queue(Protocol):
@@ -214,72 +80,6 @@ class Queue(Protocol):
 
     def leave(self) -> None:
         """Let go of what is left, after `close` and when nobody takes any more: a durable queue finds it again."""
-
-
-class Shelf(Protocol):
-    """Where requests are kept besides in memory. Called with the queue's lock held, except `open` and `load`."""
-
-    durable: bool
-    max_bytes: int
-    """0: as configured for memory."""
-    max_age_s: float
-    """0: no limit."""
-    drops_oldest: bool
-    """Whether a full queue drops its oldest request instead of refusing the new one."""
-
-    def open(self, now_s: float, heir: Callable[[list[Waiting]], None]) -> list[Waiting]:
-        """Return what is there, oldest first. `heir`: given what another queue on this shelf leaves later."""
-
-    def refusal(self) -> Overloaded | None:
-        """Say whether `keep` would be in vain."""
-
-    def keep(self, entry: Waiting, source: str, *, in_memory: bool) -> tuple[Ticket | None, bool]:
-        """Keep a request: its ticket, and whether it is new. May take it out of memory.
-
-        `in_memory`: there is no room on the disk, but whoever names the request keeps it until it is delivered.
-        """
-
-    def load(self, parts: Sequence[Waiting]) -> list[Waiting]:
-        """Bring requests into memory; returns those that could be had."""
-
-    def forget(self, parts: Iterable[Waiting]) -> None:
-        """Keep these no longer."""
-
-    def bury(self, dead: Iterable[tuple[Request, str]]) -> None:
-        """Keep what nobody takes, for inspection."""
-
-    def close(self, heir: Callable[[list[Waiting]], None], left: list[Waiting]) -> None:
-        """Take back what is left."""
-
-
-class NoShelf:
-    """Keeps nothing: what waits is in memory alone."""
-
-    durable = False
-    max_bytes = 0
-    max_age_s = 0.0
-    drops_oldest = False
-
-    def open(self, now_s: float, heir: Callable[[list[Waiting]], None]) -> list[Waiting]:
-        return []
-
-    def refusal(self) -> Overloaded | None:
-        return None
-
-    def keep(self, entry: Waiting, source: str, *, in_memory: bool) -> tuple[Ticket | None, bool]:
-        return None, True
-
-    def load(self, parts: Sequence[Waiting]) -> list[Waiting]:
-        return list(parts)
-
-    def forget(self, parts: Iterable[Waiting]) -> None:
-        """Nothing is kept."""
-
-    def bury(self, dead: Iterable[tuple[Request, str]]) -> None:
-        """Nothing is kept."""
-
-    def close(self, heir: Callable[[list[Waiting]], None], left: list[Waiting]) -> None:
-        """Nothing is kept."""
 
 
 _SIZERS: Final[Mapping[str, Callable[[Waiting], int]]] = {

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from collector.exporters.queue import NANOSECONDS
+from collector.exporters.queue_config import NANOSECONDS
 
 _MAX_ELAPSED_NS: Final = 300_000_000_000
 

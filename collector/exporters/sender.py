@@ -16,8 +16,10 @@ from typing import Any, ClassVar, Final, Protocol
 from collector.component import storage_of
 from collector.errors import ExportFailed, Rejected
 from collector.exporters.delivery import Answer, Delivery, Outcome
-from collector.exporters.queue import Queue, QueueConfig, SendingQueue, Shelf, Taken
+from collector.exporters.queue import Queue, SendingQueue, Taken
+from collector.exporters.queue_config import QueueConfig
 from collector.exporters.retry import RetryConfig
+from collector.exporters.shelf import Shelf
 from processors.base import ALL_SIGNALS
 from processors.batch import Batch, Signal
 from processors.errors import Finding, Overloaded

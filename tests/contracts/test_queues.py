@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from collector.config.settings import resolve
 from collector.errors import Rejected
-from collector.exporters.queue import NATURAL, Joining, Queue, QueueConfig, SendingQueue, Taken
+from collector.exporters.queue import Queue, SendingQueue, Taken
+from collector.exporters.queue_config import NATURAL, Joining, QueueConfig
 from collector.extensions import file_storage
 from collector.extensions.file_storage import FileStorage
 from collector.registry import schema_of

@@ -3,7 +3,8 @@
 Invariants
 - One entry per exposed name and label set. A later point replaces an earlier one; delta points are added up.
 - A metric keeps the type it had first: points of another type under its name are dropped and counted.
-- What was not updated for `expiration_ns` is not shown, and shown again with its value when it comes back.
+- What was not updated for `expiration_ns`, or said to have no value any more, is not shown, and shown again with its
+  value when it comes back.
 - At most `max_series` entries: expired ones make room first, then new ones are dropped and counted.
 - A new series that grows is shown at 0 for `ZERO_SCRAPES` scrapes, its value accumulating behind.
 """
@@ -133,7 +134,10 @@ class Table:
         """Put a parsed point into its series; the next one of the same layout need not be parsed."""
         key = (origin, tuple(point.attributes))
         shown = family.known.get(key) or self._find(family, key, point, points)
-        if shown is None or point.flags & NO_VALUE:
+        if shown is None:
+            return
+        if point.flags & NO_VALUE:
+            shown.seen_ns = 0
             return
         points.store(shown, point, points.delta)
         shown.time_ns = point.time_ns

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
-from collector.exporters.queue import Result, Waiting
+from collector.exporters.shelf import Result, Waiting
 from collector.extensions.file_storage.database import Layout, Row
 from collector.extensions.file_storage.file import File, checksum
 from processors.batch import Signal
@@ -48,7 +48,7 @@ Heir: TypeAlias = Callable[[list[Waiting]], None]
 
 
 class QueueRows:
-    """The requests of one exporter on disk; see `collector.exporters.queue.Shelf` for the contract."""
+    """The requests of one exporter on disk; see `collector.exporters.shelf.Shelf` for the contract."""
 
     durable = True
 

@@ -8,9 +8,10 @@ import pytest
 
 from collector.errors import ExportFailed
 from collector.exporters.delivery import TAKEN, Answer
-from collector.exporters.queue import Joining, NoShelf, QueueConfig, Waiting
+from collector.exporters.queue_config import Joining, QueueConfig
 from collector.exporters.retry import RetryConfig
 from collector.exporters.sender import Sender
+from collector.exporters.shelf import NoShelf, Waiting
 from processors.requests import Request
 from tests.countable import span_ids, traces
 

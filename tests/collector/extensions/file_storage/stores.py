@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from collector.config.settings import resolve
-from collector.exporters.queue import Joining, QueueConfig, SendingQueue, Taken
+from collector.exporters.queue import SendingQueue, Taken
+from collector.exporters.queue_config import Joining, QueueConfig
 from collector.extensions import file_storage
 from collector.extensions.file_storage import FileStorage
 from collector.registry import schema_of
