@@ -29,9 +29,10 @@ from processors.llm_cost.reader import MODEL_CALLS, OPERATIONS, Get, Shape
 from processors.llm_cost.tariff import Tariff
 from processors.llm_cost.usage import NotACount, Usage, settle
 from processors.ports import Context
-from processors.wire import Value
+from processors.wire import Value, encode_value
 
 _MODEL_CALL: Final = "model_call"
+_CLASSED: Final = encode_value(_MODEL_CALL)
 _NEVER_PRICED: Final = ("tool", "other")
 """Classes that `genai` gives to what is no model call."""
 ESTIMATED: Final = frozenset({"unknown_provider", "unknown_model", "no_rate"})
@@ -52,7 +53,7 @@ class LlmCost(Stateless):
         self._desk = context.shared("llm_cost", Desk)
         self._offers = self._desk.offers(config.pricing, self._tell)
         self._book = self._offers.book
-        self._quick = Quick(self._offers, self.stats, misses=self._book.estimate is None)
+        self._quick = Quick(self._offers, self.stats)
         self._shapes: dict[tuple[tuple[str, ...], tuple[str, ...]], Shape] = {}
         self._now_ns = 0
         self._watches = bool(config.token_budgets or config.conversations)
@@ -90,14 +91,14 @@ class LlmCost(Stateless):
         operation = attributes.get(s.GEN_AI_OPERATION_NAME)
         if operation is None or operation in MODEL_CALLS:
             shape = self._shape(tuple(attributes))
-            if shape.plain:
+            if shape.silent:
+                return None
+            if _is_quick(shape, attributes):
                 priced = self._quick.price(shape, attributes, self._at(view))
                 if priced is not None:
                     bill, cost, _ = priced
                     said = bill.encoded(cost)
                     return end - start + len(said), (raw[start:end], said)
-            elif shape.silent:
-                return None
         elif s.APP_LLM_SPAN_CLASS not in attributes:
             return None
         span = Span.alone(bytes(raw[start:end]))
@@ -129,7 +130,7 @@ class LlmCost(Stateless):
     ) -> bool:
         """Price a span the short way; False where the long way must answer."""
         shape = self._shape(tuple(attributes), tuple(edits))
-        if not shape.plain:
+        if not _is_quick(shape, attributes):
             return shape.silent
         used = overlaid(shape, attributes, edits) if shape.rewritten else attributes
         priced = self._quick.price(shape, used, self._at(span.view)) if used else None
@@ -278,6 +279,11 @@ class LlmCost(Stateless):
             model=miss.model,
             reason=miss.reason,
         )
+
+
+def _is_quick(shape: Shape, attributes: Mapping[str, bytes]) -> bool:
+    """Say whether a span may go the short way, as it came; what was written on it since is the caller's matter."""
+    return shape.quick and (not shape.classed or attributes[s.APP_LLM_SPAN_CLASS] == _CLASSED)
 
 
 def _is_call(shape: Shape, get: Get) -> bool:

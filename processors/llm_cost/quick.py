@@ -6,7 +6,7 @@ instead of 12 µs a call. What is the same for all calls at one price is encoded
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from struct import Struct
@@ -17,8 +17,9 @@ from processors.batch import Span
 from processors.llm_cost.book import Miss, Offer
 from processors.llm_cost.money import ATTO
 from processors.llm_cost.offers import KEPT, RANGES, Offers
-from processors.llm_cost.reader import Shape
+from processors.llm_cost.reader import COUNTED, Shape
 from processors.llm_cost.tariff import Tariff
+from processors.llm_cost.usage import Usage, settle
 from processors.llm_cost.verdict import (
     CALLS,
     DEFAULTS,
@@ -40,9 +41,10 @@ _COST_FIELD: Final = Span.fields({s.APP_LLM_COST_USD: 0.0})[:-8]
 
 @dataclass(slots=True)
 class Bill:
-    """What calls at one tier of one price have in common. `rates` is None for those without a price."""
+    """What calls at one tier of one price have in common. `rates` and `tariff` are None for those without a price."""
 
     above: int
+    tariff: Tariff | None
     rates: tuple[int, int, int, int, int, int] | None
     defaults: tuple[str, ...]
     """Of cache reads and writes, those without a rate of their own: taking the input rate is counted."""
@@ -82,17 +84,20 @@ class _Terms:
 class Quick:
     """Prices spans by the encoded values of the attributes that identify the price."""
 
-    def __init__(self, offers: Offers, stats: Stats, *, misses: bool) -> None:
-        """`misses`: whether calls without a price are answered here, too (not where they are estimated)."""
+    def __init__(self, offers: Offers, stats: Stats) -> None:
         self._offers = offers
         self._counters = stats.counters
-        self._misses = misses
+        self._misses = offers.book.estimate is None
+        """Whether calls without a price are answered here, too: not where they are estimated."""
+        self._prefers_reported = offers.book.reported == "prefer"
         self._known: dict[Shape, dict[Any, list[_Terms]]] = {}
         self._kept = 0
         self._waiting: list[Bill] = []
 
     def price(self, shape: Shape, attributes: Values, at: int) -> Priced | None:
         """Price a call by the encoded values of what its shape uses; None where the long way must answer."""
+        if shape.reported and self._prefers_reported:
+            return None
         values = shape.read(attributes)
         key = values[: len(shape.identity)]
         known = self._known.get(shape)
@@ -101,6 +106,19 @@ class Quick:
                 break
         else:
             terms = self._remember(attributes, shape, key, at)
+        price = self._usual if shape.plain else self._unusual
+        priced = price(shape, values, terms.bills)
+        if priced is not None:
+            bill = priced[0]
+            if bill.rates is None and shape.reported:
+                return None
+            if not bill.waiting:
+                self._waiting.append(bill)
+            bill.waiting += 1
+        return priced
+
+    def _usual(self, shape: Shape, values: Sequence[Any], bills: Iterable[Bill]) -> Priced | None:
+        """Price tokens of the usual kinds: without a loop, a dictionary or an object, because most calls come here."""
         total = whole(values[shape.input_at])
         output = whole(values[shape.output_at]) if shape.output_at else 0
         reads = whole(values[shape.reads_at]) if shape.reads_at else 0
@@ -109,30 +127,43 @@ class Quick:
         fresh, said = total - reads - writes, output - thought
         if fresh < 0 or said < 0 or total < 0 or reads < 0 or writes < 0 or thought < 0:
             return None
-        for bill in terms.bills:
+        for bill in bills:
             if total > bill.above:
                 break
         else:
             return None
-        cost = None
-        if bill.rates is not None:
-            fresh_rate, read_rate, write_rate, said_rate, thought_rate, fee = bill.rates
-            if said_rate < 0 < said or thought_rate < 0 < thought:
-                return None
-            cost = (
-                fresh * fresh_rate
-                + reads * read_rate
-                + writes * write_rate
-                + said * said_rate
-                + thought * thought_rate
-                + fee
-            ) / ATTO
-            if bill.defaults and (reads or writes):
-                self._count_defaults(bill, reads, writes)
-        if not bill.waiting:
-            self._waiting.append(bill)
-        bill.waiting += 1
-        return bill, cost, total + output
+        if bill.rates is None:
+            return bill, None, total + output
+        fresh_rate, read_rate, write_rate, said_rate, thought_rate, fee = bill.rates
+        if said_rate < 0 < said or thought_rate < 0 < thought:
+            return None
+        if bill.defaults and (reads or writes):
+            self._count_defaults(bill, reads, writes)
+        inputs = fresh * fresh_rate + reads * read_rate + writes * write_rate
+        atto = inputs + said * said_rate + thought * thought_rate + fee
+        return bill, atto / ATTO, total + output
+
+    def _unusual(self, shape: Shape, values: Sequence[Any], bills: Iterable[Bill]) -> Priced | None:
+        """Price whole numbers of whatever there are."""
+        counts = [whole(value) for value in values[len(shape.identity) :]]
+        if min(counts) < 0:
+            return None
+        found: dict[str, Any] = dict(zip(shape.fields, counts, strict=True))
+        usage = settle(Usage(**found, counted=not COUNTED.isdisjoint(found)))
+        if isinstance(usage, str):
+            return None
+        total, tokens = usage.total_input, usage.total_input + usage.total_output
+        bill = next((bill for bill in bills if total > bill.above), None)
+        if bill is None:
+            return None
+        if bill.tariff is None:
+            return bill, None, tokens
+        atto = bill.tariff.cost(usage)
+        if atto is None:
+            return None
+        for leaf in bill.tariff.defaults(usage):
+            self._counters[DEFAULTS, leaf] += 1
+        return bill, atto / ATTO, tokens
 
     def count(self) -> None:
         """Count what was priced since the last time: once for a batch instead of for every call."""
@@ -169,7 +200,7 @@ class Quick:
             return ()
         values = unpriced(offer.reason)
         counters = ((CALLS, "unpriced"), (UNPRICED, offer.reason))
-        return (Bill(-1, None, (), Span.fields(values), values, counters),)
+        return (Bill(-1, None, None, (), Span.fields(values), values, counters),)
 
 
 def _bill(offer: Offer, tariff: Tariff) -> Bill | None:
@@ -179,6 +210,7 @@ def _bill(offer: Offer, tariff: Tariff) -> Bill | None:
     values = provenance(offer, tariff)
     return Bill(
         above=tariff.above,
+        tariff=tariff,
         rates=rates,
         defaults=tuple(leaf for leaf in _CACHES if leaf not in tariff.used),
         fields=Span.fields(values),

@@ -99,24 +99,24 @@ COUNTS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _TELLING: Final = (s.GEN_AI_OPERATION_NAME, s.APP_LLM_SPAN_CLASS)
 _PLAIN: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
-_SPECIAL: Final = (s.APP_LLM_COST_SKIP_REASON, s.APP_LLM_USAGE_REPORTED_COST_USD)
-_COUNTED: Final = frozenset({"web_searches", "images"})
+COUNTED: Final = frozenset({"web_searches", "images"})
+"""Counts that are usage even where no tokens are."""
 
 
 class Shape:
     """Which of the attributes that matter a span with these keys has."""
 
     __slots__ = (
-        *("_fields", "batch", "counts", "identity", "implied", "input_at", "keys", "ours"),
-        *("output_at", "plain", "read", "reads_at", "rewritten", "seconds", "silent", "thought_at"),
-        *("used", "writes_at"),
+        *("_fields", "batch", "classed", "counts", "fields", "identity", "implied", "input_at"),
+        *("keys", "ours", "output_at", "plain", "quick", "read", "reads_at", "reported"),
+        *("rewritten", "seconds", "silent", "thought_at", "used", "writes_at"),
     )
 
     def __init__(
         self, keys: Collection[str], ours: Collection[str], edited: Collection[str] = ()
     ) -> None:
         """`ours`: attributes that the caller writes, to know the stale ones. `edited`: keys that were written after the
-        span came in; a class among them was seen to be that of a model call before `plain` is asked."""
+        span came in; a class among them was seen to be that of a model call before `quick` is asked."""
         keys = (*keys, *edited)
         present = frozenset(keys)
         self.keys = present
@@ -136,17 +136,22 @@ class Shape:
         self.silent = not self.implied and present.isdisjoint(_TELLING)
         """Whether nothing says that the span is a model call."""
         found = dict(self.counts)
-        self.plain = (
+        self.quick = (
             (s.GEN_AI_OPERATION_NAME in present or self.implied)
-            and bool(self.identity)
-            and "input" in found
-            and found.keys() <= {*_PLAIN}
-            and (s.APP_LLM_SPAN_CLASS not in present or s.APP_LLM_SPAN_CLASS in edited)
-            and present.isdisjoint(_SPECIAL)
+            and bool(self.identity and self.counts)
+            and s.APP_LLM_COST_SKIP_REASON not in present
             and not (self.seconds or self.ours or self.batch)
             and all(len(names) == 1 for names in found.values())
         )
-        """Whether nothing but a price and plain usage matters."""
+        """Whether nothing but a price and whole numbers of tokens matters, and what `classed` and `reported` say."""
+        self.plain = "input" in found and found.keys() <= {*_PLAIN}
+        """Whether the usage is of the usual kind."""
+        self.classed = s.APP_LLM_SPAN_CLASS in present and s.APP_LLM_SPAN_CLASS not in edited
+        """Whether the span came with a class, which must then be that of a model call."""
+        self.reported = s.APP_LLM_USAGE_REPORTED_COST_USD in present
+        """Whether there is a figure of the emitter's."""
+        self.fields = tuple(found)
+        """The counts, in the order of `used`."""
         self.used = (*self.identity, *(name for _, names in self.counts for name in names))
         self.rewritten = not frozenset(edited).isdisjoint(self.used)
         """Whether some of what is used was written after the span came in."""
@@ -190,7 +195,7 @@ class Shape:
             seconds = quantity(get(s.APP_LLM_USAGE_AUDIO_SECONDS))
             if seconds is not None:
                 found |= {"audio_seconds": seconds, "counted": True}
-        if not _COUNTED.isdisjoint(found):
+        if not COUNTED.isdisjoint(found):
             found["counted"] = True
         return Usage(**found)
 

@@ -111,6 +111,8 @@ class NotACount(Exception):
 
 def count(value: object) -> int | None:
     """Return a whole number >= 0; None for what counts as absent (empty text, `none`). Raises: `NotACount`."""
+    if type(value) is int and 0 <= value < _LEAST_TOO_LARGE:
+        return value
     number = quantity(value)
     if number is None:
         return None
@@ -147,6 +149,7 @@ def _finite(text: str) -> Decimal:
 
 
 _LARGEST: Final = 18
+_LEAST_TOO_LARGE: Final = 10 ** (_LARGEST + 1)
 """OTLP integers end at 9.2e18: a longer text is no count, and must not become a number of a million digits."""
 
 
