@@ -18,7 +18,7 @@ from types import FrameType
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from collector import logs
+from collector import handover, logs
 from collector.clock import Clock
 from collector.config.model import GraphConfig, Loaded, Telemetry
 from collector.errors import CollectorError, ConfigError, StartError
@@ -68,11 +68,11 @@ class App:
             self._metrics.start()
         try:
             self.graph.start()
-            self.graph.open()
+            handover.open_receivers(self.graph)
         except StartError:
             self.stop(0.0)
             raise
-        self.graph.take_over()
+        handover.take_over(self.graph)
         _calm_garbage_collection()
         self.state.running = True
         self._ticker.start()
@@ -83,14 +83,14 @@ class App:
         new = Graph(config, self.state, previous=old)
         new.start()
         try:
-            new.open(old)
+            handover.open_receivers(new, old)
         except StartError:
-            new.abandon()
+            handover.abandon(new)
             raise
         with self._swap:
-            new.take_over(old)
+            handover.take_over(new, old)
             self.graph = new
-        old.retire(new, DRAIN_S)
+        handover.retire(old, new, DRAIN_S)
         self.reloads.successful, self.reloads.succeeded_at = True, time.time()
 
     def stop(self, deadline_s: float = DRAIN_S) -> None:

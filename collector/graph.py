@@ -4,8 +4,8 @@
                             └────→ connector → pipeline → …
 
 Start: extensions, exporters, receivers last. Stop: receivers, then the pipelines are emptied in the order data flows,
-then exporters, extensions last. On a reload, parts whose settings are equal are carried over with their state, and a
-changed processor may adopt the state of the one it replaces.
+then exporters, extensions last. On a reload, parts whose settings are equal are carried over with their state; how the
+new graph takes the place of the old one is in `handover`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from processors.ports import Context, DecisionBus, Store, Ticket
 from processors.stats import Stats
 
 _POLL_S = 0.02
-_HANDOVER_S = 2.0
 
 
 @dataclass(slots=True)
@@ -70,9 +69,7 @@ class Graph:
         self.pipelines: dict[str, Pipeline] = {}
         for pipeline_id in self._upstream_last():
             self.pipelines[pipeline_id] = self._make_pipeline(pipeline_id, previous)
-        self.intakes = {
-            name: GraphIntake(state.gate, self._routes(name)) for name in self.receivers
-        }
+        self.intakes = {name: GraphIntake(state.gate, self.routes(name)) for name in self.receivers}
 
     # -- building
 
@@ -89,7 +86,7 @@ class Graph:
     def _make(self, kind: Kind, previous: Graph | None) -> dict[str, Any]:
         settings = self.config.components.get(kind, {})
         return {
-            name: self._carry(kind, name, previous) or self._build(kind, name) for name in settings
+            name: self._carry(kind, name, previous) or self.build(kind, name) for name in settings
         }
 
     def _carry(self, kind: Kind, name: str, previous: Graph | None) -> Any:
@@ -102,7 +99,8 @@ class Graph:
         self.carried.add(id(component))
         return component
 
-    def _build(self, kind: Kind, name: str, pipeline: str = "") -> Any:
+    def build(self, kind: Kind, name: str, pipeline: str = "") -> Any:
+        """Build one component from its settings. Raises: `InvalidConfig`, `StartError`."""
         return build_component(self.config, kind, name, self._context(name, pipeline))
 
     def _context(self, name: str, pipeline: str) -> Context:
@@ -159,7 +157,7 @@ class Graph:
         ):
             self.carried.add(id(old.processor))
             return old
-        return Stage(name, self._build("processors", name, pipeline_id))
+        return Stage(name, self.build("processors", name, pipeline_id))
 
     def stage(self, pipeline_id: str, name: str) -> Stage | None:
         """Return a processor's place in a pipeline."""
@@ -190,7 +188,8 @@ class Graph:
             if config.signal is signal and receiver in config.receivers:
                 yield self.pipelines[pipeline_id]
 
-    def _routes(self, receiver: str) -> dict[Signal, Route]:
+    def routes(self, receiver: str) -> dict[Signal, Route]:
+        """Return where a receiver's requests enter, by signal."""
         routes = {}
         for signal in Signal:
             pipelines = list(self._fed_by(receiver, signal))
@@ -247,103 +246,6 @@ class Graph:
             for stage in pipeline.stages:
                 if id(stage.processor) not in self.carried and hasattr(stage.processor, "open"):
                     stage.processor.open()
-
-    def open(self, previous: Graph | None = None) -> None:
-        """Start the receivers that were not carried over; their requests wait for `take_over`.
-
-        A receiver that replaces one on the same port can only start when that has stopped; when it fails even then, the
-        old one is started again. Raises: `StartError`, with those started here stopped.
-        """
-        started: list[Receiver] = []
-        try:
-            for name, receiver in self.receivers.items():
-                if id(receiver) not in self.carried:
-                    self._start_receiver(name, receiver, previous)
-                    started.append(receiver)
-        except StartError:
-            for receiver in started:
-                receiver.stop(0.0)
-            raise
-
-    def _start_receiver(self, name: str, receiver: Receiver, previous: Graph | None) -> None:
-        intake = self.intakes[name]
-        try:
-            receiver.start(intake)
-        except StartError:
-            if previous is None or name not in previous.receivers:
-                raise
-            previous.receivers[name].stop(_HANDOVER_S)
-            try:
-                receiver.start(intake)
-            except StartError:
-                previous.reopen(name)
-                raise
-
-    def reopen(self, name: str) -> None:
-        """Start a stopped receiver again, from its settings."""
-        self.receivers[name] = self._build("receivers", name)
-        self.receivers[name].start(self.intakes[name])
-
-    def take_over(self, previous: Graph | None = None) -> None:
-        """Become the graph that requests enter, with the state of changed processors of `previous`."""
-        with self.state.gate.lock:
-            self._restore(previous)
-            if previous is not None:
-                self._adopt(previous)
-            for name, intake in self.intakes.items():
-                if previous is not None and id(self.receivers[name]) in self.carried:
-                    self.intakes[name] = previous.intakes[name]
-                    self.intakes[name].redirect(self._routes(name))
-                else:
-                    intake.open()
-
-    def _restore(self, previous: Graph | None) -> None:
-        """Let processors that are new go on where an ended process was."""
-        now_ns = self.state.gate.clock.now_ns()
-        for pipeline_id, pipeline in self.pipelines.items():
-            for stage in pipeline.stages:
-                known = previous is not None and previous.stage(pipeline_id, stage.id)
-                if not known and hasattr(stage.processor, "restore"):
-                    stage.processor.restore(now_ns)
-        self.state.gate.tickets.clear()
-
-    def _adopt(self, previous: Graph) -> None:
-        for pipeline_id, pipeline in self.pipelines.items():
-            for stage in pipeline.stages:
-                old = previous.stage(pipeline_id, stage.id)
-                if old is None or old is stage:
-                    continue
-                adopt = getattr(stage.processor, "adopt", None)
-                if adopt is not None:
-                    adopt(old.processor)
-                    self.carried.add(id(old.processor))
-        for name, connector in self.connectors.items():
-            predecessor = previous.connectors.get(name)
-            adopt = getattr(connector, "adopt", None)
-            if predecessor is not None and predecessor is not connector and adopt is not None:
-                adopt(predecessor)
-                self.carried.add(id(predecessor))
-
-    def retire(self, successor: Graph, deadline_s: float) -> None:
-        """Stop what the successor did not carry over: receivers, held data, exporters, extensions."""
-        until = time.monotonic() + deadline_s
-
-        def is_retired(component: object) -> bool:
-            return id(component) not in successor.carried
-
-        for receiver in filter(is_retired, self.receivers.values()):
-            receiver.stop(max(0.0, until - time.monotonic()))
-        self.close_pipelines(is_retired)
-        self.drain(max(0.0, until - time.monotonic()))
-        for component in (*self.exporters.values(), *reversed(self.extensions.values())):
-            if is_retired(component):
-                component.stop(max(0.0, until - time.monotonic()))
-
-    def abandon(self) -> None:
-        """Stop what was started for a graph that never took over."""
-        for component in (*self.exporters.values(), *self.extensions.values()):
-            if id(component) not in self.carried:
-                component.stop(0.0)
 
     def sources(self) -> Iterator[tuple[str, Stats]]:
         """Yield every component's figures with its id."""
