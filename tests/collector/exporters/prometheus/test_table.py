@@ -97,13 +97,16 @@ def test_points_of_another_type_are_dropped_and_counted() -> None:
     assert counted(one.stats) == {"type_conflict": 1, "no_room": 0}
 
 
-def test_a_point_without_a_value_changes_nothing() -> None:
+def test_a_series_that_has_no_value_any_more_is_not_shown_until_it_has_one_again() -> None:
     one = exporter()
-    one.export(batch(counter("calls", 3)))
-    empty = counter("calls", 0)
-    empty.sum.data_points[0].flags = metrics_pb2.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
-    one.export(batch(empty))
-    assert lines(one) == ["calls_total 3"]
+    one.export(batch(counter("calls", 3), gauge("depth", 2.0)))
+    empty = [counter("calls", 0), gauge("depth", 0.0)]
+    for point in (empty[0].sum.data_points[0], empty[1].gauge.data_points[0]):
+        point.flags = metrics_pb2.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
+    one.export(batch(*empty))
+    assert lines(one) == []
+    one.export(batch(counter("calls", 4), gauge("depth", 1.0)))
+    assert lines(one) == ["calls_total 4", "depth 1.0"]
 
 
 def test_a_metric_without_data_is_no_metric() -> None:
