@@ -258,6 +258,13 @@ METRICS: Final[tuple[Metric, ...]] = (
         help="Label sets that became 'other' because their metric had no room for one more series.",
     ),
     Metric(
+        name="otelcol_llm_metrics_users_left_out_total",
+        kind=COUNTER,
+        unit="calls",
+        owner="connector",
+        help="Priced calls of users that llm_metrics did not tell, because the user is no pseudonym of redaction.",
+    ),
+    Metric(
         name="otelcol_llm_metrics_waiting_exemplars",
         kind=GAUGE,
         unit="traces",

@@ -27,6 +27,7 @@ from processors.llm_metrics.notes import NOTE_KEYS, Notes, is_true, noted_on
 from processors.llm_metrics.outcomes import PLAIN, Outcome, outcome
 from processors.llm_metrics.quotas import Quotas
 from processors.llm_metrics.settling import decode_rate, settle
+from processors.llm_metrics.users import Users, user_of
 
 _MAX_TOKENS: Final = 16_384
 _MAX_OUTCOMES: Final = 1024
@@ -70,10 +71,11 @@ _TOO_LARGE: Final = 1e18
 class Calls:
     """Counts model calls into the series of their bindings."""
 
-    def __init__(self, bindings: Bindings, exemplars: Exemplars) -> None:
+    def __init__(self, bindings: Bindings, exemplars: Exemplars, users: Users) -> None:
         self._bindings = bindings
         self._exemplars = exemplars
         self.notes = Notes(bindings)
+        self._users = users if users.wanted else None
         self._quotas = Quotas(bindings)
         self._noting: list[Binding] = []
         self._settled: dict[Binding, None] = {}
@@ -121,6 +123,8 @@ class Calls:
         )
         if noted_on(read):
             self.notes.call(binding, read)
+        if self._users is not None and cost is not None:
+            self._users.spend(binding, user_of(view.attributes, edits), cost)
         if fresh or became is not PLAIN or (seconds is not None and seconds >= _SLOW_S):
             rate = decode_rate(tokens_out, seconds, ttft)
             self._exemplars.offer(binding, view.trace_id, end_ns, cost, seconds, ttft, rate)

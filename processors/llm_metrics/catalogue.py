@@ -53,6 +53,7 @@ LABELS: Final[Mapping[str, Label]] = {
     "scope": Label(),
     "name": Label(limit=1000),
     "period": Label(),
+    "user": Label(limit=1000),
     "service": Label(default="unknown", limit=100),
     "version": Label(limit=200),
 }
@@ -224,6 +225,12 @@ EVAL_SAMPLES: Final = _counter(
 USER_FEEDBACK: Final = _counter(
     "llm_user_feedback_total", "{vote}", (*PROMPT_LABELS, "result"),
     "Votes of users.")
+USER_COST: Final = _counter(
+    "llm_user_cost_usd_total", "{USD}", (*COMMON, "user"),
+    "Cost of a sample of the users, by pseudonym; only where the configuration asks for it.", money=True)
+TOP_USER_COST: Final = _gauge(
+    "llm_top_user_cost_usd", "{USD}", (*COMMON, "user"),
+    "What the most expensive users cost at least since the window began; only where the configuration asks for it.")
 QUOTA_REMAINING: Final = _gauge(
     "llm_provider_quota_remaining_ratio", "1", (*COMMON, "provider", "kind"),
     "Share of a provider's rate limit that was left at the last call.")
@@ -244,7 +251,7 @@ METRICS: Final = (
     TTFT_SECONDS, TPOT_SECONDS, LATENCY_SECONDS, DECODE_RATE, CHUNK_GAP, CACHE_HIT_RATIO,
     REQUEST_COST, REQUEST_INPUT, REQUEST_OUTPUT, VALIDATION_ERRORS, GUARDRAIL_REJECTIONS, API_ERRORS,
     REFUSALS, PROMPT_LANGUAGE, BUDGET_EXCEEDED, EXPENSIVE_CONVERSATIONS, RETRIES, TOOL_CALLS,
-    TOOL_SECONDS, EVAL_SCORE, EVAL_SAMPLES, USER_FEEDBACK, QUOTA_REMAINING, SERVICE_INFO, BUDGET,
-    FEATURE_INFO,
+    TOOL_SECONDS, EVAL_SCORE, EVAL_SAMPLES, USER_FEEDBACK, USER_COST, TOP_USER_COST,
+    QUOTA_REMAINING, SERVICE_INFO, BUDGET, FEATURE_INFO,
 )  # fmt: skip
 """Everything, in the order of the exposition."""

@@ -31,6 +31,17 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UserCosts:
+    """What is told about single users."""
+
+    sample: float
+    """Share of the users, from 0 to 1."""
+    top: int
+    window: int
+    """Nanoseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Schema-checked settings."""
 
@@ -41,6 +52,7 @@ class Config:
     evaluation_pass_score: float
     budgets: tuple[Budget, ...]
     features: tuple[Feature, ...]
+    users: UserCosts
 
     @classmethod
     def load(cls, settings: Mapping[str, Any]) -> Config:
@@ -53,6 +65,7 @@ class Config:
             features=tuple(
                 Feature(name=name, **about) for name, about in settings["features"].items()
             ),
+            users=UserCosts(**settings["users"]),
         )
 
 

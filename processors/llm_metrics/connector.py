@@ -17,6 +17,7 @@ from processors.llm_metrics.labels import LabelValues
 from processors.llm_metrics.passing import common_labels, labelled
 from processors.llm_metrics.series import Book
 from processors.llm_metrics.sides import EVALUATION, TOOL, Sides, event_name
+from processors.llm_metrics.users import Users
 from processors.ports import Context
 from processors.stats import Stats
 
@@ -48,7 +49,8 @@ class LlmMetrics:
         self._labels = LabelValues(config.label_limits, self.stats)
         self._bindings = Bindings(self._book, self._labels)
         self._exemplars = Exemplars(context.decisions)
-        self._calls = Calls(self._bindings, self._exemplars)
+        self._users = Users(config.users, self._book, self._labels, self.stats)
+        self._calls = Calls(self._bindings, self._exemplars, self._users)
         self._sides = Sides(self._bindings, config.evaluation_pass_score)
         self._environments: dict[bytes, str] = {}
         self._due_ns = 0
@@ -61,6 +63,7 @@ class LlmMetrics:
         self._book.adopt(predecessor._book, (BUDGET, FEATURE_INFO))
         self._labels.adopt(predecessor._labels)
         self._exemplars.adopt(predecessor._exemplars)
+        self._users.adopt(predecessor._users)
 
     def process(self, batch: Batch) -> Batch | None:
         """Count spans and log records; hand on metrics, with the labels that ours carry."""
@@ -152,6 +155,7 @@ class LlmMetrics:
 
     def _flush(self) -> Iterable[Batch]:
         self._calls.queue()
+        self._users.tell()
         self._exemplars.release()
         self._forget_idle()
         request, points = self._book.flush()

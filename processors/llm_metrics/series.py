@@ -39,6 +39,8 @@ _COUNT_AND_SUM: Final = Struct("<cQcd").pack
 """Tags and values: fields count (0x21, "!") and sum (0x29, ")")."""
 _CUMULATIVE: Final = b"\x10\x02"
 _MONOTONIC: Final = b"\x18\x01"
+_NO_VALUE: Final = b"\x40\x01"
+"""Flags of a NumberDataPoint: no recorded value."""
 
 Values: TypeAlias = tuple[str, ...]
 
@@ -177,7 +179,7 @@ class Family:
     """All series of one metric."""
 
     __slots__ = (
-        "_head", "_limit", "_queue", "_series", "book", "bounds", "counts_tag", "metric",
+        "_gone", "_head", "_limit", "_queue", "_series", "book", "bounds", "counts_tag", "metric",
         "pack_counts",
     )  # fmt: skip
 
@@ -192,6 +194,8 @@ class Family:
         self._limit = limit
         self._series: dict[Values, Series] = {}
         self._queue: list[Series] = []
+        self._gone: list[bytes] = []
+        """Attributes of gauges that are to be shown no more."""
         self._head = _described(metric)
 
     def __len__(self) -> int:
@@ -219,6 +223,14 @@ class Family:
         if not series.queued:
             series.queued = True
             self._queue.append(series)
+
+    def withdraw(self, values: Values) -> None:
+        """Forget a gauge's series, and have whoever shows it show it no more."""
+        series = self._series.pop(values, None)
+        if series is not None:
+            self._gone.append(series.attributes)
+            if series.queued:
+                self._queue.remove(series)
 
     def refresh(self) -> None:
         """Have everything told at the next flush."""
@@ -257,13 +269,15 @@ class Family:
             if series.changed:
                 series.seen_ns = max(series.seen_ns, now_ns)
             points.append(series.point(stamp))
+        points += [delimited(b"\x0a", stamp + attributes + _NO_VALUE) for attributes in self._gone]
+        self._gone.clear()
         _, _, tag, trailer = _FORMS[self.metric.kind]
         data = delimited(tag, b"".join((*points, trailer)))
         return delimited(b"\x12", self._head + data), len(points)
 
     @property
     def waiting(self) -> bool:
-        return bool(self._queue)
+        return bool(self._queue or self._gone)
 
 
 def _fold(label: str, value: str) -> str:

@@ -57,6 +57,7 @@ SETTINGS = (
     "connectors.llm_metrics.features={"
     + ", ".join(f"{one.name}: {{team: {one.team}}}" for one in FEATURES)
     + "}",
+    "connectors.llm_metrics.users={sample: 1, top: 5}",
     "processors.llm_cost.conversations={expensive_tokens: 60000}",
     "processors.tail_sampling.decision_wait_after_root_received=1s",
 )

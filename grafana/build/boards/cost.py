@@ -12,6 +12,7 @@ from grafana.build.promql import (
     C,
     F,
     M,
+    N,
     S,
     T,
     by_label,
@@ -366,6 +367,32 @@ _INTEGRITY: Final = Row(
             act="An indication only; the exact list is what the report command says over all traces.",
             runbook="abuse",
             unit="currencyUSD",
+        ),
+        Panel(
+            title="Most expensive users (this window)",
+            viz="bargauge",
+            unit="currencyUSD",
+            why="Which user, counted over all calls? Empty unless users.top of llm_metrics says how many to tell.",
+            act="One far ahead: abuse or a loop. The pseudonym finds the traces: it is their user.id.",
+            queries=by_label(f"topk(20, sum by (user) (llm_top_user_cost_usd{{{N}}}))", "user"),
+            links=("llm-investigate",),
+            runbook="abuse",
+        ),
+        Panel(
+            title="Spend of one user, from a sample",
+            viz="timeseries",
+            unit="currencyUSD",
+            why="What does a usual user cost in an hour, and an unusual one? From the users that users.sample chooses.",
+            act="p95 far above p50: a few users are the bill, price or limit them. Both up: the feature.",
+            queries=tuple(
+                Query(
+                    expr=f"quantile({share}, {rate('llm_user_cost_usd_total', N, 'user')} > 0) * 3600",
+                    legend=legend,
+                )
+                for share, legend in ((0.5, "p50"), (0.95, "p95"))
+            ),
+            links=("llm-investigate",),
+            runbook="abuse",
         ),
         traceql(
             "Stuck loops",
