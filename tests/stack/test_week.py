@@ -262,20 +262,23 @@ GLANCES: Final = (
 )  # fmt: skip
 
 
+def query_of(uid: str, title: str, number: int, hours: int, **chosen: str) -> tuple[str, str]:
+    """Return the kind of a panel and one of its queries, with the board's filters chosen."""
+    (shown,) = (one for one in panels(uid) if one.panel["title"] == title)
+    variables = {
+        "__rate_interval": "4m",
+        "__range": f"{hours}h",
+        "baseline": "7d",
+        "data_mode": "real",
+    }
+    return shown.panel["type"], filled(shown.expressions()[number], variables | chosen)
+
+
 def seen(prometheus: Prometheus, glance: Glance) -> list[dict[str, Any]]:
     """Return what a panel shows, in the order in which it is looked at; each with its `weight`."""
-    (shown,) = (one for one in panels(glance.uid) if one.panel["title"] == glance.title)
-    query = filled(
-        shown.expressions()[glance.query],
-        {
-            "__rate_interval": "4m",
-            "__range": f"{glance.hours}h",
-            "baseline": "7d",
-            "data_mode": "real",
-        },
-    )
+    kind, query = query_of(glance.uid, glance.title, glance.query, glance.hours)
     end = week.START_S + glance.day * week.DAY_S
-    if shown.panel["type"] == "timeseries":
+    if kind == "timeseries":
         when = {"start": end - glance.hours * 3600, "end": end, "step": STEP_S}
         found = ask(prometheus, "query_range", query=query, **when)
     else:
@@ -312,3 +315,48 @@ def test_a_panel_accuses_nobody_in_the_same_hours_of_a_good_week(
     innocent, _ = split(seen(good, glance), glance.culprit)
     guilty, _ = split(seen(bad, glance), glance.culprit)
     assert 1.5 * max(innocent, default=0) <= min(guilty)
+
+
+def number(prometheus: Prometheus, uid: str, title: str, day: float, **chosen: str) -> float:
+    """Return the number that a panel shows."""
+    _, query = query_of(uid, title, 0, 6, **chosen)
+    (found,) = ask(prometheus, "query", query=query, time=week.START_S + day * week.DAY_S)
+    return float(found["value"][1])
+
+
+@pytest.mark.parametrize(
+    ("uid", "day", "chosen", "times"),
+    [
+        ("llm-focus-prompt", 9.5, {"feature": "summarize", "prompt_version": "v2"}, 1.8),
+        ("llm-focus-feature", 9.5, {"feature": "summarize"}, 1.8),
+        ("llm-focus-feature", 9.5, {"feature": "chat"}, 1.0),
+        ("llm-focus-feature", 11.5, {"feature": "chat"}, 1.93),
+        ("llm-focus-tenant", 12.7, {"feature": "search", "tenant": "acme"}, 1.0),
+    ],
+)
+def test_the_focused_board_tells_how_much_dearer_a_call_became(
+    bad: Prometheus, uid: str, day: float, chosen: dict[str, str], times: float
+) -> None:
+    found = number(bad, uid, "Cost per call: now / baseline", day, **chosen)
+    assert found == pytest.approx(times, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("day", "feature", "driver", "times"),
+    [
+        (9.5, "summarize", "Token driver: tokens per request", 1.8),
+        (11.5, "chat", "Price driver: USD per token", 1.93),
+        (12.7, "search", "Volume driver: requests", 20.0),
+    ],
+)
+def test_the_largest_of_three_ratios_is_the_driver(
+    bad: Prometheus, day: float, feature: str, driver: str, times: float
+) -> None:
+    """As the note on the board says: the three multiply to the ratio of the cost."""
+    titles = [
+        one.panel["title"] for one in panels("llm-investigate") if "driver:" in one.panel["title"]
+    ]
+    found = {title: number(bad, "llm-investigate", title, day, feature=feature) for title in titles}
+    assert max(found, key=lambda title: found[title]) == driver
+    assert found.pop(driver) == pytest.approx(times, rel=0.15)
+    assert all(one == pytest.approx(1, rel=0.1) for one in found.values())

@@ -11,6 +11,7 @@ from grafana.build.promql import (
     CALL_COLUMNS,
     OK,
     C,
+    S,
     T,
     by_label,
     increase,
@@ -36,6 +37,13 @@ _ONLY: Final = {
 }
 """Label → what TraceQL must ask besides environment and feature, so that the table shows the one in focus."""
 
+_BEFORE: Final = {
+    "feature": C,
+    "prompt_version": f'{S},tenant=~"$tenant"',
+    "tenant": C,
+}
+"""Label → what the one in focus is compared with: a new prompt version has no past, the others of its feature have."""
+
 _SPEND: Final = increase("llm_cost_usd_total", C)
 _CALLS: Final = increase("llm_requests_total", C)
 _GOOD: Final = increase("llm_requests_total", C + OK)
@@ -43,8 +51,8 @@ _GOOD: Final = increase("llm_requests_total", C + OK)
 
 def _now(label: str) -> Row:
     before = (
-        f"{increase('llm_cost_usd_total', C, offset=BASELINE)}"
-        f" / {increase('llm_requests_total', C + OK, offset=BASELINE)}"
+        f"{increase('llm_cost_usd_total', _BEFORE[label], offset=BASELINE)}"
+        f" / {increase('llm_requests_total', _BEFORE[label] + OK, offset=BASELINE)}"
     )
     return Row(
         title="Now",
