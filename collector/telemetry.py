@@ -366,7 +366,7 @@ METRICS: Final[tuple[Metric, ...]] = (
         name="otelcol_llm_storage_limited",
         kind=GAUGE,
         owner="extension",
-        help="1 while the disk is full: nothing new is stored, what is there is still delivered.",
+        help="1 while the disk is full or cannot be written: nothing new is stored, what is there is still delivered.",
     ),
     Metric(
         name="llm_freshness_seconds",

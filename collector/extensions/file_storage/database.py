@@ -5,6 +5,8 @@ Invariants
 - The main file is never opened by any other means while the connection lives: closing such a descriptor would drop
   SQLite's locks for the whole process ("How To Corrupt An SQLite Database File", section 2.2).
 - What cannot be read is set aside under another name, never deleted; what can be saved of it is carried over.
+- A copy that is named `.next` is whole and on the disk, and nothing was committed after it was made: whoever finds one
+  lets it take the place of the file.
 
 Some distributions overwrite what is deleted (`secure_delete`), which makes a deletion as large as what it deletes and
 a full disk impossible to empty; here it is off.
@@ -21,7 +23,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -35,6 +37,8 @@ APPLICATION_ID: Final = 0x4C4C4D53
 PAGE_BYTES: Final = 16_384
 _MOST_LOG: Final = 64 << 20
 _VACUUM_PAGES: Final = 256
+_OPENINGS: Final = 10
+_OPEN_AGAIN_S: Final = 0.5
 
 Row: TypeAlias = tuple[Any, ...]
 Statement: TypeAlias = tuple[str, Row]
@@ -69,6 +73,7 @@ class Database:
         """`damaged(what, sentence)` is told of everything that was found broken: row, log or file."""
         self.path = path
         self.log = path.with_name(path.name + "-wal")
+        self._next = path.with_name(path.name + ".next")
         self._layout = layout
         self._settings = settings
         self._damaged = damaged
@@ -81,6 +86,7 @@ class Database:
         """Open or create the file. Raises: `StartError` when it is not ours to replace."""
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
             raise StartError(f"Expected a plain file at {self.path}, found something else.")
+        self._let_copy_take_over()
         try:
             self._connection = self._checked()
         except sqlite3.DatabaseError as error:
@@ -177,7 +183,10 @@ class Database:
         if self.log.exists():
             self.log.replace(log)
         self._damaged("file", f"{why}; it is kept as {kept.name}.")
-        self._connection = self._checked()
+        try:
+            self._connection = self._checked()
+        except sqlite3.DatabaseError as error:
+            raise StartError(f"Expected to write {self.path}: {error}.") from error
         for table, key in self._layout.salvaged:
             for rows in _readable(kept, table, key):
                 self._carry_over(table, rows)
@@ -246,6 +255,50 @@ class Database:
             self.connection.executescript(f"PRAGMA incremental_vacuum({most})")
             return True
 
+    def renew(self) -> None:
+        """Go on in a new file that holds everything, on the disk before the old one is let go.
+
+        For the time after a sync that failed: the kernel may have forgotten which pages the disk does not have. Raises:
+        `sqlite3.Error`, `OSError`, `StartError`; then try again, meanwhile the old file is used where it is open.
+        """
+        with self._lock:
+            if self._connection is not None:
+                self._copy(self._connection)
+                self._connection.close()
+                self._connection = None
+            self._let_copy_take_over()
+            self._connection = self._reopened()
+
+    def _reopened(self) -> sqlite3.Connection:
+        """Open the file, patiently: what is read meanwhile would count as lost."""
+        for _ in range(_OPENINGS - 1):
+            with suppress(sqlite3.Error, OSError):
+                return self._checked()
+            time.sleep(_OPEN_AGAIN_S)
+        return self._checked()
+
+    def _copy(self, connection: sqlite3.Connection) -> None:
+        """Leave a copy as `.next`, or nothing of it."""
+        part = self.path.with_name(self.path.name + ".part")
+        part.unlink(missing_ok=True)
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            connection.execute("VACUUM INTO ?", (str(part),))
+            _sync(part)
+            part.replace(self._next)
+            _sync(part.parent)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            self._next.unlink(missing_ok=True)
+            raise
+
+    def _let_copy_take_over(self) -> None:
+        """Finish what `renew`, perhaps of a process before, began."""
+        if self._next.exists():
+            self.path.unlink(missing_ok=True)
+            self.log.unlink(missing_ok=True)
+            self._next.replace(self.path)
+
     def close(self) -> None:
         """Write everything back and close. May be called twice."""
         with self._lock:
@@ -263,6 +316,15 @@ class Database:
             return self.log.stat().st_size
         except FileNotFoundError:
             return 0
+
+
+def _sync(path: Path) -> None:
+    """Bring a file or folder to the disk. Raises: `OSError`."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _is_locked(error: sqlite3.Error) -> bool:

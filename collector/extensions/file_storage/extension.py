@@ -42,7 +42,7 @@ class FileStorage:
         self._journals: dict[str, Journal] = {}
         self._stopping = threading.Event()
         self._syncer = threading.Thread(target=self._sync_forever, name="storage-sync", daemon=True)
-        self.stats.gauges["otelcol_llm_storage_limited",] = lambda: int(not self._reserve.there)
+        self.stats.gauges["otelcol_llm_storage_limited",] = self._limited
 
     # -- as an extension
 
@@ -86,6 +86,10 @@ class FileStorage:
         file = File(path, layout, self._config, self._reserve, self.stats, self._say)
         self._files[path.name] = file
         return file
+
+    def _limited(self) -> int:
+        files = list(self._files.values())
+        return int(not self._reserve.there or any(file.refusal() is not None for file in files))
 
     def _sync_forever(self) -> None:
         while not self._stopping.wait(self._config.sync_interval_s):

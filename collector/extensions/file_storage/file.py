@@ -73,9 +73,15 @@ class File:
 
         The log is opened by a descriptor of its own, which touches none of SQLite's locks: they are on the main file.
         """
-        handle = os.open(self._database.log, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            handle = os.open(self._database.log, os.O_RDONLY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return  # the file is being renewed: all of it is on the disk
         try:
             os.fdatasync(handle)
+        except OSError:
+            self._writer.doubt()
+            raise
         finally:
             os.close(handle)
 

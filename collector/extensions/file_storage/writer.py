@@ -3,6 +3,8 @@
 Two kinds of statements. New data may be refused: its ticket says so and the sender tries again. Upkeep (deleting what
 is delivered, noting decisions) is never refused: it waits until it can be done, and while it waits nothing new is
 taken. Batching comes from the duration of the commit before; there is no artificial delay.
+
+After a sync that failed nothing new is taken either, until all that is there is in a new file.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from collector.errors import StartError
 from collector.extensions.file_storage.database import Database, Row, Statement
 from collector.extensions.file_storage.reserve import Reserve
 from processors.errors import Overloaded
@@ -29,6 +32,8 @@ _STEP_PAGES: Final = 16
 _MOST_STEPS: Final = 64
 _IDLE_S: Final = 0.5
 _AGAIN_S: Final = 1.0
+_RENEW_AGAIN_S: Final = 2.0
+_SYNC_ERRORS: Final = ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
 _COMMIT_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
@@ -101,6 +106,9 @@ class Writer:
         self._closed = False
         self._broken = False
         self._again_s = 0.0
+        self._doubtful = False
+        """Whether the disk may lack pages that it was asked to have."""
+        self._renew_s = 0.0
         self._thread = threading.Thread(target=self._run, name=f"storage-{self._name}", daemon=True)
 
     def start(self) -> None:
@@ -130,9 +138,13 @@ class Writer:
 
     def refusal(self) -> Overloaded | None:
         """Say whether new data would be refused now."""
-        if self._owed or not self._reserve.there:
+        if self._owed or self._doubtful or not self._reserve.there:
             return Overloaded("The disk of the storage is full or broken.", retry_after_s=2.0)
         return None
+
+    def doubt(self) -> None:
+        """Note that a sync of the file failed."""
+        self._doubtful = True
 
     def flush(self, timeout_s: float | None = None) -> None:
         """Wait until everything asked for so far is settled."""
@@ -157,12 +169,14 @@ class Writer:
                     self._work.wait(_IDLE_S)
                 group = self._groups.popleft() if self._groups else None
                 ended = self._closed and group is None
+            if self._doubtful:
+                self._renew()
             if ended:
                 self._settle_owed()
                 return
             if group is None:
                 self._be_idle()
-            elif self._owed or not self._reserve.there:
+            elif self._owed or self._doubtful or not self._reserve.there:
                 self._refuse(group)
                 self._recover()
             else:
@@ -187,10 +201,9 @@ class Writer:
         if self._logged >= self._log_bytes:
             self._checkpoint()
 
-    def _fail(self, error: sqlite3.Error) -> None:
+    def _fail(self, error: Exception) -> None:
         """Note that a commit failed; on a full disk, make the room that letting go needs."""
-        name = getattr(error, "sqlite_errorname", type(error).__name__)
-        self._counters["otelcol_llm_storage_failed_commits_total", self._name, name] += 1
+        name = self._count_failure(error)
         if name == "SQLITE_FULL":
             self._reserve.give_up(self._name)
             self._checkpoint(truncate=True)
@@ -198,6 +211,28 @@ class Writer:
             self._broken = True
             text = "The storage cannot be written; new data is refused until it can."
             self._say(text, level=logging.ERROR, file=self._name, why=name)
+
+    def _count_failure(self, error: Exception) -> str:
+        """Count a failed write by its name, and return that."""
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        self._counters["otelcol_llm_storage_failed_commits_total", self._name, name] += 1
+        self._doubtful = self._doubtful or name in _SYNC_ERRORS
+        return name
+
+    def _renew(self) -> None:
+        """Try, once in a while, to bring everything into a new file."""
+        now = time.monotonic()
+        if now < self._renew_s:
+            return
+        self._renew_s = now + _RENEW_AGAIN_S
+        try:
+            self._database.renew()
+        except (sqlite3.Error, OSError, StartError) as error:
+            self._fail(error)
+            return
+        self._doubtful = False
+        self._logged = 0
+        self._say("After a failed sync the storage goes on in a new file.", file=self._name)
 
     def _refuse(self, group: _Group) -> None:
         """Refuse what is new in a group and owe its upkeep."""
@@ -264,6 +299,5 @@ class Writer:
         try:
             self._database.checkpoint(truncate=truncate)
         except sqlite3.Error as error:
-            name = getattr(error, "sqlite_errorname", type(error).__name__)
-            self._counters["otelcol_llm_storage_failed_commits_total", self._name, name] += 1
+            self._count_failure(error)
         self._logged = 0
