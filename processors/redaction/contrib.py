@@ -22,8 +22,8 @@ from processors.redaction.walk import (
     Edit,
     Found,
     Hits,
-    always,
     elements,
+    everywhere,
     replace_field,
     request_layout,
     rewrite,
@@ -84,7 +84,7 @@ class ContribRedaction(Stateless):
         if place is not None and not written:
             buf, start, end = place
             editor = RuleEditor(rules, hits, scanned=True)
-            if not editor.touches(start, end):
+            if editor.near(start) >= end:
                 return
             apart = not edits or edits.keys().isdisjoint(element.view.attributes)
             if apart and rules.by_hits:
@@ -133,9 +133,7 @@ class RuleEditor:
         self._scan = hits if scanned else None
         self._body: Summary | None = None
         by_hits = hits is not None and rules.by_hits
-        self.touches: Callable[[int, int], bool] = (
-            hits.touch if hits is not None and by_hits else always
-        )
+        self.near: Callable[[int], int] = hits.near if hits is not None and by_hits else everywhere
         self.every = rules.level is not SummaryLevel.SILENT or bool(rules.sanitizers)
 
     def text(self, buf: bytes, found: Found, place: str) -> bytes | None:
@@ -144,7 +142,7 @@ class RuleEditor:
 
     def value(self, buf: bytes, found: Found, place: str) -> bytes | None:
         """Redact a log body."""
-        if not self.touches(found.start, found.end):
+        if self.near(found.frame) >= found.end:
             return None
         body = BodyRules(self._rules)
         new = encode_value(body.edit(decode_value(buf, found.start, found.end)))
@@ -179,7 +177,7 @@ class RuleEditor:
         edits: list[Edit] = []
         system = rules.sanitizers.system(buf, fields) if rules.sanitizers else ""
         for found in fields:
-            if not self.touches(found.start, found.end):
+            if self.near(found.frame) >= found.end:
                 continue
             key, start, end = key_value(buf, found.start, found.end)
             verdict = rules.keys.verdict(key)

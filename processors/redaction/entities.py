@@ -39,8 +39,8 @@ from processors.redaction.walk import (
     Edit,
     Found,
     Hits,
-    always,
     elements,
+    everywhere,
     request_layout,
     rewrite,
 )
@@ -98,7 +98,7 @@ class EntityRedaction(Stateless):
         place = element.place
         written = any(map(self._notable, element.edits.values()))
         layered = bool(self.rules.cleaner.layers)
-        touched = place is None or hits.touch(place[1], place[2])
+        touched = place is None or hits.near(place[1]) < place[2]
         if not (written or touched or layered):
             return
         if place is None or element.touched:
@@ -197,7 +197,7 @@ class EntityEditor:
         in_logs = {"attributes", "body", "name", "severity"} if signal is Signal.LOGS else set()
         self._layered = bool(rules.cleaner.layers)
         # A further layer may find what no scan names.
-        self.touches: Callable[[int, int], bool] = always if self._layered else hits.touch
+        self.near: Callable[[int], int] = everywhere if self._layered else hits.near
         self.every = False
         self._droppable = {"events", "links", *in_logs}
 
@@ -209,7 +209,7 @@ class EntityEditor:
 
     def value(self, buf: bytes, found: Found, place: str) -> bytes | None:
         """Clean a log body."""
-        if place not in self._rules.places or not self.touches(found.start, found.end):
+        if place not in self._rules.places or self.near(found.frame) >= found.end:
             return None
 
         def visit(inner: bytes, start: int, end: int, key: bytes) -> bytes | None:
@@ -225,7 +225,7 @@ class EntityEditor:
         edits: list[Edit] = []
         head = bytes((tag,))
         for found in fields:
-            if not self.touches(found.start, found.end):
+            if self.near(found.frame) >= found.end:
                 continue
             new = self._attribute(buf, found, place)
             if new is not None:

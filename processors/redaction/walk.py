@@ -61,14 +61,15 @@ class Hits:
     def __bool__(self) -> bool:
         return len(self._starts) > 1
 
-    def touch(self, start: int, end: int) -> bool:
-        """Say whether a span lies at least partly inside buf[start:end]."""
+    def near(self, offset: int) -> int:
+        """Return where the next byte of a span stands, at an offset or behind it."""
         ends, at = self._ends, self._at
-        if ends[at] <= start:
-            self._at = at = bisect_right(ends, start, at)
-        elif at and ends[at - 1] > start:
-            self._at = at = bisect_right(ends, start, 0, at)
-        return self._starts[at] < end
+        if ends[at] <= offset:
+            self._at = at = bisect_right(ends, offset, at)
+        elif at and ends[at - 1] > offset:
+            self._at = at = bisect_right(ends, offset, 0, at)
+        start = self._starts[at]
+        return start if start > offset else offset
 
     def inside(self, start: int, end: int) -> list[tuple[int, int]]:
         """Return the spans that touch buf[start:end], cut at its borders, as offsets from `start`."""
@@ -84,8 +85,8 @@ class Editor(Protocol):
 
     every: bool
     """Whether `attributes` is handed all of a message's attributes, once one is touched, not those alone."""
-    touches: Callable[[int, int], bool]
-    """(start, end) → whether anything in buf[start:end] may have to change."""
+    near: Callable[[int], int]
+    """(offset) → where the next byte stands that may have to change, at the offset or behind it."""
 
     def attributes(
         self, buf: bytes, tag: int, fields: Sequence[Found], place: str
@@ -106,9 +107,8 @@ def rewrite(buf: bytes, start: int, end: int, layout: Layout, editor: Editor) ->
     """Return the new encoding of the message in buf[start:end], None when nothing in it changes."""
     edits: list[Edit] = []
     fields: list[Found] = []
-    touches, every = editor.touches, editor.every
-    attribute = layout.attributes
-    at = start
+    every, attribute = editor.every, layout.attributes
+    at, near = start, editor.near(start)
     while at < end:
         tag = buf[at]
         if tag & 7 != 2 or tag > 127:
@@ -118,16 +118,16 @@ def rewrite(buf: bytes, start: int, end: int, layout: Layout, editor: Editor) ->
         if size > 127:
             size, body = read_varint(buf, at + 1)
         behind = body + size
-        if touches(at, behind):
+        if near < at:
+            near = editor.near(at)
+        if near < behind or every:
             if tag == attribute:
                 fields.append(Found(at, body, behind))
-            else:
+            elif near < behind:
                 new = _part(buf, tag, Found(at, body, behind), layout, editor)
                 if new is not None:
                     frame = b"" if new is DROPPED else delimited(buf[at : at + 1], new)
                     edits.append((at, behind, frame))
-        elif every and tag == attribute:
-            fields.append(Found(at, body, behind))
         at = behind
     added: list[bytes] = []
     if fields:
@@ -287,6 +287,6 @@ def elements(batch: Batch) -> Iterator[Element]:
             yield from (item for item in scope.items if not item.dropped)
 
 
-def always(start: int, end: int) -> bool:
-    """Look at everything: an `Editor.touches`."""
-    return True
+def everywhere(offset: int) -> int:
+    """Look at everything: an `Editor.near`."""
+    return offset
