@@ -147,7 +147,7 @@ def test_probes_by_hand_are_counted_apart_from_those_of_the_collector(stack: Sta
 
 
 def test_a_store_that_is_away_is_named_and_the_other_still_asked(stack: Stack) -> None:
-    result = by_hand(*stack.places(traces=NOBODY), "--timeout", "4")
+    result = by_hand(*stack.places(traces=NOBODY), "--timeout", "8")
     assert result.exit_code == 1
     seen = told(result)
     assert seen["metrics"][0] == "ok"
