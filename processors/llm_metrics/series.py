@@ -179,7 +179,7 @@ class Family:
     """All series of one metric."""
 
     __slots__ = (
-        "_gone", "_head", "_limit", "_queue", "_series", "book", "bounds", "counts_tag", "metric",
+        "_gone", "_head", "_queue", "_series", "book", "bounds", "counts_tag", "limit", "metric",
         "pack_counts",
     )  # fmt: skip
 
@@ -191,7 +191,8 @@ class Family:
         counts = Struct(f"<{len(bounds) + 1}Q")
         self.counts_tag = delimited(b"\x32", bytes(counts.size))[: -counts.size]
         self.pack_counts = counts.pack
-        self._limit = limit
+        self.limit = limit
+        """Series it may have."""
         self._series: dict[Values, Series] = {}
         self._queue: list[Series] = []
         self._gone: list[bytes] = []
@@ -205,7 +206,7 @@ class Family:
         """Return the series of these label values, a new one if need be, or the one of `other`."""
         found = self._series.get(values)
         if found is None:
-            if len(self._series) >= self._limit:
+            if len(self._series) >= self.limit:
                 self.book.stats.counters[_OVERFLOW, self.metric.name] += 1
                 values = tuple(map(_fold, self.metric.labels, values))
                 found = self._series.get(values)
@@ -226,11 +227,10 @@ class Family:
 
     def withdraw(self, values: Values) -> None:
         """Forget a gauge's series, and have whoever shows it show it no more."""
-        series = self._series.pop(values, None)
-        if series is not None:
-            self._gone.append(series.attributes)
-            if series.queued:
-                self._queue.remove(series)
+        series = self._series.pop(values)
+        self._gone.append(series.attributes)
+        if series.queued:
+            self._queue.remove(series)
 
     def refresh(self) -> None:
         """Have everything told at the next flush."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final
 
 from processors import semconv
@@ -85,6 +86,7 @@ class Users:
             for name, spent in spenders.top(self._top)
         }
         family = self._book[TOP_USER_COST]
+        rows = dict(islice(rows.items(), family.limit))  # one under `other` would be nobody's
         for gone in self._told.keys() - rows.keys():
             family.withdraw(gone)
         for values, spent in rows.items():

@@ -153,6 +153,15 @@ def test_very_many_users_cost_no_series_and_no_money_is_invented() -> None:
     assert all(usd <= 0.001 for usd in rows.values())
 
 
+def test_a_table_ends_where_the_metric_is_full() -> None:
+    metrics = connector({"users": {"top": 3}, "max_series_per_metric": 2})
+    metrics.process(traces(calls([(user(n), n / 10) for n in (1, 2, 3)])))
+    assert table(metrics, NOW) == {user(3): 0.3, user(2): 0.2}
+    metrics.process(traces(calls([(user(1), 1.0)])))
+    batches = list(metrics.tick(NOW + SECOND))
+    assert withdrawn(batches) == [user(2)]
+
+
 def test_a_reload_goes_on_with_the_table_and_takes_away_what_is_no_longer_asked_for() -> None:
     before, same, without = (
         connector({"users": {"top": 2}}), connector({"users": {"top": 2}}), connector(),
