@@ -62,8 +62,7 @@ def _amend(
                 pieces.append(came[kept_from:at])
             size, new = amended
             head = tag + varint(size)
-            pieces.append(head)
-            pieces += new
+            pieces += (head, *new)
             total += len(head) + size - (behind - at)
             kept_from = behind
         at = behind

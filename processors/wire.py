@@ -28,6 +28,8 @@ def varint(n: int) -> bytes:
         return _SINGLE[n]
     if 0 < n < 16_384:
         return bytes((n & 127 | 128, n >> 7))
+    if 0 < n < 2_097_152:
+        return bytes((n & 127 | 128, n >> 7 & 127 | 128, n >> 14))
     if n < 0:
         n += 1 << 64
     out = bytearray()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from operator import attrgetter
 from typing import Any, ClassVar, Final, Literal
 
 from processors import semconv as s
@@ -55,6 +56,7 @@ class LlmCost(Stateless):
         self._book = self._offers.book
         self._quick = Quick(self._offers, self.stats)
         self._shapes: dict[tuple[tuple[str, ...], tuple[str, ...]], Shape] = {}
+        self._price_time = attrgetter("end_ns" if self._book.price_at_end else "start_ns")
         self._now_ns = 0
         self._watches = bool(config.token_budgets or config.conversations)
         self._count_from_zero()
@@ -94,7 +96,8 @@ class LlmCost(Stateless):
             if shape.silent:
                 return None
             if _is_quick(shape, attributes):
-                priced = self._quick.price(shape, attributes, self._at(view))
+                at = self._price_time(view) or self._now_ns
+                priced = self._quick.price(shape, attributes, at)
                 if priced is not None:
                     bill, cost, _ = priced
                     said = bill.encoded(cost)
@@ -144,7 +147,8 @@ class LlmCost(Stateless):
 
     def _at(self, view: Any) -> int:
         """Return the time whose prices hold for a span."""
-        return int(view.end_ns if self._book.price_at_end else view.start_ns) or self._now_ns
+        at: int = self._price_time(view)
+        return at or self._now_ns
 
     def _item(self, item: Item) -> None:
         """Price whatever there may be: the long way."""

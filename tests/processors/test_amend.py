@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.amend import Amended, amend_spans
@@ -34,6 +34,7 @@ def where_asked(view: Any, raw: memoryview, start: int, end: int) -> Amended | N
     return (end - start + len(fields), (raw[start:end], fields)) if asked else None
 
 
+@settings(deadline=None)
 @given(requests)
 def test_amended_spans_are_those_that_were_edited(raw: bytes) -> None:
     edited = Batch(Signal.TRACES, raw)
@@ -45,6 +46,7 @@ def test_amended_spans_are_those_that_were_edited(raw: bytes) -> None:
     assert spans_of(amend_spans(raw, where_asked)) == spans_of(edited)
 
 
+@settings(deadline=None)
 @given(requests)
 def test_everything_else_keeps_its_bytes(raw: bytes) -> None:
     amended = amend_spans(raw, where_asked)

@@ -12,6 +12,7 @@ from processors.batch import Batch, Signal
 from processors.errors import InvalidConfig
 from processors.llm_cost import LlmCost, build
 from processors.llm_cost.catalog import SECOND
+from processors.llm_cost.offers import KEPT
 from processors.ports import Context
 from tests.processors.llm_cost.calls import (
     CALL,
@@ -23,7 +24,7 @@ from tests.processors.llm_cost.calls import (
     priced,
     settings,
 )
-from tests.telemetry import key_values
+from tests.telemetry import batch, key_values, span
 
 OWN = """
 schema: 1
@@ -319,6 +320,15 @@ def test_matches_defaults_and_missing_variants_are_counted(extra: dict[str, int]
     assert counters["otelcol_llm_cost_rate_defaults_total", "cache_read"] == 1
     assert counters["otelcol_llm_cost_rate_defaults_total", "cache_write"] == 1
     assert counters["otelcol_llm_cost_unpriced_variants_total", "service_tier"] == 1
+
+
+def test_more_names_than_are_remembered_are_priced_like_the_first() -> None:
+    processor = own()
+    names = ["gpt-4o", *(f"nobody-{n}" for n in range(KEPT)), "gpt-4o"]
+    spans = [span(n, attributes=CALL | {"gen_ai.request.model": m}) for n, m in enumerate(names, 1)]
+    processor.process(batch(*spans))
+    assert processor.stats.counters["otelcol_llm_cost_calls_total", "priced"] == 2
+    assert processor.stats.counters["otelcol_llm_cost_calls_total", "unpriced"] == KEPT
 
 
 def test_a_name_without_a_price_is_told_once_for_all_pipelines() -> None:

@@ -107,11 +107,20 @@ numbers = st.one_of(
 THINKERS = """
 schema: 1
 catalog: {id: own}
-defaults: {reported_cost: REPORTED}
+defaults: {DEFAULTS}
 models:
   - {provider: openai, match: thinker, prices: [{rates: {input: 2, output: 10, reasoning: 30}}]}
+  - {provider: openai, match: deaf, prices: [{rates: {output: 10}}]}
   - {provider: openai, match: mute, prices: [{rates: {input: 2, reasoning: 30}}]}
 """
+WAYS = {
+    defaults: [llm_cost(THINKERS.replace("DEFAULTS", defaults)) for _ in range(2)]
+    for defaults in (
+        *("reported_cost: prefer", "reported_cost: fallback", "reported_cost: ignore"),
+        "unknown_model: estimate, estimate: {input: 5, output: 15}",
+    )
+}
+"""Two processors each, which see the same calls."""
 NAMES = [name for names in COUNTS.values() for name in names]
 PROCESSOR = llm_cost()
 
@@ -146,7 +155,10 @@ def test_order_of_attributes_and_a_second_pass_change_nothing(
 @settings(max_examples=200, deadline=None)
 @given(
     model=st.sampled_from(
-        ["gpt-4o", "gpt-5.6-sol", "text-embedding-3-small", "gpt-4", "thinker", "mute", "nope"]
+        [
+            *("gpt-4o", "gpt-5.6-sol", "text-embedding-3-small", "gpt-4"),
+            *("thinker", "mute", "deaf", "nope"),
+        ]
     ),
     counts=st.dictionaries(
         st.sampled_from(NAMES[:5]) | st.sampled_from(NAMES),
@@ -157,14 +169,14 @@ def test_order_of_attributes_and_a_second_pass_change_nothing(
         st.sampled_from(["app.llm.span.class", "app.llm.usage.reported_cost_usd"]),
         st.sampled_from(["model_call", "aggregate", "tool", "0.5", "0"]),
     ),
-    reported=st.sampled_from(["prefer", "fallback", "ignore"]),
+    defaults=st.sampled_from(sorted(WAYS)),
 )
 def test_the_short_way_says_what_the_long_way_says(
-    model: str, counts: dict[str, int], said: dict[str, str], reported: str
+    model: str, counts: dict[str, int], said: dict[str, str], defaults: str
 ) -> None:
     attributes = {k: v for k, v in CALL.items() if "usage" not in k} | counts | said
     attributes["gen_ai.request.model"] = model
-    short, long = (llm_cost(THINKERS.replace("REPORTED", reported)) for _ in range(2))
+    short, long = WAYS[defaults]
     got = priced(short, attributes)
     stale = {"app.llm.cost.tier": 7}  # what is ours and came with the span sends it the long way
     assert priced(long, attributes | stale) in (got, got | stale)

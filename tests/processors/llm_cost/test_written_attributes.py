@@ -63,7 +63,7 @@ def outcome(processor: LlmCost, batch: Batch) -> tuple[dict[str, Any], dict[Any,
 PROCESSOR = llm_cost()
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(steps=writes, from_nothing=st.booleans())
 def test_written_attributes_count_like_those_that_came(
     steps: list[tuple[str, Value, bool]], from_nothing: bool
