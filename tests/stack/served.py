@@ -1,0 +1,68 @@
+"""Both weeks of `week`, recordings included, in a real Prometheus; made once for all workers of a run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.servers import Prometheus, free_port
+from tests.stack import week
+from tests.stack.rules import PROMETHEUS
+
+
+def ask(prometheus: Prometheus, kind: str, **asked: str | float) -> list[dict[str, Any]]:
+    """Return what a `query` or a `query_range` finds; an error fails."""
+    url = f"http://127.0.0.1:{prometheus.port}/api/v1/{kind}"
+    answer = httpx.post(url, data=asked, timeout=120, trust_env=False).json()
+    assert answer["status"] == "success", answer
+    found: list[dict[str, Any]] = answer["data"]["result"]
+    return found
+
+
+def record(folder: Path) -> None:
+    """Backfill the recordings too."""
+    rules = PROMETHEUS / "rules" / "recording.yml"
+    for _ in range(2):  # what reads recordings needs a second round
+        prometheus = Prometheus(folder, [free_port()]).start()
+        try:
+            week.record(folder, prometheus.port, rules, week.START_S + week.DAY_S)
+        finally:
+            stop(prometheus)
+
+
+def made_once(factory: pytest.TempPathFactory, *, plant: bool) -> Path:
+    """Return a folder with the database of the weeks; the workers of one run make it once for all."""
+    here = factory.getbasetemp()
+    shared = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
+    folder = shared / ("bad-week" if plant else "good-week")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            making = factory.mktemp("week")
+            week.backfill(making, plant=plant)
+            record(making)
+            making.rename(folder)
+    return folder
+
+
+def serve(folder: Path, mine: Path) -> Iterator[Prometheus]:
+    """Run a Prometheus on a copy of a database."""
+    shutil.copytree(folder / "prometheus", mine / "prometheus")
+    prometheus = Prometheus(mine, [free_port()]).start()
+    try:
+        yield prometheus
+    finally:
+        stop(prometheus)
+
+
+def stop(prometheus: Prometheus) -> None:
+    """End it."""
+    if prometheus.server is not None:
+        prometheus.server.stop()
