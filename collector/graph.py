@@ -202,7 +202,7 @@ class Graph:
 
         An exporter behind a stage that holds data back need not have room now: there the backlog of the pipeline tells.
         """
-        rooms, queues = [], []
+        rooms, queues, fits = [], [], []
         for pipeline in self._reachable(pipelines):
             rooms.append(pipeline.room)
             rooms += [
@@ -210,13 +210,18 @@ class Graph:
                 for stage in pipeline.stages
                 if hasattr(stage.processor, "room")
             ]
+            fits += [
+                stage.processor.fits
+                for stage in pipeline.stages
+                if hasattr(stage.processor, "fits")
+            ]
             if not pipeline.ticks:
                 queues += [
                     self.exporters[x].room
                     for x in self.config.pipelines[pipeline.id].exporters
                     if x in self.exporters
                 ]
-        return Route(pipelines, rooms, queues)
+        return Route(pipelines, rooms, queues, fits)
 
     def _reachable(self, pipelines: Iterable[Pipeline]) -> Iterator[Pipeline]:
         for pipeline in pipelines:

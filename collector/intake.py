@@ -17,6 +17,7 @@ from processors.ports import Ticket
 from processors.stats import Stats
 
 Room = Callable[[], Overloaded | None]
+Fits = Callable[[bytes, int], Overloaded | None]
 
 
 class InFlight:
@@ -60,6 +61,8 @@ class Route:
     """Of the processors on the way: asked before a body is read, must not block."""
     queues: Sequence[Room]
     """Of the exporters on the way: asked before a request is processed, may block."""
+    fits: Sequence[Fits] = ()
+    """Of the processors on the way that tell by the request itself: asked under the lock, before the first stage."""
 
 
 class GraphIntake:
@@ -138,6 +141,10 @@ class GraphIntake:
             route = self._routes[signal]
             if gate.draining:
                 raise Overloaded("the collector is shutting down", retry_after_s=1.0)
+            for fits in route.fits:
+                refused = fits(raw, items)
+                if refused is not None:
+                    raise refused
             now_ns = gate.clock.now_ns()
             try:
                 for pipeline in route.pipelines:

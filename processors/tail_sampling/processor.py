@@ -41,6 +41,9 @@ from processors.views import PARSE
 _NS: Final = 1_000_000_000
 _LAST_COMMIT_S: Final = 5.0
 """How long the last batches wait for their decisions to be on disk."""
+_MOST_GROWTH: Final = 1_024
+"""Bytes that normalising and pricing may add to a span before it comes here."""
+_FULL: Final = "The buffer of the tail sampler is full; send the data again later."
 _DAMAGED: Final = "otelcol_llm_tail_sampling_journal_damaged_total"
 
 
@@ -84,8 +87,8 @@ class TailSampling:
         """
         self._now_ns = max(self._now_ns, batch.received_ns)
         self._list(True)
-        if self.config.refuse:
-            self._refuse_what_does_not_fit(batch.encode())
+        if self.config.refuse and self._lacks_room(batch.encode(), len(batch)):
+            raise self._refused(len(batch))
         self._take_in(arrivals(batch, self._table, self._plan))
         self._keep_bounds()
         self._ledger.flush()
@@ -129,8 +132,17 @@ class TailSampling:
         self._list(False)
 
     def room(self) -> Overloaded | None:
-        """Refuse while the disk could not keep what comes."""
+        """Refuse while the disk could not keep what comes, or not even one more span fits."""
+        table, config = self._table, self.config
+        if config.refuse and table.waiting and table.size + SPAN_OVERHEAD > config.max_bytes:
+            return Overloaded(_FULL)
         return self._journal.store.refusal() if self._journal is not None else None
+
+    def fits(self, raw: bytes, items: int) -> Overloaded | None:
+        """Refuse a request that will not find room once it comes here, with what earlier stages add to it."""
+        if self.config.refuse and self._lacks_room(raw, items, _MOST_GROWTH):
+            return self._refused(items)
+        return None
 
     # -- the journal
 
@@ -305,21 +317,26 @@ class TailSampling:
         for trace in arrived or ():
             self._decide_on_arrival(trace)
 
-    def _refuse_what_does_not_fit(self, raw: bytes) -> None:
-        """Refuse a request that needs more room than is left; one that needs more than there is at all is taken into
-        the empty buffer, where its oldest traces are decided early."""
+    def _lacks_room(self, raw: bytes, items: int, growth: int = 0) -> bool:
+        """Say whether a request needs more room than is left, each of its spans `growth` bytes larger than it is now.
+
+        One that needs more than there is at all is taken into the empty buffer, where its oldest traces are decided
+        early.
+        """
         table, config = self._table, self.config
-        spans = [span for _, _, items in split(raw) for span in items]
-        new = len(spans)
+        new = items
         if table.waiting + new > config.num_traces:
+            spans = (span for _, _, group in split(raw) for span in group)
             ids = {PARSE["SpanHead"](span).trace_id for span in spans}
             new = len(ids - table.traces.keys())
-        weight = len(raw) + len(spans) * SPAN_OVERHEAD + new * TRACE_OVERHEAD
-        if table.waiting and (
+        weight = len(raw) + items * (SPAN_OVERHEAD + growth) + new * TRACE_OVERHEAD
+        return table.waiting > 0 and (
             table.waiting + new > config.num_traces or table.size + weight > config.max_bytes
-        ):
-            self._ledger.spans("refused", len(spans))
-            raise Overloaded("The buffer of the tail sampler is full; send the data again later.")
+        )
+
+    def _refused(self, items: int) -> Overloaded:
+        self._ledger.spans("refused", items)
+        return Overloaded(_FULL)
 
     def _open(
         self, trace_id: bytes, decided: Trace | None, envelope: Envelope, span: bytes

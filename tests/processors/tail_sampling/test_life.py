@@ -267,6 +267,43 @@ def test_a_full_buffer_refuses_and_changes_nothing(options: dict[str, Any]) -> N
     assert run.wait(10) == ["c"]
 
 
+def test_a_request_that_will_not_fit_is_refused_before_any_stage_sees_it() -> None:
+    run = Run(ALWAYS, buffer={"on_full": "refuse", "max_bytes": 8_000})
+    small, large = request([span("b", "b")]), request([span(str(i), "c") for i in range(4)])
+    assert run.sampler.fits(large, 4) is None  # nothing waits: the buffer is as empty as it gets
+    run.send(span("a", "a"))
+    assert run.sampler.fits(small, 1) is None
+    assert run.sampler.fits(large, 4) is not None
+    assert run.ledger()["refused"] == 4
+    assert run.wait(10) == ["a"]
+    assert run.sampler.fits(large, 4) is None
+
+
+def test_what_earlier_stages_add_is_allowed_for() -> None:
+    run = Run(ALWAYS, buffer={"on_full": "refuse", "max_bytes": 3_500})
+    run.send(span("a", "a"))
+    assert run.sampler.fits(request([span("b", "b")]), 1) is not None
+    run.send(span("b", "b"))
+    assert run.wait(10) == ["a", "b"]
+
+
+def test_a_request_always_fits_where_old_traces_make_room() -> None:
+    run = Run(ALWAYS, buffer={"max_bytes": 1_000})
+    run.send(span("a", "a"))
+    assert run.sampler.fits(request([span("b", "b")]), 1) is None
+    assert run.sampler.room() is None
+
+
+def test_a_full_buffer_refuses_before_anything_is_read() -> None:
+    run = Run(ALWAYS, buffer={"on_full": "refuse", "max_bytes": 1_900})
+    assert run.sampler.room() is None
+    run.send(span("a", "a"))
+    assert run.ledger()["held"] == 1
+    assert run.sampler.room() is not None
+    run.wait(10)
+    assert run.sampler.room() is None
+
+
 def test_more_spans_of_a_trace_that_waits_are_not_refused() -> None:
     run = Run(ALWAYS, block_on_overflow=True, num_traces=1)
     run.send(span("a", "a"))
