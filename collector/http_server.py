@@ -37,6 +37,9 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 Headers: TypeAlias = Iterable[tuple[str, str]]
 
+_BACKLOG: Final = 2048
+_PAUSE_S: Final = 1.0
+"""How long nobody is accepted after that failed."""
 _SILENT: Final = logging.getLogger("otelcol_llm.http")
 _SILENT.setLevel(
     logging.CRITICAL + 1
@@ -83,7 +86,7 @@ class HttpServer:
         self._tls = tls
         self._limits = limits or HttpLimits()
         self._state = ServerState()
-        self._listener: asyncio.Server | None = None
+        self._door: _Door | None = None
         self._renewing: asyncio.TimerHandle | None = None
         self.port = 0
         """The bound port, once started."""
@@ -103,10 +106,10 @@ class HttpServer:
 
     def stop(self, deadline_s: float) -> None:
         """Take no new requests, finish those in flight, cut off what is left after `deadline_s`."""
-        listener, self._listener = self._listener, None
-        if listener is None:
+        door, self._door = self._door, None
+        if door is None:
             return
-        asyncio.run_coroutine_threadsafe(self._close(listener, deadline_s), _LOOP.loop).result()
+        asyncio.run_coroutine_threadsafe(self._close(door, deadline_s), _LOOP.loop).result()
         _LOOP.leave()
         if self._unix:
             with suppress(FileNotFoundError):
@@ -135,12 +138,11 @@ class HttpServer:
             timeout_keep_alive=self._limits.idle_timeout_s,  # type: ignore[arg-type] # any number does
         )
         config.load()
-        self._listener = await loop.create_server(
+        self._door = _Door(
             lambda: _Connection(config, self._state, self._limits, loop),
-            sock=listening,
-            backlog=2048,
-            ssl=context,
-            ssl_handshake_timeout=self._limits.head_timeout_s if context else None,
+            listening,
+            context,
+            self._limits.head_timeout_s,
         )
         if context and renewal:
             self._renew(context, renewal, self._tls.reload_interval_s if self._tls else 0.0)
@@ -157,8 +159,9 @@ class HttpServer:
             loop = asyncio.get_running_loop()
             self._renewing = loop.call_later(interval_s, self._renew, context, renewal, interval_s)
 
-    async def _close(self, listener: asyncio.Server, deadline_s: float) -> None:
-        listener.close()
+    async def _close(self, door: _Door, deadline_s: float) -> None:
+        """Leave nothing behind: no socket, no task."""
+        await door.close()
         if self._renewing:
             self._renewing.cancel()
         for connection in list(self._state.connections):
@@ -167,16 +170,74 @@ class HttpServer:
             await asyncio.wait(list(self._state.tasks), timeout=deadline_s)
         for connection in list(self._state.connections):
             connection.transport.abort()
-        left = list(self._state.tasks)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        for _ in range(
-            10
-        ):  # TLS over a transport takes a few turns to close, and a connection to be made
+        while left := list(self._state.tasks):
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+        while self._state.connections:  # an abort takes a turn of the loop, with TLS a few
             await asyncio.sleep(0)
-            for connection in list(self._state.connections):
-                connection.transport.abort()
+
+
+class _Door:
+    """Lets connections in, and knows those that are on their way in: `asyncio.Server` forgets them when it closes."""
+
+    def __init__(
+        self,
+        protocol: Callable[[], asyncio.Protocol],
+        listening: socket.socket,
+        context: ssl.SSLContext | None,
+        handshake_timeout_s: float,
+    ) -> None:
+        """Listen from now on; called on the loop."""
+        self._protocol = protocol
+        self._listening = listening
+        self._context = context
+        self._handshake_timeout_s = handshake_timeout_s if context else None
+        self._loop = asyncio.get_running_loop()
+        self._entering: set[asyncio.Task[None]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+        listening.setblocking(False)
+        listening.listen(_BACKLOG)
+        self._open()
+
+    async def close(self) -> None:
+        """Let nobody in any more; who is half in is sent away."""
+        if self._pause:
+            self._pause.cancel()
+        self._loop.remove_reader(self._listening)
+        self._listening.close()
+        await asyncio.sleep(0)  # those accepted in this turn own their socket from the next one on
+        entering = list(self._entering)
+        for task in entering:
+            task.cancel()
+        await asyncio.gather(*entering, return_exceptions=True)
+
+    def _open(self) -> None:
+        self._loop.add_reader(self._listening, self._accept)
+
+    def _accept(self) -> None:
+        try:
+            accepted, _ = self._listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as failure:  # most likely no file descriptors are left
+            self._loop.remove_reader(self._listening)
+            self._pause = self._loop.call_later(_PAUSE_S, self._open)
+            logs.warn("A connection could not be accepted.", problem=str(failure))
+            return
+        accepted.setblocking(False)
+        task = self._loop.create_task(self._enter(accepted))
+        self._entering.add(task)
+        task.add_done_callback(self._entering.discard)
+
+    async def _enter(self, accepted: socket.socket) -> None:
+        with suppress(OSError):  # the client left, or speaks no TLS
+            await self._loop.connect_accepted_socket(
+                self._protocol,
+                accepted,
+                ssl=self._context,
+                ssl_handshake_timeout=self._handshake_timeout_s,
+            )
 
 
 class _Connection(HttpToolsProtocol):

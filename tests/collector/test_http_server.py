@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import resource
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,13 +12,18 @@ from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
+import trustme
 
 from collector.http_server import App, HttpLimits, HttpServer, Receive, Scope, Send, respond
+from collector.tls import ServerTls
+from tests.e2e.servers import poll
 
 
 @contextmanager
-def serving(app: App, limits: HttpLimits | None = None) -> Iterator[int]:
-    server = HttpServer(app, "127.0.0.1:0", limits=limits)
+def serving(
+    app: App, limits: HttpLimits | None = None, tls: ServerTls | None = None
+) -> Iterator[int]:
+    server = HttpServer(app, "127.0.0.1:0", limits=limits, tls=tls)
     server.start()
     try:
         yield server.port
@@ -79,3 +87,73 @@ def test_the_loop_ends_with_the_last_server() -> None:
     with serving(hello), serving(hello):
         assert [thread.name for thread in threading.enumerate()].count("http") == 1
     assert "http" not in [thread.name for thread in threading.enumerate()]
+
+
+@pytest.fixture(scope="module")
+def tls() -> ServerTls:
+    certificate = trustme.CA().issue_cert("127.0.0.1")
+    chain = b"".join(one.bytes() for one in certificate.cert_chain_pems).decode()
+    text = {"cert_pem": chain, "key_pem": certificate.private_key_pem.bytes().decode()}
+    versions = {"min_version": "1.2", "max_version": ""}
+    return ServerTls.load(text | versions | {"client_ca_file_reload": False, "reload_interval": 0})
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "half a hello"]
+)
+def test_who_is_half_way_through_the_handshake_is_sent_away_at_a_stop(
+    said: bytes, tls: ServerTls
+) -> None:
+    with serving(hello, tls=tls) as port:
+        waiting = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(20)]
+        for plain in waiting:
+            plain.sendall(said)
+    for plain in waiting:
+        with plain, suppress(ConnectionResetError):
+            assert plain.recv(1) == b""
+    gc.collect()  # what was left open warns, and a warning fails the test
+
+
+def test_nothing_is_left_of_connections_made_while_a_server_stops() -> None:
+    ports, over = [0], threading.Event()
+
+    def knock() -> None:
+        with (
+            suppress(OSError),
+            socket.create_connection(("127.0.0.1", ports[0]), timeout=20) as client,
+        ):
+            client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            client.recv(1)
+
+    def knock_on() -> None:
+        while not over.is_set():
+            knock()
+
+    clients = [threading.Thread(target=knock_on) for _ in range(2)]
+    for client in clients:
+        client.start()
+    for _ in range(30):
+        with serving(hello) as ports[0]:
+            pass
+        gc.collect()
+    over.set()
+    for client in clients:
+        client.join()
+
+
+def test_a_connection_that_finds_no_descriptor_is_accepted_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with serving(hello) as port, socket.socket() as client:
+        client.settimeout(20)
+        free = os.dup(client.fileno())
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, usual[1]))
+        try:
+            client.connect(("127.0.0.1", port))
+            client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            poll("the server to fail", lambda: "could not be accepted" in caplog.text)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+        assert client.recv(12) == b"HTTP/1.1 200"
