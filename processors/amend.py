@@ -25,7 +25,7 @@ _CHILD: Final = b"\x12"
 def amend_spans(raw: bytes, look: Look) -> bytes:
     """Return an encoded traces request with what `look` says in place of its spans; `raw` itself if that is nothing.
 
-    0.5 µs a span that is left alone, parse included, against 3 µs through `Batch.spans` and `Batch.encode`.
+    1.2 µs a span that is left alone, parse included, against 3 µs through the views of `Batch.spans`.
     """
 
     def scope(view: Any, _: memoryview, start: int, end: int) -> Amended | None:

@@ -1,7 +1,8 @@
 """The short way for what most calls are: a span with whole-number usage at a price that is known already.
 
-It gives the same answer as `Book`, `Usage` and `Tariff`, or none at all (a property test compares them): 1.5 µs
-instead of 12 µs a call. What is the same for all calls at one price is encoded once.
+It gives the same answer as `Book`, `Usage` and `Tariff`, or none at all (a property test compares them). A call with
+usual tokens takes 4 µs, parsed and written, one with unusual tokens 15, the long way 44. What is the same for all calls
+at one price is encoded once.
 """
 
 from __future__ import annotations
