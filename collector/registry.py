@@ -55,11 +55,15 @@ class ComponentType:
 
 @cache
 def schema_of(where: str) -> dict[str, Any]:
-    """Load a component's schema. `where` is `package/file.json`."""
+    """Load a component's schema. `where` is `package/file.json`; a definition may be another file of that kind."""
     package, _, name = where.rpartition("/")
     loaded: dict[str, Any] = json.loads(
         files(package.replace("/", ".")).joinpath(name).read_text("utf-8")
     )
+    definitions = loaded.get("$defs", {})
+    for key, definition in definitions.items():
+        if definition.get("$ref", "").endswith(".json"):
+            definitions[key] = schema_of(definition["$ref"])
     return loaded
 
 

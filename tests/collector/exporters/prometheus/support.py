@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -13,6 +11,7 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from collector.config.settings import resolve
 from collector.exporters.prometheus import PrometheusExporter, build
+from collector.registry import schema_of
 from processors.batch import Batch, Signal
 from processors.ports import Context
 from tests.telemetry import key_values
@@ -24,8 +23,7 @@ TRACE = bytes(range(16))
 
 def resolved(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings as the collector would hand them over."""
-    package = files("collector.exporters.prometheus")
-    schema = json.loads(package.joinpath("schema.json").read_text("utf-8"))
+    schema = schema_of("collector/exporters/prometheus/schema.json")
     return resolve(schema, {"endpoint": "127.0.0.1:0", **settings})
 
 
