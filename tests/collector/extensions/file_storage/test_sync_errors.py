@@ -12,7 +12,7 @@ import pytest
 
 from collector.extensions.file_storage import journal
 from collector.extensions.file_storage.database import Database, Settings
-from tests.e2e.servers import REPOSITORY, installed
+from tests.e2e.servers import REPOSITORY, installed, missing
 
 from .stores import drain, put, queue_on, request, storage
 
@@ -53,7 +53,7 @@ def with_failing_sync(folder: Path, when: str) -> list[str]:
         cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     if "ptrace" in done.stderr:
-        pytest.skip(f"processes cannot be traced here: {done.stderr}")
+        missing(f"processes cannot be traced here: {done.stderr}")
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
