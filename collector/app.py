@@ -5,7 +5,6 @@ Threads: this one (signals, supervision), the receivers' own, one ticker, the ex
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import signal
 import threading
@@ -28,6 +27,7 @@ from collector.intake import Gate, InFlight
 from collector.pages import Answer, page
 from collector.self_metrics import SelfTelemetry, process_stats
 from collector.telemetry import METRICS
+from collector.tuning import calm_garbage_collection, keep_freed_memory
 from processors.errors import InvalidConfig
 from processors.stats import Stats
 
@@ -73,7 +73,7 @@ class App:
             self.stop(0.0)
             raise
         handover.take_over(self.graph)
-        _calm_garbage_collection()
+        calm_garbage_collection()
         self.state.running = True
         self._ticker.start()
 
@@ -154,18 +154,9 @@ class App:
         return [("", self._own), ("", self._process), *self.graph.sources()]
 
 
-def _calm_garbage_collection() -> None:
-    """Look for reference cycles rarely: the hot path makes none, and held traces and ledgers are many objects to walk.
-
-    Measured on the whole product, lean spans: 30 % less CPU time in `llm_cost` alone.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
 def run(loaded: Loaded, load_again: Callable[[], Loaded], secret: bytes | None = None) -> int:
     """Run until SIGTERM or SIGINT; SIGHUP and changed files reload. Returns the exit code."""
+    keep_freed_memory()
     telemetry = loaded.config.telemetry
     logs.set_up(telemetry.log_level, telemetry.log_encoding)
     asked: set[int] = set()
