@@ -59,15 +59,18 @@ class ContribRedaction(Stateless):
     def process(self, batch: Batch) -> Batch:
         """Redact in place."""
         rules = self._rules[batch.signal]
-        hits = Hits(rules.blocked.scan(batch.raw))
+        editor = RuleEditor(rules, Hits(rules.blocked.scan(batch.raw)))
+        near = editor.near
         if not batch.decoded:
-            if hits or not rules.by_hits:
-                self._rewrite(batch, RuleEditor(rules, hits, scanned=True))
+            if near(0) < len(batch.raw):
+                self._rewrite(batch, editor)
             return batch
-        quiet = rules.by_hits and not hits
         for element in elements(batch):
-            if not quiet or element.edits or element.place is None:
-                self._element(rules, element, hits)
+            edits, place = element.edits, element.place
+            if place is None or (edits and self._has_written(rules, edits)):
+                self._whole(rules, element)
+            elif near(place[1]) < place[2]:
+                self._as_it_came(rules, element, editor)
         return batch
 
     def _rewrite(self, batch: Batch, editor: RuleEditor) -> None:
@@ -77,23 +80,21 @@ class ContribRedaction(Stateless):
         if new is not None:
             batch.recode(new)
 
-    def _element(self, rules: Rules, element: Element, hits: Hits) -> None:
-        edits = element.edits
-        written = edits and self._has_written(rules, edits)
-        place = element.place
-        if place is not None and not written:
-            buf, start, end = place
-            editor = RuleEditor(rules, hits, scanned=True)
-            if editor.near(start) >= end:
-                return
-            apart = not edits or edits.keys().isdisjoint(element.view.attributes)
-            if apart and rules.by_hits:
-                new = rewrite(buf, start, end, rules.layouts[type(element)], editor)
-                if new is not None:
-                    element.rebase(new)
-                return
+    def _as_it_came(self, rules: Rules, element: Element, editor: RuleEditor) -> None:
+        """Change the bytes of the request below what earlier processors wrote, where the two can be told apart."""
+        edits, place = element.edits, element.place
+        apart = not edits or edits.keys().isdisjoint(element.view.attributes)
+        if place is None or not apart or not rules.by_hits:
+            self._whole(rules, element)
+            return
+        new = rewrite(*place, rules.layouts[type(element)], editor)
+        if new is not None:
+            element.rebase(new)
+
+    def _whole(self, rules: Rules, element: Element) -> None:
+        """Change an element together with what earlier processors wrote."""
         body = element.body()
-        editor = RuleEditor(rules, Hits(rules.blocked.scan(body)), scanned=True)
+        editor = RuleEditor(rules, Hits(rules.blocked.scan(body)))
         new = rewrite(body, 0, len(body), rules.layouts[type(element)], editor)
         if new is not None:
             element.replace(new)
@@ -125,15 +126,13 @@ class ContribRedaction(Stateless):
 
 
 class RuleEditor:
-    """Applies `Rules` to one buffer. `hits`: what the scan of that very buffer found; None: look at everything."""
+    """Applies `Rules` to one buffer. `hits`: what the scan of that very buffer found."""
 
-    def __init__(self, rules: Rules, hits: Hits | None, scanned: bool) -> None:
-        """`scanned`: whether values may rely on `hits` for what to look at inside."""
+    def __init__(self, rules: Rules, hits: Hits) -> None:
         self._rules = rules
-        self._scan = hits if scanned else None
+        self._hits = hits
         self._body: Summary | None = None
-        by_hits = hits is not None and rules.by_hits
-        self.near: Callable[[int], int] = hits.near if hits is not None and by_hits else everywhere
+        self.near: Callable[[int], int] = hits.near if rules.by_hits else everywhere
         self.every = rules.level is not SummaryLevel.SILENT or bool(rules.sanitizers)
 
     def text(self, buf: bytes, found: Found, place: str) -> bytes | None:
@@ -214,9 +213,7 @@ class RuleEditor:
         if verdict == "mask":
             summary.masked.append(key)
             return rules.mask_lines(text)
-        known = None
-        if self._scan is not None and offset:
-            known = self._scan.inside(offset, offset + len(text))
+        known = self._hits.inside(offset, offset + len(text)) if offset else None
         new = rules.blocked.clean(text, known)
         if rules.sanitizers:
             new = rules.sanitizers.attribute(new, key, system)

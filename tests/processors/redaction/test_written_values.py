@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.batch import Batch, Signal
+from processors.wire import delimited
 from tests.processors.redaction.support import attributes, plain_attributes, processor, span_request
 
 MAIL = r"\b[\w.]+@[\w.]+\b"
@@ -52,3 +53,15 @@ def test_written_attributes_are_redacted_like_those_that_came(
     encoded = Batch(Signal.TRACES, batch_of(came, added, set_).encode())
 
     assert redacted(level, batch_of(came, added, set_)) == redacted(level, encoded)
+
+
+def test_a_resource_behind_its_spans_hides_none_of_their_values() -> None:
+    """Fields may come in any order; groups are looked at resource first."""
+    request = span_request(attributes=attributes({"a": "ann@example.com"}))
+    (group,) = request.resource_spans
+    resource = type(group)()
+    resource.resource.attributes.extend(attributes({"b": "bob@example.com"}))
+    body = group.SerializeToString() + resource.SerializeToString()
+    batch = Batch(Signal.TRACES, delimited(b"\x0a", body))
+    assert len(batch.groups) == 1
+    assert b"@" not in PROCESSORS["silent"].process(batch).encode()
