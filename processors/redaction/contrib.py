@@ -59,7 +59,8 @@ class ContribRedaction(Stateless):
     def process(self, batch: Batch) -> Batch:
         """Redact in place."""
         rules = self._rules[batch.signal]
-        editor = RuleEditor(rules, Hits(rules.blocked.scan(batch.raw)))
+        logs = batch.signal is Signal.LOGS
+        editor = RuleEditor(rules, Hits(rules.blocked.scan(batch.raw)), bodies=logs)
         near = editor.near
         if not batch.decoded:
             if near(0) < len(batch.raw):
@@ -94,7 +95,8 @@ class ContribRedaction(Stateless):
     def _whole(self, rules: Rules, element: Element) -> None:
         """Change an element together with what earlier processors wrote."""
         body = element.body()
-        editor = RuleEditor(rules, Hits(rules.blocked.scan(body)))
+        hits = Hits(rules.blocked.scan(body))
+        editor = RuleEditor(rules, hits, bodies=isinstance(element, LogRecord))
         new = rewrite(body, 0, len(body), rules.layouts[type(element)], editor)
         if new is not None:
             element.replace(new)
@@ -126,13 +128,18 @@ class ContribRedaction(Stateless):
 
 
 class RuleEditor:
-    """Applies `Rules` to one buffer. `hits`: what the scan of that very buffer found."""
+    """Applies `Rules` to one buffer. `hits`: what the scan of that very buffer found.
 
-    def __init__(self, rules: Rules, hits: Hits) -> None:
+    `bodies`: log bodies may stand in it. A scan of bytes sees no number, and contrib looks at those in bodies, so every
+    body is gone to.
+    """
+
+    def __init__(self, rules: Rules, hits: Hits, *, bodies: bool = False) -> None:
         self._rules = rules
         self._hits = hits
         self._body: Summary | None = None
-        self.near: Callable[[int], int] = hits.near if rules.by_hits else everywhere
+        self._near: Callable[[int], int] = hits.near if rules.by_hits else everywhere
+        self.near: Callable[[int], int] = everywhere if bodies else self._near
         self.every = rules.level is not SummaryLevel.SILENT or bool(rules.sanitizers)
 
     def text(self, buf: bytes, found: Found, place: str) -> bytes | None:
@@ -141,7 +148,8 @@ class RuleEditor:
 
     def value(self, buf: bytes, found: Found, place: str) -> bytes | None:
         """Redact a log body."""
-        if self.near(found.frame) >= found.end:
+        is_text = found.start < found.end and buf[found.start] == STRING
+        if is_text and self._near(found.frame) >= found.end:
             return None
         body = BodyRules(self._rules)
         new = encode_value(body.edit(decode_value(buf, found.start, found.end)))
@@ -176,7 +184,7 @@ class RuleEditor:
         edits: list[Edit] = []
         system = rules.sanitizers.system(buf, fields) if rules.sanitizers else ""
         for found in fields:
-            if self.near(found.frame) >= found.end:
+            if self._near(found.frame) >= found.end:
                 continue
             key, start, end = key_value(buf, found.start, found.end)
             verdict = rules.keys.verdict(key)

@@ -160,6 +160,22 @@ def test_log_bodies_are_followed_to_their_leaves(decoded: bool):
     assert "redaction.body.masked.count" not in plain_attributes(got[4].attributes)
 
 
+@pytest.mark.parametrize("decoded", [False, True])
+@pytest.mark.parametrize("summary", ["silent", "debug"])
+def test_numbers_in_log_bodies_are_looked_at_where_nothing_else_has_a_hit(
+    summary: str, decoded: bool
+):
+    request = ExportLogsServiceRequest()
+    records = request.resource_logs.add().scope_logs.add().log_records
+    for body in (4111111111111111, {"card": 4111111111111111, "n": [1, 4111111111111111.0]}, 7):
+        records.add(body=any_value(body), attributes=attributes({"n": 4111111111111111}))
+    config = {"allow_all_keys": True, "blocked_values": ["4[0-9]{15}"], "summary": summary}
+    out = through(processor(config), Signal.LOGS, request, decoded=decoded)
+    got = out.resource_logs[0].scope_logs[0].log_records
+    assert [plain(record.body) for record in got] == ["****", {"card": "****", "n": [1, "****"]}, 7]
+    assert all(plain(record.attributes[0].value) == 4111111111111111 for record in got)
+
+
 def test_data_points_of_every_kind_are_redacted():
     request = ExportMetricsServiceRequest()
     metrics = request.resource_metrics.add().scope_metrics.add().metrics
