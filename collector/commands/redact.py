@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 import click
@@ -43,8 +43,7 @@ def redact(
         return
     cleaner = _cleaner(config)
     if jsonl:
-        for answer in answers(cleaner, file):
-            click.echo(answer)
+        _answer_lines(cleaner, file)
         return
     text = file.read()
     raw = text.encode("utf-8", "surrogateescape")
@@ -57,13 +56,30 @@ def redact(
         _show(raw, found, after, key)
 
 
-def answers(cleaner: Cleaner, lines: Iterable[str]) -> Iterator[str]:
-    """Answer each line with what is found in its text; offsets count characters."""
-    for line in lines:
+def _answer_lines(cleaner: Cleaner, lines: Iterable[str]) -> None:
+    """Answer what can be answered. Ends with exit code 1 when a line was no request; its content is not repeated."""
+    bad = 0
+    for number, line in enumerate(lines, 1):
+        answer = _answer(cleaner, line)
+        if answer is None:
+            bad += 1
+            click.echo(f'line {number}: expected an object {{"id": ..., "text": "..."}}', err=True)
+        else:
+            click.echo(answer)
+    if bad:
+        sys.exit(1)
+
+
+def _answer(cleaner: Cleaner, line: str) -> str | None:
+    """Return what is found in the text of one line, by character; None when it holds none."""
+    try:
         row = json.loads(line)
-        text = row["text"].encode("utf-8", "surrogatepass")
-        found = cleaner.matches(text)
-        yield json.dumps({"id": row.get("id"), "spans": spans(text, found)})
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        return None
+    text = row["text"].encode("utf-8", "surrogatepass")
+    return json.dumps({"id": row.get("id"), "spans": spans(text, cleaner.matches(text))})
 
 
 def spans(text: bytes, found: Iterable[Match]) -> list[dict[str, Any]]:

@@ -84,3 +84,20 @@ def test_the_entities_are_listed() -> None:
     out = run("--list").output
     assert "CREDIT_CARD" in out
     assert "default" in out
+
+
+def test_lines_that_are_no_requests_are_named_and_the_others_answered() -> None:
+    lines = [
+        '{"id":1}',
+        "ann@example.com",
+        "[]",
+        "[" * 100_000,
+        '{"id":2,"text":"ann@example.com"}',
+    ]
+    done = CliRunner().invoke(redact, ["--jsonl"], input="\n".join(lines), catch_exceptions=False)
+    assert done.exit_code == 1
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
+        f"line {number}" for number in (1, 2, 3, 4)
+    ]
+    assert json.loads(done.stdout)["spans"][0]["type"] == "EMAIL"
+    assert "ann@example.com" not in done.stderr
