@@ -23,7 +23,7 @@ from processors.llm_metrics.exemplars import Exemplars
 from processors.llm_metrics.labels import clean, plain
 from processors.llm_metrics.memory import Memory
 from processors.llm_metrics.money import atto_usd
-from processors.llm_metrics.notes import NOTE_KEYS, Notes, is_true, noted_on
+from processors.llm_metrics.notes import CONVERSATION_KEYS, NOTE_KEYS, Notes, is_true, noted_on
 from processors.llm_metrics.outcomes import PLAIN, Outcome, outcome
 from processors.llm_metrics.quotas import Quotas
 from processors.llm_metrics.settling import decode_rate, settle
@@ -57,7 +57,13 @@ CALL_KEYS: Final = frozenset(
     (_INPUT, _OUTPUT, _CACHE_READ, _CACHE_WRITE, _REASONING, _TTFT, _LATENCY, _HTTP, _ERROR, _FINISH,
      _REPORTED, *NOTE_KEYS)
 )  # fmt: skip
-"""What is read of a call, besides labels and what `llm_cost` writes, which is looked up in both places."""
+"""What is read of a call, besides labels and `TWICE_READ_KEYS`."""
+
+TWICE_READ_KEYS: Final = frozenset(
+    (_COST, _SOURCE, _REASON, semconv.DEPLOYMENT_ENVIRONMENT_NAME, semconv.APP_LLM_DATA_MODE,
+     *CONVERSATION_KEYS)
+)  # fmt: skip
+"""What `genai` and `llm_cost` often write, so it is looked up among the edits first: it alone needs no overlay."""
 
 REASONS: Final = frozenset(
     ("unknown_provider", "unknown_model", "no_usage", "inconsistent_usage", "no_rate")

@@ -9,7 +9,7 @@ from processors import semconv
 from processors.base import OnError
 from processors.batch import Batch, Resource, ScopeGroup, Signal
 from processors.llm_metrics.bindings import LABEL_KEYS, Bindings, overlaid
-from processors.llm_metrics.calls import CALL_KEYS, Calls
+from processors.llm_metrics.calls import CALL_KEYS, TWICE_READ_KEYS, Calls
 from processors.llm_metrics.catalogue import BUDGET, FEATURE_INFO, METRICS, SERVICE_INFO
 from processors.llm_metrics.config import Config
 from processors.llm_metrics.exemplars import Exemplars
@@ -26,6 +26,7 @@ _CLASS: Final = semconv.APP_LLM_SPAN_CLASS
 _VALIDATION: Final = semconv.APP_LLM_VALIDATION_ERROR_CLASS
 _REJECTED: Final = semconv.APP_LLM_GUARDRAIL_REJECTED
 _KEYS: Final = LABEL_KEYS | CALL_KEYS
+_READ: Final = _KEYS | TWICE_READ_KEYS
 _ERROR: Final = 2
 _SEVERITY_ERROR: Final = 17
 """SeverityNumber ERROR of the log data model."""
@@ -88,12 +89,14 @@ class LlmMetrics:
             elif _STATUS in attributes:
                 status = attributes[_STATUS]
             else:
+                status = None
+            if not status:  # or it was taken away: the call counts elsewhere
                 if _CLASS in edits or _CLASS in attributes:
                     self._beside(view, attributes, edits, environment)
                 continue
             read = attributes
             if edits and not _KEYS.isdisjoint(edits):
-                read = overlaid(attributes, edits, _KEYS)
+                read = overlaid(attributes, edits, _READ)
             binding = self._bindings.find(read, edits, environment)
             end_ns = view.end_ns
             seconds = (end_ns - view.start_ns) / 1e9
@@ -108,7 +111,7 @@ class LlmMetrics:
         events = view.events
         if not (tool or noted or events):
             return
-        read = attributes if _KEYS.isdisjoint(edits) else overlaid(attributes, edits, _KEYS)
+        read = attributes if _KEYS.isdisjoint(edits) else overlaid(attributes, edits, _READ)
         binding = self._bindings.find(read, edits, environment)
         if tool:
             seconds = (view.end_ns - view.start_ns) / 1e9
@@ -128,7 +131,7 @@ class LlmMetrics:
             evaluation = event_name(view) == EVALUATION
             if not status and not evaluation:
                 continue
-            read = overlaid(attributes, edits, _KEYS)
+            read = overlaid(attributes, edits, _READ)
             binding = self._bindings.find(read, edits, environment)
             if evaluation:
                 self._sides.evaluation(binding, attributes)

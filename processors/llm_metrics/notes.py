@@ -22,7 +22,9 @@ _RETRIES: Final = semconv.APP_LLM_RETRY_COUNT
 _REQUEST: Final = semconv.APP_LLM_REQUEST_EXTERNAL_ID
 _BUDGET: Final = semconv.APP_LLM_BUDGET_EXCEEDED
 _EXPENSIVE: Final = semconv.APP_LLM_CONVERSATION_EXPENSIVE
-_CONVERSATION: Final = semconv.GEN_AI_CONVERSATION_ID
+
+CONVERSATION_KEYS: Final = (semconv.APP_LLM_CONVERSATION_ID, semconv.GEN_AI_CONVERSATION_ID)
+"""Where the name of a conversation stands; the first that is there and not empty wins."""
 
 NOTE_KEYS: Final = (
     _VALIDATION, _REJECTED, _REFUSAL, _LANGUAGE, _RETRIES, _REQUEST, _BUDGET, _EXPENSIVE,
@@ -52,8 +54,7 @@ class Notes:
             self._add(binding, catalogue.PROMPT_LANGUAGE, language=self._admit(language))
         if is_true(read.get(_BUDGET)):
             self._add(binding, catalogue.BUDGET_EXCEEDED)
-        conversation = read.get(_CONVERSATION)
-        if is_true(read.get(_EXPENSIVE)) and not self._conversations.again(conversation):
+        if is_true(read.get(_EXPENSIVE)) and not self._conversations.again(_conversation(read)):
             self._add(binding, catalogue.EXPENSIVE_CONVERSATIONS)
         self._retried(binding, read)
 
@@ -129,6 +130,10 @@ def is_true(raw: Any) -> bool:
     """Whether an attribute is the boolean true, or says so as text."""
     value = plain(raw)
     return value is True or (isinstance(value, str) and value.lower() == "true")
+
+
+def _conversation(read: Read) -> str:
+    return next((name for key in CONVERSATION_KEYS if (name := clean(read.get(key)))), "")
 
 
 def _language(raw: Any) -> str:

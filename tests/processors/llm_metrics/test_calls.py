@@ -86,3 +86,33 @@ def test_money_is_the_shortest_decimal_that_is_the_double(usd: float) -> None:
 @pytest.mark.parametrize("usd", [float("inf"), float("nan")])
 def test_what_is_no_amount_costs_nothing(usd: float) -> None:
     assert atto_usd(usd) == 0
+
+
+def test_what_an_upstream_sidecar_priced_keeps_its_money_when_a_label_is_rewritten_here() -> None:
+    metrics = connector()
+    batch = traces([span(priced(deployment__environment__name="staging"))])
+    for one in batch.spans():
+        one.set("app.llm.feature", "answer")
+    metrics.process(batch)
+    told = read(metrics.tick(NOW))
+    assert total(told, "llm_cost_usd_total", feature="answer", environment="staging") == 0.001
+
+
+def test_a_call_whose_status_was_taken_away_counts_elsewhere() -> None:
+    metrics = connector()
+    batch = traces([span(priced())])
+    for one in batch.spans():
+        one.remove("app.llm.cost.status")
+        one.remove("app.llm.cost_usd")
+    metrics.process(batch)
+    assert read(metrics.tick(NOW)) == {}
+
+
+def test_a_conversation_that_became_expensive_here_is_counted_once() -> None:
+    metrics = connector()
+    for name in ("gen_ai.conversation.id", "app.llm.conversation.id"):
+        batch = traces([span({**priced(), name: name})] * 3)
+        for one in batch.spans():
+            one.set("app.llm.conversation.expensive", True)
+        metrics.process(batch)
+    assert total(read(metrics.tick(NOW)), "llm_expensive_conversations_total") == 2
