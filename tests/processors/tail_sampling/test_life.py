@@ -13,7 +13,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from processors.batch import Batch, Signal, split
 from processors.errors import Overloaded
-from processors.tail_sampling.memory import DroppedIds, KeptIds, Memory
+from processors.recent import RecentIds
+from processors.tail_sampling.memory import KeptIds, Memory
 from processors.tail_sampling.verdict import NOT_SAMPLED, Verdict
 
 from .support import ALWAYS, BEGIN, ERRORS, SECOND, Run, policy, request, span, trace_id
@@ -171,7 +172,7 @@ def test_the_kept_one_asked_for_longest_ago_is_forgotten_first() -> None:
 @given(st.lists(st.integers(0, 40), max_size=120), st.integers(1, 8))
 @limits(max_examples=50, deadline=None)
 def test_the_last_dropped_ones_are_never_forgotten(added: list[int], size: int) -> None:
-    memory = DroppedIds(size)
+    memory = RecentIds(size)
     names = [bytes([n]) * 16 for n in added]
     for name in names:
         memory.add(name)

@@ -1,0 +1,77 @@
+"""Ids that were seen, the latest of them, in few bytes each.
+
+64 bits of each id in an open-addressed table of twice the size, two generations of it, so that the oldest are forgotten
+in bulk; 17 bytes an id and generation against 82 in a set. Among a million ids a new one is taken for one of them with
+probability 5·10⁻¹⁴. `hash` of bytes is keyed SipHash over the whole id (PEP 456).
+"""
+
+from __future__ import annotations
+
+from mmap import mmap
+from typing import Final
+
+_MASK64: Final = (1 << 64) - 1
+
+
+class RecentIds:
+    """At least the last `size` ids that were added."""
+
+    def __init__(self, size: int) -> None:
+        self.size = max(0, size)
+        self._mask = (1 << max(3, (2 * self.size - 1).bit_length())) - 1
+        self._new = self._empty()
+        self._old = self._new
+        self._count = 0
+
+    def _empty(self) -> memoryview:
+        """Return a zeroed table in anonymous memory, whose pages the system hands out when they are written."""
+        slots = self._mask + 1 if self.size else 1
+        return memoryview(mmap(-1, 8 * slots)).cast("Q")
+
+    def add(self, name: bytes) -> None:
+        if not self.size:
+            return
+        self._turn()
+        self._put(hash(name) & _MASK64 or 1)
+
+    def _put(self, key: int) -> None:
+        slot = self._find(self._new, key)
+        if not self._new[slot]:
+            self._new[slot] = key
+            self._count += 1
+
+    def inherit(self, predecessor: RecentIds) -> None:
+        """Know what another knew, as much of it as there is room for."""
+        if self.size == predecessor.size:
+            self._new, self._old = predecessor._new, predecessor._old
+            self._count = predecessor._count
+            return
+        for table in (predecessor._old, predecessor._new):
+            for key in table:
+                if key and self.size:
+                    self._turn()
+                    self._put(key)
+
+    def _turn(self) -> None:
+        """Begin a new generation when this one is full."""
+        if self._count >= self.size:
+            self._old, self._new, self._count = self._new, self._empty(), 0
+
+    def __contains__(self, name: bytes) -> bool:
+        if not self.size:
+            return False
+        key = hash(name) & _MASK64 or 1
+        found = self._new[key & self._mask]  # most often empty: the id is new
+        if found and (found == key or self._new[self._find(self._new, key)]):
+            return True
+        return self._old is not self._new and bool(self._old[self._find(self._old, key)])
+
+    def _find(self, table: memoryview, key: int) -> int:
+        """Return the slot that holds the key, or the empty one where it belongs."""
+        mask = self._mask
+        slot = key & mask
+        while True:
+            found = table[slot]
+            if not found or found == key:
+                return slot
+            slot = (slot + 1) & mask
