@@ -43,7 +43,7 @@ class Element:
     A key that occurs twice (invalid OTLP) reads as its last value and is forwarded as it came.
     """
 
-    __slots__ = ("_buf", "_edits", "_end", "_frame", "_start", "_tail", "_view")
+    __slots__ = ("_buf", "_edits", "_end", "_frame", "_present", "_start", "_tail", "_view")
 
     ATTRIBUTES: ClassVar[bytes]
     """Tag of the repeated KeyValue field."""
@@ -59,6 +59,7 @@ class Element:
         self._start = start
         self._end = end
         self._view: Any = None
+        self._present: tuple[str, ...] | None = None
         self._edits: dict[str, Value | _Removed] | None = None
         self._tail: tuple[bytes, dict[str, Value]] | None = None
 
@@ -77,6 +78,21 @@ class Element:
         return self._view
 
     # -- attributes
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The attribute keys as they came, edits aside; for whoever remembers by them what such an element means.
+
+        Listed once for all: with 17 keys that takes 0.9 µs, and their hashes 0.4 µs. Who has met the same keys before
+        puts the tuple that it remembers in place of its equal: those after it then compare identical objects.
+        """
+        if self._present is None:
+            self._present = tuple((self._view or self.view).attributes)
+        return self._present
+
+    @present.setter
+    def present(self, keys: tuple[str, ...]) -> None:
+        self._present = keys
 
     def keys(self) -> Collection[str]:
         """The attribute keys, edits included, each once."""
@@ -255,7 +271,7 @@ class Element:
     def rebase(self, body: bytes) -> None:
         """Put another encoded body in place of the one that came; what was written since stays written."""
         self._buf, self._frame, self._start, self._end = body, -1, 0, len(body)
-        self._view = None
+        self._view, self._present = None, None
 
 
 class Resource(Element):

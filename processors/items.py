@@ -31,6 +31,7 @@ class Item(Element):
         self._start = start
         self._end = end
         self._view = None
+        self._present = None
         self._edits = None
         self._tail = None
         self.group = group

@@ -73,6 +73,8 @@ class Plan:
     """What can be read from a span with one set of keys; built by `compile_plan`."""
 
     scope: ScopeProfile
+    present: tuple[str, ...]
+    """All keys, in their order."""
     keys: frozenset[str]
     """The known keys that are there."""
     kinds: tuple[Kind, ...]
@@ -147,9 +149,8 @@ UNMARKED: Final = object()
 """In place of a plan: nothing about these keys is GenAI."""
 
 
-def plan_for(scope: ScopeProfile, keys: Iterable[str]) -> Plan | None:
+def plan_for(scope: ScopeProfile, present: tuple[str, ...]) -> Plan | None:
     """Return the plan for a span's keys, or None when the span is none of ours."""
-    present = tuple(keys)
     found = scope.plans.get(present)
     if found is None:
         if len(scope.plans) >= _MAX_PLANS:
@@ -200,6 +201,7 @@ def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
     plain = [d for d in dimensions if d.dimension.canonical in keys and not d.dimension.lower]
     plan = Plan(
         scope=scope,
+        present=tuple(present),
         keys=keys,
         kinds=tuple(kind for kind in KINDS if kind.key in keys),
         provider=sources(semconv.GEN_AI_PROVIDER_NAME),

@@ -165,10 +165,11 @@ class Genai:
         some = touched.get(trace_id)
         if some is None:
             some = touched[trace_id] = _Touched(self._ledger.open(trace_id, self._now_ns))
-        plan = plan_for(sender.scope, attributes)
+        plan = plan_for(sender.scope, span.present)
         if plan is None:
             some.link(view.span_id, view.parent_span_id, TRANSPARENT)
             return
+        span.present = plan.present
         found = normalise(span, plan, attributes, view.name, sender.given, sender.override)
         role, usage, _, _ = found
         self._roles[role] += 1

@@ -132,7 +132,7 @@ class LlmCost(Stateless):
         self, span: Span, attributes: Mapping[str, bytes], edits: Mapping[str, Any]
     ) -> bool:
         """Price a span the short way; False where the long way must answer."""
-        shape = self._shape(tuple(attributes), tuple(edits))
+        shape = self._shape(span.present, tuple(edits))
         if not _is_quick(shape, attributes):
             return shape.silent
         used = overlaid(shape, attributes, edits) if shape.rewritten else attributes

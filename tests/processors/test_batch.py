@@ -80,6 +80,16 @@ def test_rename_moves_a_value_and_replaces_what_is_there() -> None:
     assert [(a.key, a.value.int_value) for a in spans_of(sent)[0].attributes] == [("b", 1)]
 
 
+def test_present_keys_are_those_that_came() -> None:
+    sent = next(batch(span(attributes={"a": 1, "b": 2})).spans())
+    assert sorted(sent.present) == ["a", "b"]
+    sent.set("c", 3)
+    sent.remove("a")
+    assert sorted(sent.present) == ["a", "b"]
+    sent.replace(sent.body())
+    assert sorted(sent.present) == ["b", "c"]
+
+
 def test_untouched_bytes_are_the_same_object_even_when_read() -> None:
     sent = batch(span(attributes={"a": 1}), span(2))
     assert [one.get("a") for one in sent.spans()] == [1, None]
