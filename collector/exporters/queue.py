@@ -11,6 +11,7 @@ Invariants
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -149,6 +150,8 @@ class SendingQueue:
         self._clock = clock
         self._lines = {signal: _Line() for signal in Signal}
         self._size = self._bytes = self._on_their_way = 0
+        self._left_s = -math.inf
+        """When something left last."""
         self._closed = False
         lock = threading.Lock()
         self._work = threading.Condition(lock)
@@ -328,13 +331,19 @@ class SendingQueue:
         return min(lines, key=_since, default=None)
 
     def _may_leave(self, line: _Line) -> bool:
-        joining = self._joining
         return (
-            (joining.eager and not self._on_their_way)
-            or joining.enough(line.items, line.size)
+            self._joining.enough(line.items, line.size)
             or self._closed
-            or self._clock() >= _since(line) + joining.linger_s
+            or self._clock() >= self._due_s(line)
         )
+
+    def _due_s(self, line: _Line) -> float:
+        """Return when a line that is not enough may leave."""
+        joining = self._joining
+        latest_s = _since(line) + joining.linger_s
+        if joining.eager and not self._on_their_way:
+            return min(latest_s, self._left_s + joining.pause_s)
+        return latest_s
 
     def _load(self, line: _Line) -> list[Waiting]:
         parts = [line.pop()]
@@ -346,14 +355,13 @@ class SendingQueue:
                 break
             parts.append(line.pop())
         self._on_their_way += 1
+        self._left_s = self._clock()
         return parts
 
     def _patience(self) -> float | None:
         """Return how long nothing can become due by time alone; None = for ever."""
-        oldest = [_since(line) for line in self._lines.values() if line.waiting]
-        if not oldest:
-            return None
-        return max(0.0, min(oldest) + self._joining.linger_s - self._clock())
+        due = [self._due_s(line) for line in self._lines.values() if line.waiting]
+        return max(0.0, min(due) - self._clock()) if due else None
 
 
 _LONGEST_BLOCK_S: Final = 30.0

@@ -242,7 +242,7 @@ def test_a_full_load_does_not_wait_for_an_answer(make: Make) -> None:
     queue = make(joining=NATURAL)
     queue.put(request(0))
     assert queue.take() is not None
-    queue.put(request(1, items=512))
+    queue.put(request(1, items=NATURAL.enough_items))
     assert number_of(queue.take()) == 1
 
 
@@ -254,6 +254,39 @@ def test_nobody_waits_longer_than_the_linger(make: Make) -> None:
     queue.put(request(1))
     now = NATURAL.linger_s
     assert number_of(queue.take()) == 1
+
+
+def test_after_a_load_others_may_join_for_a_moment(make: Make) -> None:
+    now = 0.0
+    queue = make(joining=NATURAL, clock=lambda: now)
+    queue.put(request(0))
+    first = queue.take()
+    assert first is not None
+    queue.ack(first)
+    queue.put(request(1))
+    queue.put(request(2))
+    now = NATURAL.pause_s
+    second = queue.take()
+    assert second is not None
+    assert [number_of(Taken([part])) for part in second.parts] == [1, 2]
+
+
+def test_a_full_load_does_not_wait_for_the_moment_to_pass(make: Make) -> None:
+    queue = make(joining=replace(NATURAL, pause_s=60.0))
+    queue.put(request(0))
+    first = queue.take()
+    assert first is not None
+    queue.ack(first)
+    queue.put(request(1, items=NATURAL.enough_items))
+    assert number_of(queue.take()) == 1
+
+
+def test_who_waits_for_the_result_is_not_kept_waiting_for_others() -> None:
+    assert QueueConfig.load(settings_with(None)).joining.pause_s > 0
+    settings = settings_with(None) | {"wait_for_result": True}
+    assert QueueConfig.load(settings).joining.pause_s == 0
+    settings = settings_with(None) | {"enabled": False}
+    assert QueueConfig.load(settings).joining.pause_s == 0
 
 
 def test_loads_stay_below_the_limit(make: Make) -> None:
