@@ -67,6 +67,8 @@ class BlockedValues:
         """Yield the runs of the alphabet around the spans, each once."""
         alphabet, behind = self._alphabet, 0
         for first, last in spans:
+            while first < last and text[first] not in alphabet:
+                first += 1  # what shows the scan that a text, or a line, begins: no part of a run
             if first < behind:
                 if last <= behind:
                     continue

@@ -77,6 +77,22 @@ def test_masking_in_runs_equals_masking_one_pattern_after_the_other(text, patter
 
 
 @given(
+    pieces=st.lists(st.sampled_from(["b@a", "X123-45", "123-45", "+1 23", "B-", "\n", "é", " "])),
+    patterns=st.lists(st.sampled_from(BOUNDED), min_size=1, max_size=4),
+)
+@settings(max_examples=400, deadline=None)
+def test_texts_dense_with_hits_keep_what_stands_between_them(pieces, patterns):
+    encoded = "".join(pieces).encode()
+    blocked = BlockedValues(patterns, make_mask("", ""))
+    assert blocked.clean(encoded) == sequentially(patterns, encoded, b"****")
+
+
+def test_a_line_that_begins_behind_a_hit_stays_once():
+    blocked = BlockedValues([r"\b[a-z]+@[a-z]+\b", r"\b\d{3}-\d{2}\b"], make_mask("", ""))
+    assert blocked.clean(b"mail a@b\nX123-45 and") == b"mail ****\nX123-45 and"
+
+
+@given(
     before=st.binary(max_size=20),
     length=LENGTH,
     text=TEXT,
