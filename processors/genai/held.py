@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from processors.batch import Batch, Signal, Span, assemble
-from processors.genai.trace import Call
+from processors.genai.call import Call
 
 
 class Held(NamedTuple):

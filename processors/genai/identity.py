@@ -23,8 +23,8 @@ class Identity(NamedTuple):
     """The emitter named a provider, be it a framework."""
     request_model: str | None
     response_model: str | None
-    comparable: frozenset[str]
-    """The models in the form in which they are compared."""
+    comparable: int
+    """Digests, of 32 bits each, of the models in the form in which they are compared; 0 when there is none."""
     semantics: Semantics | None
     """What the emitter table says about the input count."""
     output: Output
@@ -50,12 +50,17 @@ def identify(plan: Plan, attributes: Mapping[str, bytes]) -> Identity:
         named=named is not None,
         request_model=request,
         response_model=response,
-        comparable=frozenset(comparable(m) for m in (request, response) if m),
+        comparable=_digests({comparable(m) for m in (request, response) if m}),
         semantics=_semantics(row, provider, claude=claude),
         output=row.output,
         total_is_evidence=claude or provider in _SUMMING_VENDORS,
         drops_cache_split=row.drops_cache_split and (claude or provider == _ANTHROPIC),
     )
+
+
+def _digests(models: set[str]) -> int:
+    """Return up to two digests as one number."""
+    return sum((hash(m) & 0xFFFF_FFFF or 1) << 32 * n for n, m in enumerate(sorted(models)))
 
 
 _NO_ROW: Final = Emitter()

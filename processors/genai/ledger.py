@@ -6,40 +6,91 @@ Invariants
 - One (trace id, span id) counts once, however often it is delivered: also after its trace was forgotten, as long as
   its id is remembered.
 - Traces are forgotten `ttl` after their last span, and the longest quiet first when the estimate exceeds `max_bytes`.
+- A trace is an object only while its records could repeat each other and it is busy; else it is `folded`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Final
 
+from processors.batch import Span
+from processors.genai.call import COUNTED, Call, Report
 from processors.genai.config import Config
+from processors.genai.folded import (
+    FORGOTTEN,
+    extended,
+    folded,
+    has_record,
+    seen_ns,
+    span_ids,
+    unfolded,
+    was_forgotten,
+)
 from processors.genai.rules import Judge, judge_log
-from processors.genai.trace import COUNTED, Call, Trace
+from processors.genai.trace import LINK_BYTES, Trace
+from processors.recent import RecentIds
 
-_PATIENCE = 2.5
+_PATIENCE: Final = 2.5
 """An open record waits at most this many times `settle`, however busy its trace is."""
+_ENTRY_BYTES: Final = 200
+"""What a folded trace takes beside its bytes: their header, its id and its place in the map (CPython 3.11)."""
+
+
+class Visit:
+    """What one request brings of one trace."""
+
+    __slots__ = ("entry", "link", "links", "peculiar", "reports", "spans", "tools")
+
+    def __init__(self, entry: bytes | Trace | None) -> None:
+        self.entry = entry
+        """What was known of the trace."""
+        self.reports: dict[bytes, Report] = {}
+        """Of calls, by span id."""
+        self.peculiar: dict[bytes, Call] | None = None
+        """Those of them of which more is to be said than a report does; None when there are none."""
+        self.spans: list[tuple[Span, bool]] = []
+        """The spans of the reports, in their order, and whether a gateway answered from its cache."""
+        self.links: list[bytes] = []
+        """Of spans that left no report: see `Trace.link`."""
+        self.link = self.links.append
+        self.tools: tuple[tuple[bytes, int, int], ...] = ()
+        """See `Trace.tools`."""
+
+    def add(self, call: Call) -> None:
+        """Take a call, reported already, of which more is to be said."""
+        if self.peculiar is None:
+            self.peculiar = {}
+        self.peculiar[call.span_id] = call
 
 
 class Ledger:
     """Traces by id, the longest quiet first. Called by one thread at a time."""
 
     def __init__(self, config: Config) -> None:
-        self._traces: dict[bytes, Trace] = {}
+        self._traces: dict[bytes, bytes | Trace] = {}
+        self._busy: dict[bytes, Trace] = {}
         self._waiting: dict[bytes, Trace] = {}
-        self._delivered: dict[bytes, bytes] = {}
-        self._deliveries = 0
         self._size = 0
-        self._records: dict[int, None] = {}
+        self._deliveries = RecentIds(0)
+        self._records = RecentIds(0)
         self._claimed = False
         self.configure(config)
 
     def configure(self, config: Config) -> None:
         """Take other limits and switches; what is remembered stays."""
         self._limits = config.ledger
+        self._deliveries = self._remembering(self._deliveries)
+        self._records = self._remembering(self._records)
         self._settle_ns = config.settle_ns
         self._judge = Judge(
             prefer_gateway=config.prefer == "gateway", cumulative_loops=config.cumulative_loops
         )
+
+    def _remembering(self, before: RecentIds) -> RecentIds:
+        ids = RecentIds(self._limits.max_deliveries)
+        ids.inherit(before)
+        return ids
 
     def claim(self) -> bool:
         """Whether the caller is the first to ask: the one who reports about it."""
@@ -57,45 +108,84 @@ class Ledger:
 
     # -- what arrives
 
-    def open(self, trace_id: bytes, now_ns: int) -> Trace:
-        """Return the trace, which has been seen now. What is added to it counts when `close` is called."""
-        trace = self._traces.pop(trace_id, None)
-        if trace is None:
-            trace = Trace(self._take_delivered(trace_id))
-        self._traces[trace_id] = trace
-        trace.seen_ns = now_ns
-        return trace
+    def visit(self, trace_id: bytes) -> Visit:
+        """Begin to gather what a request brings of a trace; it is taken in when `close` is called."""
+        entry = self._traces.get(trace_id)
+        if entry is None and trace_id in self._deliveries:
+            entry = FORGOTTEN
+        return Visit(entry)
 
-    def close(self, trace_id: bytes, trace: Trace, fresh: Sequence[Call], now_ns: int) -> None:
-        """Judge what a request brought of a trace: `fresh` are records that were added to it."""
-        if not fresh and not trace.open:
-            self._size += trace.grown()
-            return
+    def was_delivered(self, trace_id: bytes, visit: Visit, span_id: bytes) -> bool:
+        """Whether this very span was here before."""
+        entry = visit.entry
+        if span_id in visit.reports:
+            return True
+        if entry is None:
+            return False
+        if isinstance(entry, Trace):
+            found, forgotten = span_id in entry.calls, entry.forgotten
+        else:
+            found, forgotten = has_record(entry, span_id), was_forgotten(entry)
+        return found or (forgotten and trace_id + span_id in self._deliveries)
+
+    def close(self, trace_id: bytes, visit: Visit, now_ns: int) -> Sequence[Call]:
+        """Judge what a request brought of a trace; returns the calls of the reports, or none when all of them count."""
+        entry, links, peculiar = visit.entry, _joined(visit.links), visit.peculiar
+        if peculiar is None and not visit.tools and not isinstance(entry, Trace):
+            added = extended(entry, now_ns, visit.reports.values(), links)
+            if added is not None:
+                self._put(trace_id, added)
+                return ()
+        trace = self._awake(trace_id, entry, now_ns)
+        trace.link(links)
+        trace.tools += visit.tools
+        known = peculiar or {}
+        fresh = [known.get(span_id) or Call(*report) for span_id, report in visit.reports.items()]
+        self._take(trace_id, trace, fresh, now_ns)
+        return fresh
+
+    def _take(self, trace_id: bytes, trace: Trace, fresh: Sequence[Call], now_ns: int) -> None:
+        for call in fresh:
+            call.since_ns = now_ns
+            trace.add(call)
         if trace.is_plain:
             for call in fresh:
                 call.verdict = COUNTED
-        else:
-            for call in fresh:
-                call.since_ns = now_ns
+        elif fresh or trace.open:
             self._judge.judge(trace, fresh, final=False)
             self._wait(trace_id, trace)
         self._size += trace.grown()
 
-    def record(self, trace_id: bytes, log: Call, now_ns: int) -> str:
+    def record(self, trace_id: bytes, report: Report, now_ns: int) -> str:
         """Return the verdict on a log record of a call."""
-        trace = self.open(trace_id, now_ns)
-        verdict = judge_log(trace, log)
+        trace = self._awake(trace_id, self.visit(trace_id).entry, now_ns)
+        verdict = judge_log(trace, Call(*report))
         self._size += trace.grown()
         return verdict
 
-    def is_new_record(self, digest: int) -> bool:
+    def is_new_record(self, body: bytes) -> bool:
         """Whether this log record comes for the first time; records have no id, so their bytes are one."""
-        if digest in self._records:
+        if body in self._records:
             return False
-        self._records[digest] = None
-        if len(self._records) > self._limits.max_deliveries:
-            del self._records[next(iter(self._records))]
+        self._records.add(body)
         return True
+
+    def _put(self, trace_id: bytes, entry: bytes) -> None:
+        """Remember a folded trace, in place of its shorter form, as the one that was seen last."""
+        before: bytes | None = self._traces.pop(trace_id, None)  # type: ignore[assignment] # it never was an object
+        self._traces[trace_id] = entry
+        self._size += len(entry) + (_ENTRY_BYTES if before is None else -len(before))
+
+    def _awake(self, trace_id: bytes, entry: bytes | Trace | None, now_ns: int) -> Trace:
+        """Return the trace as an object, which has been seen now."""
+        before = self._traces.pop(trace_id, None)
+        trace = entry if isinstance(entry, Trace) else unfolded(entry)
+        if before is not None:
+            trace.size = _size(before)
+        self._busy.pop(trace_id, None)
+        self._traces[trace_id] = self._busy[trace_id] = trace
+        trace.seen_ns = now_ns
+        return trace
 
     # -- time
 
@@ -104,23 +194,37 @@ class Ledger:
         self._size += size
 
     def settle(self, now_ns: int) -> None:
-        """Close what is open in traces that were quiet for long enough."""
+        """Close what is open in traces that were quiet for long enough, and fold these."""
         for trace_id, trace in list(self._waiting.items()):
             waited = now_ns - min(call.since_ns for call in trace.open)
             quiet = now_ns - trace.seen_ns
             if quiet >= self._settle_ns or waited >= _PATIENCE * self._settle_ns:
                 self._finish(trace_id, trace)
+        self._fold(now_ns - self._settle_ns)
+
+    def _fold(self, until_ns: int) -> None:
+        """Fold what was quiet since then."""
+        while self._busy:
+            trace_id, trace = next(iter(self._busy.items()))
+            if trace.seen_ns > until_ns:
+                return
+            del self._busy[trace_id]
+            entry = folded(trace)
+            if entry is not None:
+                self._traces[trace_id] = entry
+                self._size += _size(entry) - trace.size
 
     def trim(self, now_ns: int) -> int:
         """Forget what is too old, and the longest quiet traces while there is too much; returns how many of these."""
         evicted = 0
         while self._traces:
-            trace_id, trace = next(iter(self._traces.items()))
-            too_old = now_ns - trace.seen_ns >= self._limits.ttl_ns
+            trace_id, entry = next(iter(self._traces.items()))
+            seen = entry.seen_ns if isinstance(entry, Trace) else seen_ns(entry)
+            too_old = now_ns - seen >= self._limits.ttl_ns
             if not too_old and self._size <= self._limits.max_bytes:
                 break
             evicted += not too_old
-            self._forget(trace_id, trace)
+            self._forget(trace_id, entry)
         return evicted
 
     def settle_all(self) -> None:
@@ -138,31 +242,31 @@ class Ledger:
         self._judge.judge(trace, (), final=True)
         self._size += trace.grown()
         self._wait(trace_id, trace)
+        self._busy[trace_id] = trace
 
-    def _forget(self, trace_id: bytes, trace: Trace) -> None:
-        if trace.open:
-            self._finish(trace_id, trace)
+    def _forget(self, trace_id: bytes, entry: bytes | Trace) -> None:
+        if isinstance(entry, Trace):
+            if entry.open:
+                self._finish(trace_id, entry)
+            self._busy.pop(trace_id, None)
+            ids, again = [*entry.calls], entry.forgotten
+        else:
+            ids, again = span_ids(entry), was_forgotten(entry)
         del self._traces[trace_id]
-        self._size -= trace.size
-        self._keep_delivered(trace_id, [*_chunks(trace.delivered), *trace.calls])
-
-    # -- deliveries of forgotten traces
-
-    def _take_delivered(self, trace_id: bytes) -> bytes:
-        ids = self._delivered.pop(trace_id, b"")
-        self._deliveries -= len(ids) // 8
-        return ids
-
-    def _keep_delivered(self, trace_id: bytes, span_ids: Iterable[bytes]) -> None:
-        ids = b"".join(span_ids)
-        if not ids:
-            return
-        self._delivered[trace_id] = ids
-        self._deliveries += len(ids) // 8
-        while self._deliveries > self._limits.max_deliveries:
-            oldest = next(iter(self._delivered))
-            self._deliveries -= len(self._delivered.pop(oldest)) // 8
+        self._size -= _size(entry)
+        if ids or again:
+            self._deliveries.add(trace_id)
+        for span_id in ids:
+            self._deliveries.add(trace_id + span_id)
 
 
-def _chunks(ids: bytes) -> Iterable[bytes]:
-    return (ids[at : at + 8] for at in range(0, len(ids), 8))
+def _size(entry: bytes | Trace) -> int:
+    return entry.size if isinstance(entry, Trace) else _ENTRY_BYTES + len(entry)
+
+
+def _joined(links: list[bytes]) -> bytes:
+    """Put links together, without those of spans with ids of another length, which belong to nobody."""
+    joined = b"".join(links)
+    if len(joined) == LINK_BYTES * len(links):
+        return joined
+    return b"".join(link for link in links if len(link) == LINK_BYTES)

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from processors.genai.trace import COUNTED, NO_PARENT, Call, Trace
+from processors.genai.call import COUNTED, NO_PARENT, Call
+from processors.genai.trace import Trace
 
 _LOOKED_AT: Final = 64
 """Records of one call come close to each other; so many of the latest are compared."""
@@ -80,9 +81,9 @@ def _would_repeat(call: Call, other: Call) -> bool:
     """Whether one of the two would be dropped if one stood below the other."""
     if other is call or not _overlap(call, other):
         return False
-    if call.response_id is not None and call.response_id == other.response_id:
+    if call.response_id and call.response_id == other.response_id:
         return True
-    if call.scope.name == other.scope.name:
+    if call.scope == other.scope:
         return False
     if call.is_server_side != other.is_server_side:
         return True

@@ -16,18 +16,19 @@ from typing import ClassVar, Final, NamedTuple
 from processors import semconv
 from processors.base import OnError
 from processors.batch import Batch, LogRecord, ScopeGroup, Signal, Span
+from processors.genai.call import COUNTED, NO_PARENT, Call, Report, digest
 from processors.genai.config import Config, Override
 from processors.genai.held import HeldSpans
 from processors.genai.identity import first_text
 from processors.genai.known import Given, Known
-from processors.genai.ledger import Ledger
+from processors.genai.ledger import Ledger, Visit
 from processors.genai.normalise import Normalised, normalise, resource_dimensions, write_counts
 from processors.genai.plan import Plan, Planner, plan_for, plan_for_record
 from processors.genai.reasons import DUPLICATE_DELIVERY, NOT_BILLED, REASONS, SPAN_COUNTED
 from processors.genai.records import DETAILS_EVENT, CallRecord, call_record, repeats_usage
 from processors.genai.scopes import ScopeProfile
 from processors.genai.table import Role
-from processors.genai.trace import COUNTED, SOLID, TRANSPARENT, Call, Trace
+from processors.genai.trace import SOLID, TRANSPARENT
 from processors.genai.usage import NO_USAGE, Usage
 from processors.genai.values import text
 from processors.ports import Context
@@ -38,6 +39,8 @@ _BEDROCK: Final = "aws.bedrock"
 _AGGREGATE_BASIS: Final = "aggregate"
 _CACHED: Final = "cached"
 _MAX_GIVEN: Final = 256
+_NO_SPAN: Final = b"\xffno span"
+"""In place of the id of a log record's span."""
 
 NORMALISED: Final = "otelcol_llm_genai_records_total"
 SKIPPED: Final = "otelcol_llm_genai_skipped_records_total"
@@ -56,19 +59,6 @@ class _Sender(NamedTuple):
     given: Given
     service: str
     override: Override | None
-
-
-class _Touched:
-    """What one batch brought of one trace."""
-
-    __slots__ = ("calls", "link", "spans", "trace")
-
-    def __init__(self, trace: Trace) -> None:
-        self.trace = trace
-        self.link = trace.link
-        self.calls: list[Call] = []
-        self.spans: list[tuple[Call, Span, bool]] = []
-        """The same calls with their spans, and whether a gateway answered from its cache."""
 
 
 class Genai:
@@ -151,41 +141,51 @@ class Genai:
 
     def _spans(self, batch: Batch) -> bool:
         """Normalise the spans of a batch; says whether some wait."""
-        touched: dict[bytes, _Touched] = {}
+        touched: dict[bytes, Visit] = {}
         for item, sender in self._items(batch):
             self._span(item, sender, touched)  # type: ignore[arg-type] # a traces batch holds spans only
         waiting = [self._settle(trace_id, some) for trace_id, some in touched.items()]
         return any(waiting)
 
-    def _span(self, span: Span, sender: _Sender, touched: dict[bytes, _Touched]) -> None:
+    def _span(self, span: Span, sender: _Sender, touched: dict[bytes, Visit]) -> None:
         if span.edits:
             span.replace(span.body())
         view = span.view
         attributes, trace_id = view.attributes, view.trace_id
         some = touched.get(trace_id)
         if some is None:
-            some = touched[trace_id] = _Touched(self._ledger.open(trace_id, self._now_ns))
+            some = touched[trace_id] = self._ledger.visit(trace_id)
         plan = plan_for(sender.scope, span.present)
         if plan is None:
-            some.link(view.span_id, view.parent_span_id, TRANSPARENT)
+            some.link(view.span_id + (view.parent_span_id or NO_PARENT) + TRANSPARENT)
             return
         span.present = plan.present
         found = normalise(span, plan, attributes, view.name, sender.given, sender.override)
         role, usage, _, _ = found
         self._roles[role] += 1
-        sort = SOLID if usage is not None or role is Role.TOOL else TRANSPARENT
-        some.link(view.span_id, view.parent_span_id, sort)
+        sort = TRANSPARENT
         if usage is not None:
             if not plan.skipped and (usage.known or role is Role.MODEL_CALL):
-                self._enter(span, plan, found, usage, some)
+                self._enter(trace_id, span, plan, found, usage, some)
+                return  # a record is a link as well
+            sort = SOLID
         elif role is Role.TOOL:
+            sort = SOLID
             if plan.spring:
-                some.trace.tools += ((view.parent_span_id, view.start_ns, view.end_ns),)
+                parent = view.parent_span_id or NO_PARENT
+                some.tools += ((parent, view.start_ns, view.end_ns),)
         elif plan.has_counts and not plan.skipped:
             self._skip(span, NOT_BILLED)
+        some.link(view.span_id + (view.parent_span_id or NO_PARENT) + sort)
 
     def _enter(
-        self, span: Span, plan: Plan, found: Normalised, usage: Usage, some: _Touched
+        self,
+        trace_id: bytes,
+        span: Span,
+        plan: Plan,
+        found: Normalised,
+        usage: Usage,
+        visit: Visit,
     ) -> None:
         """Enter a record in the ledger, unless it was here before."""
         view = span.view
@@ -193,34 +193,38 @@ class Genai:
         span_id = view.span_id
         if usage.invalid:
             self.stats.counters[INVALID,] += usage.invalid
-        if some.trace.was_delivered(span_id):
+        if self._ledger.was_delivered(trace_id, visit, span_id):
             self._skip(span, DUPLICATE_DELIVERY)
             return
-        call = Call(
+        request_id = first_text(plan.request_id, view.attributes) if plan.request_id else None
+        report = visit.reports[span_id] = (
             span_id,
             view.parent_span_id,
-            plan.scope,
+            plan.scope.mark,
             usage,
             known.identity.comparable,
-            response_id,
+            digest(response_id),
+            digest(request_id),
             view.start_ns,
             view.end_ns,
             view.kind,
         )
-        if plan.request_id:
-            call.request_id = first_text(plan.request_id, view.attributes)
-        call.loop = plan.spring and known.identity.provider == _BEDROCK
+        visit.spans.append((span, known.cache_hit))
         if role is Role.AGGREGATE:
-            _describe_aggregate(call, plan, view.attributes)
-        some.trace.add(call)
-        some.calls.append(call)
-        some.spans.append((call, span, known.cache_hit))
+            visit.add(_aggregate(report, plan, view.attributes))
+        elif plan.spring and known.identity.provider == _BEDROCK:
+            visit.add(_loop(report))
 
-    def _settle(self, trace_id: bytes, some: _Touched) -> bool:
+    def _settle(self, trace_id: bytes, visit: Visit) -> bool:
         """Ask for the verdicts on what one batch brought of a trace and act on them; says whether anything waits."""
-        self._ledger.close(trace_id, some.trace, some.calls, self._now_ns)
+        calls = self._ledger.close(trace_id, visit, self._now_ns)
+        if not calls:
+            for span, cached in visit.spans:
+                if cached:
+                    span.set(semconv.APP_LLM_COST_STATUS, _CACHED)
+            return False
         waits = False
-        for call, span, cached in some.spans:
+        for call, (span, cached) in zip(calls, visit.spans, strict=True):
             if call.verdict is None:
                 self._ledger.hold(self._held.take(trace_id, call, span, cached=cached))
                 waits = True
@@ -270,7 +274,7 @@ class Genai:
     def _record(self, record: LogRecord, sender: _Sender) -> None:
         if record.edits:
             record.replace(record.body())
-        digest = hash(record.body())
+        body = record.body()
         read_as = call_record(record)
         plan = plan_for_record(sender.scope, read_as.attributes) if read_as else None
         if read_as is None or plan is None:
@@ -279,13 +283,13 @@ class Genai:
         found = self._normalised_record(record, read_as, plan, sender)
         if found is None or plan.skipped:
             return
-        if not self._ledger.is_new_record(digest):
+        if not self._ledger.is_new_record(body):
             self._skip(record, DUPLICATE_DELIVERY)
             return
         verdict = COUNTED
         if record.trace_id.strip(b"\0") and sender.service not in self._config.log_only:
-            log = _log_call(record, plan, read_as.attributes, found)
-            verdict = self._ledger.record(record.trace_id, log, self._now_ns)
+            report = _log_report(record, plan, read_as.attributes, found)
+            verdict = self._ledger.record(record.trace_id, report, self._now_ns)
         if verdict != COUNTED:
             self._skip(record, verdict)
         elif found[3].cache_hit:
@@ -335,30 +339,37 @@ class Genai:
         return found
 
 
-def _describe_aggregate(call: Call, plan: Plan, attributes: Mapping[str, bytes]) -> None:
+def _aggregate(report: Report, plan: Plan, attributes: Mapping[str, bytes]) -> Call:
+    call = Call(*report)
     call.aggregate = True
     if semconv.APP_LLM_USAGE_BASIS in plan.keys:
         call.verdict = COUNTED  # another sidecar has settled it
     elif plan.scope.task_totals:
         call.agent = text(attributes.get(semconv.GEN_AI_AGENT_NAME, b""))
+    return call
 
 
-def _log_call(
+def _loop(report: Report) -> Call:
+    call = Call(*report)
+    call.loop = True
+    return call
+
+
+def _log_report(
     record: LogRecord, plan: Plan, attributes: Mapping[str, bytes], found: Normalised
-) -> Call:
+) -> Report:
     """Describe a record as a call: a moment, and whichever ids it has."""
     _, usage, response_id, known = found
-    at, span_id = record.time_ns, record.span_id or b"no span"
-    call = Call(
-        span_id,
-        b"",
-        plan.scope,
+    at = record.time_ns
+    return (
+        record.span_id or _NO_SPAN,
+        NO_PARENT,
+        plan.scope.mark,
         usage or NO_USAGE,
         known.identity.comparable,
-        response_id,
+        digest(response_id),
+        digest(first_text(plan.request_id, attributes)),
         at,
         at,
         0,
     )
-    call.request_id = first_text(plan.request_id, attributes)
-    return call

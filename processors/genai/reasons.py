@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from processors.genai.trace import COUNTED, Call
+from processors.genai.call import COUNTED, Call
 
 AGGREGATE: Final = "aggregate"
 DUPLICATE_OF_DESCENDANT: Final = "duplicate_of_descendant"

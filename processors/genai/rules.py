@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
+from processors.genai.call import COUNTED, Call
 from processors.genai.pending import may_repeat
 from processors.genai.reasons import (
     AGGREGATE,
@@ -25,7 +26,7 @@ from processors.genai.reasons import (
 )
 from processors.genai.running_totals import judge_loops
 from processors.genai.siblings import judge_siblings
-from processors.genai.trace import COUNTED, Call, Trace
+from processors.genai.trace import Trace
 
 _NESTING_TOLERANCE_NS: Final = 1_000_000
 _COVERED: Final = 1.05
@@ -75,7 +76,7 @@ class Judge:
 def _is_client(client: Call, server: Call) -> bool:
     if client.aggregate or not client.has_usage:
         return False
-    return server.server or client.client or client.scope.level == 0
+    return server.server or client.client or client.level == 0
 
 
 def _serves(trace: Trace, server: Call, client: Call) -> bool:
@@ -128,7 +129,7 @@ def _repeated_above(trace: Trace, call: Call, calls: list[Call]) -> str | None:
 def _stood_in(trace: Trace, above: Call, call: Call, calls: list[Call]) -> bool:
     """Whether the record above holds this one: as the same call, or as the sum of all that are open below it."""
     if _same_nested(above, call):
-        same_id = above.response_id is not None and above.response_id == call.response_id
+        same_id = above.response_id != 0 and above.response_id == call.response_id
         first = not above.stands_for_one
         above.stands_for_one = True
         return same_id or first
@@ -146,7 +147,7 @@ def _sums(calls: Iterable[Call]) -> tuple[int, int]:
 
 
 def _same_nested(outer: Call, inner: Call) -> bool:
-    if outer.response_id is not None and outer.response_id == inner.response_id:
+    if outer.response_id and outer.response_id == inner.response_id:
         return True
     return (
         outer.counts == inner.counts
@@ -172,9 +173,9 @@ def same_call(span: Call, log: Call) -> bool:
     """Whether a span and a log record of one trace report the same call."""
     if span.span_id == log.span_id:
         return True
-    if span.response_id is not None and span.response_id == log.response_id:
+    if span.response_id and span.response_id == log.response_id:
         return True
-    if span.request_id is not None and span.request_id == log.request_id:
+    if span.request_id and span.request_id == log.request_id:
         return True
     return span.counts == log.counts and bool(span.models & log.models)
 
@@ -221,7 +222,7 @@ def _exceeds_parts(trace: Trace, call: Call) -> bool:
 
 
 def _is_covered(trace: Trace, call: Call) -> bool:
-    if trace.delivered:
+    if trace.forgotten:
         return True  # calls were counted before the trace was forgotten, and agents come last
     return any(map(is_reported, trace.records_below(call))) or any(
         above.aggregate and above.verdict == COUNTED for above in trace.records_above(call)

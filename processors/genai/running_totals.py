@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from processors.genai.call import COUNTED, Call
 from processors.genai.reasons import CUMULATIVE_LOOP
-from processors.genai.trace import COUNTED, Call, Trace
+from processors.genai.trace import Trace
 from processors.genai.usage import Usage
 
 

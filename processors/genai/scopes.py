@@ -44,6 +44,8 @@ class ScopeProfile:
     spring: bool
     task_totals: bool
     tells_by_events: bool
+    mark: int
+    """By which records are compared: digest of the name (32 bits), family (4), level (4). Equal for equal names."""
     plans: dict[tuple[str, ...], object] = field(default_factory=dict, compare=False)
     """Filled by `plan`: one entry per set of attribute keys."""
 
@@ -51,11 +53,13 @@ class ScopeProfile:
 def profile(name: str, version: str) -> ScopeProfile:
     """Look a scope up in all dialects."""
     mine = [d for d in DIALECTS if d.scope and matches(d.scope, name)]
+    level = _level(name)
+    family = next((n for n, p in enumerate(_FAMILIES) if matches(p, name)), len(_FAMILIES))
     return ScopeProfile(
         name=name,
         version=version,
-        level=_level(name),
-        family=next((n for n, p in enumerate(_FAMILIES) if matches(p, name)), len(_FAMILIES)),
+        level=level,
+        family=family,
         emitters=tuple(row for row in _rows() if _scope_fits(row, name, version)),
         milliseconds=frozenset().union(*(d.milliseconds for d in mine)),
         ignores=frozenset().union(*(d.ignores for d in mine)),
@@ -63,6 +67,7 @@ def profile(name: str, version: str) -> ScopeProfile:
         spring=matches(_SPRING, name),
         task_totals=matches(_TASK_TOTALS, name),
         tells_by_events=matches(_EVENTFUL, name),
+        mark=(hash(name) & 0xFFFF_FFFF) << 8 | family << 4 | level,
     )
 
 

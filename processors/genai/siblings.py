@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from processors.genai.call import Call
 from processors.genai.reasons import DUPLICATE_SIBLING, REPRESENTED, undecided
-from processors.genai.trace import Call, Trace
+from processors.genai.trace import Trace
 from processors.genai.usage import SURENESS
 
 _SIBLING_STARTS_NS: Final = 50_000_000
@@ -20,7 +21,7 @@ def judge_siblings(trace: Trace, calls: list[Call]) -> None:
         families.setdefault(call.parent, []).append(call)
     for fresh in families.values():
         family = _near(trace.siblings(fresh[0]), fresh)
-        if any(r.scope.name != fresh[0].scope.name for r in family):
+        if any(r.scope != fresh[0].scope for r in family):
             for group in _groups(family):
                 _keep_one(group)
 
@@ -29,7 +30,7 @@ def _near(siblings: Iterable[Call], fresh: list[Call]) -> list[Call]:
     """Pick the siblings that can be records of the same calls: there may be thousands below one parent."""
     first = min(call.start for call in fresh) - _SIBLING_STARTS_NS
     last = max(call.start for call in fresh) + _SIBLING_STARTS_NS
-    ids = {call.response_id for call in fresh} - {None}
+    ids = {call.response_id for call in fresh} - {0}
     return [
         record
         for record in siblings
@@ -48,7 +49,7 @@ def _groups(family: list[Call]) -> list[list[Call]]:
         fitting = [
             group
             for group in groups
-            if all(r.scope.name != call.scope.name for r in group)
+            if all(r.scope != call.scope for r in group)
             and any(_same_sibling(r, call) for r in group)
         ]
         if fitting:
@@ -59,7 +60,7 @@ def _groups(family: list[Call]) -> list[list[Call]]:
 
 
 def _same_sibling(one: Call, other: Call) -> bool:
-    if one.response_id is not None and other.response_id is not None:
+    if one.response_id and other.response_id:
         return one.response_id == other.response_id
     if abs(one.start - other.start) >= _SIBLING_STARTS_NS or one.counts != other.counts:
         return False
@@ -79,4 +80,4 @@ def _keep_one(group: list[Call]) -> None:
 def _preference(call: Call) -> tuple[int, int, int, int, bytes]:
     """Order in which records of one call are preferred, best first."""
     sureness = SURENESS.index(call.usage.semantics) if call.usage.semantics else len(SURENESS)
-    return call.scope.level, sureness, call.scope.family, call.start, call.span_id
+    return call.level, sureness, call.family, call.start, call.span_id

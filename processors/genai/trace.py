@@ -1,7 +1,7 @@
 """What the ledger remembers of one trace: who is whose child, and the records of its model calls.
 
-Most traces never need the tree: while all calls have one parent and one scope nothing can repeat anything. So links are
-kept as 17 bytes a span and turned into maps only when a question about them comes up.
+Traces become such objects when their records could repeat each other; others stay folded (`folded`). Links are kept as
+17 bytes a span and turned into maps only when a question about them comes up.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from processors.genai.scopes import ScopeProfile
-from processors.genai.usage import Usage
+from processors.genai.call import NO_PARENT, Call
 
-NO_PARENT: Final = bytes(8)
-_RECORD: Final = 17
+LINK_BYTES: Final = 17
 TRANSPARENT: Final = b"\x00"
 """Sort of spans between a client and its server: HTTP, anything that is not GenAI."""
 SOLID: Final = b"\x01"
@@ -24,70 +22,6 @@ _TRACE_BYTES: Final = 700
 _CALL_BYTES: Final = 700
 _INDEX_BYTES: Final = 260
 """Measured with tracemalloc on CPython 3.11, rounded up."""
-
-COUNTED: Final = ""
-"""The verdict of a record that stands for its call; other verdicts are values of `app.llm.cost.skip_reason`."""
-
-
-class Call:
-    """One record of a model call, or of an agent or workflow that reports usage. Times are Unix nanoseconds."""
-
-    __slots__ = (
-        "adds", "agent", "aggregate", "client", "end", "loop", "models", "parent", "request_id", "response_id", "scope",
-        "server", "since_ns", "span_id", "stands_for_one", "start", "uncovered", "usage", "verdict",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        span_id: bytes,
-        parent: bytes,
-        scope: ScopeProfile,
-        usage: Usage,
-        models: frozenset[str],
-        response_id: str | None,
-        start: int,
-        end: int,
-        kind: int,
-    ) -> None:
-        self.span_id = span_id
-        self.parent = parent
-        self.scope = scope
-        self.usage = usage
-        self.models = models
-        self.response_id = response_id
-        self.start = start
-        self.end = end
-        self.server = kind == 2
-        self.client = kind == 3
-        self.request_id: str | None = None
-        self.aggregate = False
-        self.adds: Usage | None = None
-        """What it adds to an earlier running total that counted; None: all of its usage."""
-        self.loop = False
-        """Its emitter reports running totals over a tool loop."""
-        self.agent: str | None = None
-        """Name of the agent, where the emitter's totals run over the agent's life."""
-        self.verdict: str | None = None
-        """None while it is open."""
-        self.since_ns = 0
-        """When it began to wait, on the pipeline's clock."""
-        self.uncovered = False
-        """An aggregate whose totals exceed what was counted below it."""
-        self.stands_for_one = False
-        """It was counted before the record below it came, which is the duplicate then: one, no more."""
-
-    @property
-    def has_usage(self) -> bool:
-        return self.usage.known
-
-    @property
-    def is_server_side(self) -> bool:
-        """Whether it was recorded by a gateway or by the model's server."""
-        return self.server or self.scope.level == 1
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        return self.usage.input or 0, self.usage.output or 0
 
 
 class Tree:
@@ -107,7 +41,7 @@ class Tree:
             return
         fresh = bytes(links[self._read :])
         self._read = len(links)
-        for at in range(0, len(fresh), _RECORD):
+        for at in range(0, len(fresh), LINK_BYTES):
             span_id, parent = fresh[at : at + 8], fresh[at + 8 : at + 16]
             if span_id not in self.parents and parent != NO_PARENT:
                 self.children.setdefault(parent, []).append(span_id)
@@ -117,20 +51,17 @@ class Tree:
 
 
 class Trace:
-    """One trace. `seen_ns` is when its last span came.
-
-    There are many, and most stay plain: what only others need is made when it is needed.
-    """
+    """One trace. `seen_ns` is when its last span came. What only some need is made when it is needed."""
 
     __slots__ = (
-        "_families", "_first", "_grouped", "_links", "_mixed", "_tree", "calls", "delivered", "logs", "open", "seen_ns",
+        "_families", "_first", "_grouped", "_links", "_mixed", "_tree", "calls", "forgotten", "logs", "open", "seen_ns",
         "size", "tools",
     )  # fmt: skip
 
-    def __init__(self, delivered: bytes) -> None:
+    def __init__(self, *, forgotten: bool = False) -> None:
         self.calls: dict[bytes, Call] = {}
-        self.delivered = delivered
-        """Span ids that were counted before the trace was forgotten."""
+        self.forgotten = forgotten
+        """Calls of it were counted before it was forgotten."""
         self.logs: tuple[Call, ...] = ()
         """Records of logs that were counted and that no span has repeated yet."""
         self.open: tuple[Call, ...] = ()
@@ -149,29 +80,31 @@ class Trace:
 
     # -- growing
 
-    def link(self, span_id: bytes, parent: bytes, sort: bytes) -> None:
-        """Remember whose child a span is, and whether it is SOLID or TRANSPARENT."""
-        record = span_id + (parent or NO_PARENT) + sort
-        if len(record) == _RECORD:  # ids of another length are invalid and belong to nobody
-            self._links += record
+    def link(self, links: bytes) -> None:
+        """Remember whose child a span that left no record is: span id, parent, SOLID or TRANSPARENT, for each."""
+        self._links += links
+
+    def links_without_record(self) -> bytes:
+        """Return the links of spans that left no record."""
+        links, calls = bytes(self._links), self.calls
+        places = range(0, len(links), LINK_BYTES)
+        return b"".join(
+            links[at : at + LINK_BYTES] for at in places if links[at : at + 8] not in calls
+        )
 
     def add(self, call: Call) -> None:
         """Remember a record of a span."""
         first = self._first
         if first is None:
             self._first = call
-        elif call.parent != first.parent or call.scope is not first.scope:
+        elif call.parent != first.parent or call.scope != first.scope:
             self._mixed = True
         if call.aggregate or call.loop:
             self._mixed = True
         self.calls[call.span_id] = call
-
-    def was_delivered(self, span_id: bytes) -> bool:
-        """Whether this very span was here before."""
-        if span_id in self.calls:
-            return True
-        ids = self.delivered
-        return any(ids[at : at + 8] == span_id for at in range(0, len(ids), 8))
+        link = call.span_id + call.parent + SOLID
+        if len(link) == LINK_BYTES:  # ids of another length are invalid and belong to nobody
+            self._links += link
 
     @property
     def is_plain(self) -> bool:
@@ -181,8 +114,8 @@ class Trace:
     def grown(self) -> int:
         """Return by how many bytes (estimated) it has grown since this was asked last."""
         size = _TRACE_BYTES + len(self._links) + _CALL_BYTES * len(self.calls)
-        if self._tree is not None or self.logs or self.delivered:
-            size += _CALL_BYTES * len(self.logs) + len(self.delivered)
+        if self._tree is not None or self.logs:
+            size += _CALL_BYTES * len(self.logs)
             size += _INDEX_BYTES * (len(self._tree.parents) if self._tree else 0)
         before, self.size = self.size, size
         return size - before

@@ -160,13 +160,13 @@ def test_remembered_deliveries_are_bounded() -> None:
 
 
 def test_the_ledger_stays_below_its_bound() -> None:
-    processor = genai(ledger={"max_bytes": 200_000})
+    processor = genai(ledger={"max_bytes": 40_000})
     for number in range(1, 400):
         spans = [span(n, trace=number, attributes=CALL) for n in range(1, 6)]
         processor.process(batch(*spans, received_s=number))
-        assert processor._ledger.size_bytes <= 200_000
+        assert processor._ledger.size_bytes <= 40_000
     assert processor.stats.counters["otelcol_llm_genai_ledger_evicted_traces_total",] > 300
-    assert processor.stats.gauges["otelcol_llm_genai_ledger_bytes",]() <= 200_000
+    assert processor.stats.gauges["otelcol_llm_genai_ledger_bytes",]() <= 40_000
 
 
 def test_waiting_spans_count_against_the_bound_and_leave_early() -> None:
