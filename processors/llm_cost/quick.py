@@ -7,9 +7,10 @@ at one price is encoded once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import gcd
 from struct import Struct
 from typing import Any, Final, TypeAlias
 
@@ -47,6 +48,8 @@ class Bill:
     above: int
     tariff: Tariff | None
     rates: tuple[int, int, int, int, int, int] | None
+    unit: int
+    """How many of what `rates` count in are a USD. They share a divisor: small integers multiply faster."""
     defaults: tuple[str, ...]
     """Of cache reads and writes, those without a rate of their own: taking the input rate is counted."""
     fields: bytes
@@ -99,8 +102,7 @@ class Quick:
         """Price a call by the encoded values of what its shape uses; None where the long way must answer."""
         if shape.reported and self._prefers_reported:
             return None
-        values = shape.read(attributes)
-        key = values[: len(shape.identity)]
+        key = shape.identify(attributes)
         known = self._known.get(shape)
         for terms in known.get(key, ()) if known else ():
             if terms.start <= at < terms.end:
@@ -108,24 +110,28 @@ class Quick:
         else:
             terms = self._remember(attributes, shape, key, at)
         price = self._usual if shape.plain else self._unusual
-        priced = price(shape, values, terms.bills)
+        priced = price(shape, attributes, terms.bills)
         if priced is not None:
             bill = priced[0]
-            if bill.rates is None and shape.reported:
-                return None
             if not bill.waiting:
                 self._waiting.append(bill)
             bill.waiting += 1
         return priced
 
-    def _usual(self, shape: Shape, values: Sequence[Any], bills: Iterable[Bill]) -> Priced | None:
+    def _usual(self, shape: Shape, attributes: Values, bills: Iterable[Bill]) -> Priced | None:
         """Price tokens of the usual kinds: without a loop, a dictionary or an object, because most calls come here."""
-        total = whole(values[shape.input_at])
-        output = whole(values[shape.output_at]) if shape.output_at else 0
-        reads = whole(values[shape.reads_at]) if shape.reads_at else 0
-        writes = whole(values[shape.writes_at]) if shape.writes_at else 0
-        thought = whole(values[shape.thought_at]) if shape.thought_at else 0
-        fresh, said = total - reads - writes, output - thought
+        fresh = total = whole(attributes[shape.input])
+        said = output = whole(attributes[shape.output]) if shape.output else 0
+        reads = writes = thought = 0
+        if shape.reads:
+            reads = whole(attributes[shape.reads])
+            fresh -= reads
+        if shape.writes:
+            writes = whole(attributes[shape.writes])
+            fresh -= writes
+        if shape.thought:
+            thought = whole(attributes[shape.thought])
+            said -= thought
         if fresh < 0 or said < 0 or total < 0 or reads < 0 or writes < 0 or thought < 0:
             return None
         for bill in bills:
@@ -134,19 +140,22 @@ class Quick:
         else:
             return None
         if bill.rates is None:
-            return bill, None, total + output
+            return None if shape.reported else (bill, None, total + output)
         fresh_rate, read_rate, write_rate, said_rate, thought_rate, fee = bill.rates
         if said_rate < 0 < said or thought_rate < 0 < thought:
             return None
-        if bill.defaults and (reads or writes):
-            self._count_defaults(bill, reads, writes)
-        inputs = fresh * fresh_rate + reads * read_rate + writes * write_rate
-        atto = inputs + said * said_rate + thought * thought_rate + fee
-        return bill, atto / ATTO, total + output
+        cost = fresh * fresh_rate + said * said_rate + fee
+        if reads or writes:
+            cost += reads * read_rate + writes * write_rate
+            if bill.defaults:
+                self._count_defaults(bill, reads, writes)
+        if thought:
+            cost += thought * thought_rate
+        return bill, cost / bill.unit, total + output
 
-    def _unusual(self, shape: Shape, values: Sequence[Any], bills: Iterable[Bill]) -> Priced | None:
+    def _unusual(self, shape: Shape, attributes: Values, bills: Iterable[Bill]) -> Priced | None:
         """Price whole numbers of whatever there are."""
-        counts = [whole(value) for value in values[len(shape.identity) :]]
+        counts = [whole(attributes[name]) for _, (name,) in shape.counts]
         if min(counts) < 0:
             return None
         found: dict[str, Any] = dict(zip(shape.fields, counts, strict=True))
@@ -158,7 +167,7 @@ class Quick:
         if bill is None:
             return None
         if bill.tariff is None:
-            return bill, None, tokens
+            return None if shape.reported else (bill, None, tokens)
         atto = bill.tariff.cost(usage)
         if atto is None:
             return None
@@ -201,7 +210,7 @@ class Quick:
             return ()
         values = unpriced(offer.reason)
         counters = ((CALLS, "unpriced"), (UNPRICED, offer.reason))
-        return (Bill(-1, None, None, (), Span.fields(values), values, counters),)
+        return (Bill(-1, None, None, 1, (), Span.fields(values), values, counters),)
 
 
 def _bill(offer: Offer, tariff: Tariff) -> Bill | None:
@@ -209,10 +218,13 @@ def _bill(offer: Offer, tariff: Tariff) -> Bill | None:
     if rates is None:
         return None
     values = provenance(offer, tariff)
+    shared = gcd(ATTO, *(rate for rate in rates if rate > 0))
+    fresh, read, write, said, thought, fee = (rate // shared for rate in rates)  # -1 stays -1
     return Bill(
         above=tariff.above,
         tariff=tariff,
-        rates=rates,
+        rates=(fresh, read, write, said, thought, fee),
+        unit=ATTO // shared,
         defaults=tuple(leaf for leaf in _CACHES if leaf not in tariff.used),
         fields=Span.fields(values),
         values=values,
@@ -247,12 +259,11 @@ def whole(raw: bytes | str | int) -> int:
     if size < 2 or raw[0] != INT:
         return -1
     low = raw[1]
+    if size == 3:
+        middle = raw[2]
+        return low & 127 | middle << 7 if low > 127 and middle < 128 else -1
     if size == 2:
         return low if low < 128 else -1
-    middle = raw[2]
-    if size == 3:
-        return low & 127 | middle << 7 if low > 127 and middle < 128 else -1
-    high = raw[3]
-    if size == 4 and low > 127 and middle > 127 and high < 128:
-        return low & 127 | (middle & 127) << 7 | high << 14
+    if size == 4 and low > 127 < raw[2] and raw[3] < 128:
+        return low & 127 | (raw[2] & 127) << 7 | raw[3] << 14
     return -1

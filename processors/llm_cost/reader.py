@@ -107,9 +107,9 @@ class Shape:
     """Which of the attributes that matter a span with these keys has."""
 
     __slots__ = (
-        *("_fields", "batch", "classed", "counts", "fields", "identity", "implied", "input_at"),
-        *("keys", "ours", "output_at", "plain", "quick", "read", "reads_at", "reported"),
-        *("rewritten", "seconds", "silent", "thought_at", "used", "writes_at"),
+        *("_fields", "batch", "came", "classed", "counts", "fields", "identify", "identity"),
+        *("implied", "input", "keys", "ours", "output", "plain", "quick", "reads", "reported"),
+        *("rewritten", "seconds", "silent", "thought", "used", "writes"),
     )
 
     def __init__(
@@ -117,6 +117,7 @@ class Shape:
     ) -> None:
         """`ours`: attributes that the caller writes, to know the stale ones. `edited`: keys that were written after the
         span came in; a class among them was seen to be that of a model call before `quick` is asked."""
+        self.came = tuple(keys)
         keys = (*keys, *edited)
         present = frozenset(keys)
         self.keys = present
@@ -155,13 +156,12 @@ class Shape:
         self.used = (*self.identity, *(name for _, names in self.counts for name in names))
         self.rewritten = not frozenset(edited).isdisjoint(self.used)
         """Whether some of what is used was written after the span came in."""
-        self.read: Callable[[Mapping[str, Any]], tuple[Any, ...]] = _reader(self.used)
-        """Returns the values of `used`, encoded: first those of `identity`, then the counts."""
-        at = {field: n for n, (field, _) in enumerate(self.counts, len(self.identity))}
-        self.input_at, self.output_at, self.reads_at, self.writes_at, self.thought_at = (
-            at.get(field, 0) for field in _PLAIN
+        self.identify: Callable[[Mapping[str, Any]], tuple[Any, ...]] = _reader(self.identity)
+        """Returns the values of `identity`, encoded."""
+        self.input, self.output, self.reads, self.writes, self.thought = (
+            found.get(field, ("",))[0] for field in _PLAIN
         )
-        """Where the counts of a plain shape stand in what `read` returns; 0 = not there."""
+        """The attributes with the counts of a plain shape; empty where there is none."""
 
     def read_identity(self, get: Get) -> Identity:
         """Return who was called and how."""

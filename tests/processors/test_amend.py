@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.amend import Amended, amend_spans
+from processors.amend import Body, amend_spans
 from processors.batch import Batch, Signal, Span
 from processors.wire import Value, delimited
 from tests.telemetry import key_values, span, spans_of, traces
@@ -27,11 +27,14 @@ requests = st.lists(st.lists(spans, max_size=4), max_size=4).map(
 )
 
 
-def where_asked(view: Any, raw: memoryview, start: int, end: int) -> Amended | None:
+def where_asked(view: Any, raw: bytes, start: int, end: int) -> bytes | None:
     """Append to the spans that ask for it."""
-    fields = Span.fields(ADDED)
-    asked = "amend" in view.attributes
-    return (end - start + len(fields), (raw[start:end], fields)) if asked else None
+    return Span.fields(ADDED) if "amend" in view.attributes else None
+
+
+def rewritten_where_asked(view: Any, raw: bytes, start: int, end: int) -> bytes | None:
+    """Do the same by replacing them."""
+    return Body(raw[start:end] + Span.fields(ADDED)) if "amend" in view.attributes else None
 
 
 @settings(deadline=None)
@@ -43,7 +46,9 @@ def test_amended_spans_are_those_that_were_edited(raw: bytes) -> None:
             for key, value in ADDED.items():
                 one.set(key, value)
 
-    assert spans_of(amend_spans(raw, where_asked)) == spans_of(edited)
+    amended = amend_spans(raw, where_asked)
+    assert spans_of(amended) == spans_of(edited)
+    assert amend_spans(raw, rewritten_where_asked) == amended
 
 
 @settings(deadline=None)
