@@ -85,9 +85,10 @@ def normalise(
     fields, values = constants.fields, constants.values.copy()
     for key, value in constants.overwritten:
         item.set(key, value)
-    for sources in plan.plain_dimensions:
-        if attributes[sources.keys[0]] not in plan.plain_values:
-            _check_dimension(item, plan.plain_values, attributes, sources, given, role)
+    if not plan.plain_values.issuperset(plan.plain(attributes)):
+        for sources in plan.plain_dimensions:
+            if attributes[sources.keys[0]] not in plan.plain_values:
+                _check_dimension(item, plan.plain_values, attributes, sources, given, role)
     for sources in plan.dimensions:
         _write_dimension(item, attributes, sources, given, role)
     if usage is not None:
@@ -109,6 +110,7 @@ _AGGREGATE: Final = Role.AGGREGATE
 _RAW_REQUEST: Final = "raw_gen_ai_request"
 _COUNT_TOKENS: Final = "count_tokens"
 _MAX_PLAIN: Final = 256
+_MAX_MIRRORS: Final = 256
 
 
 def _billed(
@@ -129,7 +131,7 @@ def _billed(
 
 
 def _known(plan: Plan, attributes: Attributes, given: Given, told: Hint | None) -> Known:
-    key = (given.number, told, *[attributes[name] for name in plan.signature])
+    key = (given.number, told, plan.telling(attributes))
     found: Known | None = plan.known.get(key)
     if found is None:
         if len(plan.known) >= _MAX_KNOWN:
@@ -161,15 +163,26 @@ def _conversation(
     """Return the conversation's mirror to append, entered in `values` too; what is there in another form is set."""
     if plan.mirror_conversation:
         raw = attributes[semconv.GEN_AI_CONVERSATION_ID]
-        size = len(raw)
-        if size < _SHORT and _is_plain(raw):
-            values[semconv.APP_LLM_CONVERSATION_ID] = raw[2:].decode("utf-8", "replace")
-            return item.ATTRIBUTES + _MIRROR[size] + raw
+        mirror = plan.scope.mirrors.get(raw) or _mirror(plan.scope.mirrors, raw)
+        if mirror is not None:
+            encoded, values[semconv.APP_LLM_CONVERSATION_ID] = mirror
+            return item.ATTRIBUTES + encoded
     value = first_text(plan.conversation, attributes)
     if value is not None:
         _put(item, attributes, semconv.GEN_AI_CONVERSATION_ID, value)
         _put(item, attributes, semconv.APP_LLM_CONVERSATION_ID, value)
     return b""
+
+
+def _mirror(mirrors: dict[bytes, tuple[bytes, str]], raw: bytes) -> tuple[bytes, str] | None:
+    """Return how a conversation is written under its other name; it is remembered, since its spans come together."""
+    size = len(raw)
+    if size >= _SHORT or not _is_plain(raw):
+        return None
+    if len(mirrors) >= _MAX_MIRRORS:
+        mirrors.clear()
+    found = mirrors[raw] = (_MIRROR[size] + raw, raw[2:].decode("utf-8", "replace"))
+    return found
 
 
 def _is_plain(raw: bytes) -> bool:

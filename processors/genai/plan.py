@@ -8,8 +8,9 @@ and bounded, since keys come from the network.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final
 
 from processors import semconv
@@ -54,6 +55,7 @@ class Source:
 
 
 Sources = tuple[Source, ...]
+Attributes = Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +114,15 @@ class Plan:
     spring: bool
     signature: tuple[str, ...]
     """Keys whose values tell what a span is, and repeat."""
+    telling: Callable[[Attributes], object]
+    """Returns the values of `signature`, to remember by."""
     quick_counts: tuple[str | None, ...] | None
     """The canonical names of input, output, cache read, cache write and reasoning that are there, when nothing else
     can change what they mean."""
     plain_dimensions: tuple[DimensionSources, ...]
     """Those that stand under their canonical name and need no change when that is a plain text."""
+    plain: Callable[[Attributes], Iterable[bytes]]
+    """Returns the values of `plain_dimensions`."""
     mirror_conversation: bool
     """The conversation stands under the one canonical name and lacks the other."""
     tells_by_events: bool
@@ -151,12 +157,19 @@ UNMARKED: Final = object()
 
 def plan_for(scope: ScopeProfile, present: tuple[str, ...]) -> Plan | None:
     """Return the plan for a span's keys, or None when the span is none of ours."""
+    size = len(present)
+    latest = scope.latest.get(size)
+    if latest is not None and latest.present == present:  # 0.3 µs less than hashing the keys
+        return latest  # type: ignore[no-any-return]
     found = scope.plans.get(present)
     if found is None:
         if len(scope.plans) >= _MAX_PLANS:
             scope.plans.clear()
         found = scope.plans[present] = _plan_of(scope, present)
-    return None if found is UNMARKED else found  # type: ignore[return-value] # only Plan and UNMARKED go in
+    if found is UNMARKED:
+        return None
+    scope.latest[size] = found
+    return found  # type: ignore[return-value] # only Plan and UNMARKED go in
 
 
 def plan_for_record(scope: ScopeProfile, keys: Iterable[str]) -> Plan:
@@ -237,6 +250,8 @@ def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
         cache_hits=tuple(key for key in CACHE_HITS if key in keys),
         spring=scope.spring or any(key.startswith("spring.ai.") for key in present),
         signature=(),
+        telling=_values_of(()),
+        plain=_values_of([d.keys[0] for d in plain]),
         quick_counts=None,
         mirror_conversation=(
             semconv.GEN_AI_CONVERSATION_ID in keys and semconv.APP_LLM_CONVERSATION_ID not in keys
@@ -245,9 +260,17 @@ def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
         optional=False,
     )
     plan.signature = _signature(plan)
+    plan.telling = _values_of(plan.signature)
     plan.quick_counts = _quick_counts(plan)
     plan.optional = bool(plan.ttft or plan.start_times or plan.cost or plan.extras)
     return plan
+
+
+def _values_of(keys: Sequence[str]) -> Callable[[Attributes], tuple[bytes, ...]]:
+    """Return what reads the values of these keys in one go, 0.05 µs each."""
+    if not keys:
+        return lambda attributes: ()
+    return itemgetter(*keys, keys[-1])  # of one key alone it would return the bare value
 
 
 def _signature(plan: Plan) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from processors.genai.dialects import DIALECTS
 from processors.genai.table import Dialect, Emitter, Level, matches
@@ -48,6 +48,10 @@ class ScopeProfile:
     """By which records are compared: digest of the name (32 bits), family (4), level (4). Equal for equal names."""
     plans: dict[tuple[str, ...], object] = field(default_factory=dict, compare=False)
     """Filled by `plan`: one entry per set of attribute keys."""
+    latest: dict[int, Any] = field(default_factory=dict, compare=False)
+    """Number of keys → the plan that was last used for as many."""
+    mirrors: dict[bytes, tuple[bytes, str]] = field(default_factory=dict, compare=False)
+    """Memory of `normalise`: an encoded conversation → how its other name is written, tag aside, and the text."""
 
 
 def profile(name: str, version: str) -> ScopeProfile:
