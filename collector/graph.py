@@ -25,12 +25,15 @@ from collector.errors import StartError
 from collector.intake import Gate, GraphIntake, Route
 from collector.pipeline import Pipeline, Sink, Stage
 from collector.registry import Kind
+from collector.turns import in_turns
 from processors.batch import Batch, Signal
 from processors.errors import InvalidConfig
 from processors.ports import Context, DecisionBus, Store, Ticket
 from processors.stats import Stats
 
 _POLL_S = 0.02
+_LAST_COMMIT_S = 5.0
+"""How long a pipeline that is closed waits for its disk."""
 
 
 @dataclass(slots=True)
@@ -267,16 +270,18 @@ class Graph:
 
     def tick(self) -> None:
         """Let everything release what is due."""
+        in_turns(self.state.gate, self._tick())
+
+    def _tick(self) -> Iterator[bool]:
         gate = self.state.gate
-        now_ns = gate.clock.now_ns()
-        with gate.lock:
-            for pipeline in self.pipelines.values():
-                if pipeline.ticks or pipeline.waiting:
-                    pipeline.tick(now_ns)
-            for name, connector in self.connectors.items():
-                stage = self._connector_stage(name)
-                self._pump(name, stage.released(connector.tick(now_ns)))
-            gate.tickets.clear()
+        for pipeline in self.pipelines.values():
+            if pipeline.ticks or pipeline.waiting:
+                while pipeline.tick(gate.clock.now_ns()) and not gate.draining:
+                    yield False
+        for name, connector in self.connectors.items():
+            stage = self._connector_stage(name)
+            self._pump(name, stage.released(connector.tick(gate.clock.now_ns())))
+            yield False
 
     def _pump(self, name: str, batches: Iterable[Batch]) -> None:
         """Hand what a connector releases to the pipelines it feeds."""
@@ -286,13 +291,14 @@ class Graph:
 
     def close_pipelines(self, only: Callable[[Any], bool] = lambda component: True) -> None:
         """Empty the stages and connectors that `only` selects into what stands behind them, first to last."""
-        with self.state.gate.lock:
-            for pipeline in reversed(self.pipelines.values()):
-                pipeline.close(only)
-                for name in self.config.pipelines[pipeline.id].exporters:
-                    if name in self.connectors and only(self.connectors[name]):
-                        self._pump(name, self.connectors[name].close())
-            self.state.gate.tickets.clear()
+        in_turns(self.state.gate, self._close(only))
+
+    def _close(self, only: Callable[[Any], bool]) -> Iterator[bool]:
+        for pipeline in reversed(self.pipelines.values()):
+            yield from _emptied(pipeline, only)
+            for name in self.config.pipelines[pipeline.id].exporters:
+                if name in self.connectors and only(self.connectors[name]):
+                    self._pump(name, self.connectors[name].close())
 
     def drain(self, deadline_s: float) -> None:
         """Wait until everything that was released found room and is safe there, or the time is up."""
@@ -313,6 +319,18 @@ class Graph:
             gone = [pipeline.drain_backlog() for pipeline in self.pipelines.values()]
             self.state.gate.tickets.clear()
             return all(settled) and all(gone)
+
+
+def _emptied(pipeline: Pipeline, only: Callable[[Any], bool]) -> Iterator[bool]:
+    """Close a pipeline step by step. One that has more, but lets nothing out, waits for its disk: not for ever."""
+    out, since = -1, time.monotonic()
+    while pipeline.close(only):
+        quiet = pipeline.outgoing == out
+        if not quiet:
+            out, since = pipeline.outgoing, time.monotonic()
+        elif time.monotonic() - since > _LAST_COMMIT_S:
+            return
+        yield quiet
 
 
 def _shared(

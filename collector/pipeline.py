@@ -47,6 +47,11 @@ class Stage:
         self.ticks = getattr(type(processor), "tick", None) is not Stateless.tick
         self._quiet_until = 0.0
 
+    @property
+    def behind(self) -> bool:
+        """Whether the processor has more to do than it did in its last call."""
+        return bool(getattr(self.processor, "behind", False))
+
     def process(self, batch: Batch) -> Batch | None:
         """Run the processor; a failure of it never reaches the sender."""
         flow = self.flow
@@ -168,20 +173,30 @@ class Pipeline:
         if stuck is not None:
             raise stuck.why
 
-    def tick(self, now_ns: int) -> None:
-        """Let the stages release what is due, unless what was released before still waits."""
+    def tick(self, now_ns: int) -> bool:
+        """Let the stages release what is due, unless what was released before still waits.
+
+        Returns whether a stage has more to do at once.
+        """
         self.settle()
         if not self.drain_backlog():
-            return
+            return False
+        behind = False
         for position, stage in enumerate(self.stages, 1):
             if stage.ticks:
                 self._release(position, stage.released(stage.processor.tick(now_ns)))
+                behind = behind or stage.behind
+        return behind and not self._backlog
 
-    def close(self, only: Callable[[Processor], bool] = lambda processor: True) -> None:
-        """Take everything out of the stages that `only` selects, first to last."""
+    def close(self, only: Callable[[Processor], bool] = lambda processor: True) -> bool:
+        """Take what is held out of the stages that `only` selects, first to last; a stage is emptied before the next
+        one is. Returns whether there is more: then call again."""
         for position, stage in enumerate(self.stages, 1):
             if only(stage.processor):
                 self._release(position, stage.released(stage.processor.close()))
+                if stage.behind:
+                    return True
+        return False
 
     def take(self, batch: Batch) -> None:
         """Take a batch that cannot be refused any more; it waits in the backlog when there is no room."""
@@ -215,6 +230,11 @@ class Pipeline:
     def _settled(batch: Batch) -> None:
         if batch.receipt is not None:
             batch.receipt.settle()
+
+    @property
+    def outgoing(self) -> int:
+        """Items that came out of its stages so far, each counted where it did."""
+        return sum(stage.flow.outgoing for stage in self.stages)
 
     @property
     def waiting(self) -> int:

@@ -11,7 +11,10 @@ A component is built once from its configuration, then called by one thread at a
 - `tick` is called about every 100 ms, in order, with the pipeline's clock; `now_ns` and `Batch.received_ns` come from
   the same clock and never go back. What it yields enters at the *next* stage, so a component that holds data may
   stand anywhere in a pipeline.
-- `close` MUST give back everything that is still held and may be called twice. Nothing is called after it.
+- `close` MUST give back everything that is still held and may be called twice. Nothing else is called after it.
+- Nothing may hold everybody else up for long. A component whose `tick` or `close` may have much to do does a bounded
+  share of it a call, and has a property `behind`, true while there is more: it is called again soon, requests get their
+  turn in between.
 - A component MUST NOT sleep, read a clock, log per item, or touch files and sockets.
 - An exception out of `process` means that `on_error` is applied to that batch; the component MUST still be usable.
   `Overloaded` is not an error: it travels to the sender, and the batch MUST then not have changed any state.

@@ -168,11 +168,56 @@ def test_a_pipeline_with_a_backlog_is_not_ticked() -> None:
     assert (line.waiting, len(holder.held)) == (1, 1)
 
 
+class Stepper(Holder):
+    """Gives one batch a call."""
+
+    def tick(self, now_ns: int) -> Iterable[Batch]:
+        if self.held:
+            yield Batch(Signal.TRACES, self.held.pop(0))
+
+    @property
+    def behind(self) -> bool:
+        return bool(self.held)
+
+
+def test_a_stage_that_has_more_to_do_is_ticked_again() -> None:
+    sink = Sink()
+    line = pipeline(Stepper(), sinks=[(sink, False)])
+    for number in range(3):
+        line.consume(batch(span(number + 1)))
+    assert [line.tick(0) for _ in range(3)] == [True, True, False]
+    assert len(sink.got) == 3
+
+
+def test_a_stage_that_has_more_to_do_waits_for_room() -> None:
+    """What is behind stays where it is bounded."""
+    sink, stepper = Sink(room=1), Stepper()
+    line = pipeline(stepper, sinks=[(sink, False)])
+    for number in range(4):
+        line.consume(batch(span(number + 1)))
+    assert line.tick(0)
+    assert not line.tick(0)
+    assert not line.tick(0)
+    assert (len(sink.got), line.waiting, len(stepper.held)) == (1, 1, 2)
+
+
+def test_a_stage_is_closed_once_those_before_it_are_empty() -> None:
+    sink, second = Sink(), Holder()
+    line = pipeline(Stepper(), Namer("a"), second, sinks=[(sink, False)])
+    line.consume(batch(span()))
+    line.consume(batch(span(2)))
+    assert line.close()
+    assert (len(second.held), sink.got) == (1, [])
+    assert not line.close()
+    assert sink.seen() == ["a", "a"]
+    assert line.outgoing == 6
+
+
 def test_close_empties_every_stage_through_those_behind() -> None:
     sink = Sink()
     line = pipeline(Holder(), Namer("a"), Holder(), Namer("b"), sinks=[(sink, False)])
     line.consume(batch(span()))
-    line.close()
+    assert not line.close()
     assert sink.seen() == ["ab"]
 
 
