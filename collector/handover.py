@@ -1,17 +1,20 @@
 """How a graph takes the place of another one: on a reload, and at the start, when there is none before it.
 
 Receivers are opened while the old graph still serves; their requests wait. `take_over` is the swap, under the gate's
-lock; then the old graph is retired. Until the swap nothing has changed that is not put back.
+lock; then the old graph is retired. Until the swap nothing has changed that is not put back. What is read from disk
+before it, and what is emptied after it, goes in turns with requests.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 from collector.component import Receiver
 from collector.errors import StartError
 from collector.graph import Graph
+from collector.turns import in_turns
 
 _RELEASE_S: Final = 2.0
 """How long an old receiver may take to free the port that its successor needs."""
@@ -58,8 +61,8 @@ def _reopen(graph: Graph, name: str) -> None:
 
 def take_over(graph: Graph, previous: Graph | None = None) -> None:
     """Make it the graph that requests enter, with the state of changed processors of `previous`."""
+    in_turns(graph.state.gate, _restore(graph, previous))
     with graph.state.gate.lock:
-        _restore(graph, previous)
         if previous is not None:
             _adopt(graph, previous)
         for name, intake in graph.intakes.items():
@@ -70,15 +73,15 @@ def take_over(graph: Graph, previous: Graph | None = None) -> None:
                 intake.open()
 
 
-def _restore(graph: Graph, previous: Graph | None) -> None:
-    """Let processors that are new go on where an ended process was."""
+def _restore(graph: Graph, previous: Graph | None) -> Iterator[bool]:
+    """Let processors that are new go on where an ended process was; nothing enters them yet."""
     now_ns = graph.state.gate.clock.now_ns()
     for pipeline_id, pipeline in graph.pipelines.items():
         for stage in pipeline.stages:
             known = previous is not None and previous.stage(pipeline_id, stage.id)
             if not known and hasattr(stage.processor, "restore"):
-                stage.processor.restore(now_ns)
-    graph.state.gate.tickets.clear()
+                for _ in stage.processor.restore(now_ns):
+                    yield False
 
 
 def _adopt(graph: Graph, previous: Graph) -> None:

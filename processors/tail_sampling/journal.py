@@ -6,6 +6,9 @@ Invariants
 - A piece is forgotten when its trace is dropped, or when the shell says that the batch with it is safe elsewhere.
 - A batch of decided traces has a number, which stands in their decisions: after a crash in between the same batch is
   made again under the same name, so that a queue that has it does not take it twice. Late spans have no such number.
+- A long trace leaves in several batches. Its pieces stay until all of them are safe elsewhere: after a crash in between
+  it leaves again as a whole, and what is left twice has the same ids. Batches with nothing but shares of long traces
+  have no name, because their numbers stand in no decision and are given again after a crash.
 """
 
 from __future__ import annotations
@@ -13,18 +16,18 @@ from __future__ import annotations
 import json
 import struct
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, cast
 
 from processors.batch import Batch, assemble, frame
-from processors.errors import Overloaded
 from processors.ports import Piece, Store, Ticket
 from processors.tail_sampling.traces import Envelope, Trace
 from processors.tail_sampling.verdict import NOT_SAMPLED, Tier, Trigger, Verdict
 
 _DROPPED: Final = struct.Struct(">cq")
 _FORGET_EVERY: Final = 10_000
+_BATCHES_A_STEP: Final = 16
+IN_SHARES: Final = -1
 
 
 class Entry(NamedTuple):
@@ -33,21 +36,40 @@ class Entry(NamedTuple):
     verdict: Verdict
     decided_ns: int
     batch: int
-    """Number of the batch its spans left in; 0 when they were dropped."""
+    """Number of the batch its spans left in; 0 when they were dropped, `IN_SHARES` when they left in several."""
     trigger: Trigger
+
+
+class Whole:
+    """The pieces of a long trace on its way out: forgotten when all batches with shares of it are settled."""
+
+    __slots__ = ("batches", "complete", "seqs")
+
+    def __init__(self, seqs: Sequence[int]) -> None:
+        self.seqs = seqs
+        self.batches = 0
+        """How many were begun and are not settled."""
+        self.complete = False
+        """Whether the last one was begun."""
 
 
 class Receipt:
     """See `processors.batch.Receipt`."""
 
-    __slots__ = ("_seqs", "_store")
+    __slots__ = ("_seqs", "_store", "_wholes")
 
-    def __init__(self, store: Store, seqs: Sequence[int]) -> None:
+    def __init__(self, store: Store, seqs: Sequence[int], wholes: Iterable[Whole] = ()) -> None:
+        """`wholes`: of the long traces that have a share in the batch."""
         self._store = store
         self._seqs = seqs
+        self._wholes = wholes
 
     def settle(self) -> None:
         self._store.forget(self._seqs)
+        for whole in self._wholes:
+            whole.batches -= 1
+            if whole.complete and not whole.batches:
+                self._store.forget(whole.seqs)
 
 
 class Journal:
@@ -63,6 +85,9 @@ class Journal:
         """Sequence number of the piece that is being read back; 0 when none is."""
         self._batch = 1
         self._seqs: list[int] = []
+        self._wholes: set[Whole] = set()
+        self._numbered = False
+        """Whether the number of the batch that is being made stands in a decision."""
         self._late_seqs: list[int] = []
         self._ticket: Ticket | None = None
         self._leaving: deque[tuple[Ticket | None, Batch]] = deque()
@@ -106,58 +131,75 @@ class Journal:
 
     def decided(
         self, trace: Trace, verdict: Verdict, trigger: Trigger, now_ns: int, *, leaves: bool
-    ) -> None:
-        """Write down what was decided about a trace; `leaves`: whether its spans are in the batch being made."""
+    ) -> Whole | None:
+        """Write down what was decided about a trace; `leaves`: whether its spans are in the batch being made.
+
+        Of a long one only the first share may be; what is returned then is told of every share: see `holds`.
+        """
         self.write(now_ns)
-        entry = Entry(verdict, now_ns, self._batch if leaves else 0, trigger)
-        self._ticket = self.store.decide(trace.id, _encode(entry))
-        seqs = trace.seqs or []
-        trace.seqs = None
-        if leaves:
-            self._seqs += seqs
-        else:
-            self.store.forget(seqs)
+        batch = 0 if not leaves else IN_SHARES if trace.long else self._batch
+        self._ticket = self.store.decide(trace.id, _encode(Entry(verdict, now_ns, batch, trigger)))
         self._decided += 1
         if self._decided % _FORGET_EVERY == 0:
             self.store.forget_decisions(self._most_decisions)
+        seqs, trace.seqs = trace.seqs or [], None
+        if batch == IN_SHARES:
+            return Whole(seqs)
+        if leaves:
+            self._seqs += seqs
+            self._numbered = True
+        else:
+            self.store.forget(seqs)
+        return None
+
+    def holds(self, whole: Whole) -> None:
+        """Note that the batch being made has a share of a long trace."""
+        if whole not in self._wholes:
+            self._wholes.add(whole)
+            whole.batches += 1
 
     # -- what leaves
 
     def seal(self, batch: Batch | None, late: Batch | None) -> None:
         """Let a batch of decided traces and one of late spans wait until they may leave."""
         if batch is not None:
-            self._seal(batch, self._batch, self._seqs, self._ticket)
-            self._batch += 1
-            self._seqs = []
+            name = f"{self.store.name}:{self._batch}" if self._numbered else ""
+            self._seal(batch, name, Receipt(self.store, self._seqs, self._wholes), self._ticket)
+            self._batch += self._numbered
+            self._numbered = False
+            self._seqs, self._wholes = [], set()
         if late is not None:
-            late.receipt = Receipt(self.store, self._late_seqs)
+            self._seal(late, "", Receipt(self.store, self._late_seqs), self._ticket)
             self._late_seqs = []
-            self._leaving.append((self._ticket, late))
 
     def seal_again(self, batch: Batch | None, number: int, seqs: Sequence[int]) -> None:
         """Let a batch leave that may have left before."""
         if batch is not None:
-            self._seal(batch, number, seqs, None)
+            self._seal(batch, f"{self.store.name}:{number}", Receipt(self.store, seqs), None)
 
-    def _seal(self, batch: Batch, number: int, seqs: Sequence[int], ticket: Ticket | None) -> None:
-        batch.source = f"{self.store.name}:{number}"
-        batch.receipt = Receipt(self.store, seqs)
+    def _seal(self, batch: Batch, name: str, receipt: Receipt, ticket: Ticket | None) -> None:
+        batch.source = name
+        batch.receipt = receipt
         self._leaving.append((ticket, batch))
 
-    def leave(self, *, wait_s: float | None = None) -> Iterator[Batch]:
-        """Yield the batches whose decisions are on disk; with `wait_s`, wait that long for them.
+    @property
+    def waits(self) -> bool:
+        """Whether batches wait until they may leave; those that never may are there again after the next start."""
+        return bool(self._leaving)
 
-        What must not leave yet is there again after the next start.
-        """
-        while self._leaving:
-            ticket, _ = self._leaving[0]
-            if ticket is not None and not ticket.settled():
-                if wait_s is None:
-                    return
-                with suppress(Overloaded):
-                    ticket.wait(wait_s)
-                if not ticket.settled():
-                    return
+    @property
+    def ready(self) -> bool:
+        """Whether the next batch may leave: its decisions are on disk."""
+        if not self._leaving:
+            return False
+        ticket, _ = self._leaving[0]
+        return ticket is None or ticket.settled()
+
+    def leave(self) -> Iterator[Batch]:
+        """Yield the next batches that may leave."""
+        for _ in range(_BATCHES_A_STEP):
+            if not self.ready:
+                return
             yield self._leaving.popleft()[1]
 
     # -- after a restart

@@ -85,12 +85,10 @@ class Ledger:
     def too_large(self) -> None:
         self._counters[f"{_THEIRS}traces_dropped_too_large_total",] += 1
 
-    def stored(self, verdict: Verdict, spans: Sequence[bytes]) -> None:
-        """Enter what leaves of a trace that was just decided."""
-        self.spans(f"released_{verdict.tier}", len(spans))
-        self._counters[f"{_OURS}stored_bytes_total", verdict.policy, verdict.word] += sum(
-            map(len, spans)
-        )
+    def stored(self, verdict: Verdict, spans: int, size: int) -> None:
+        """Enter what leaves of a decided trace, a share of it or all."""
+        self.spans(f"released_{verdict.tier}", spans)
+        self._counters[f"{_OURS}stored_bytes_total", verdict.policy, verdict.word] += size
 
     def odd_state(self, what: str) -> None:
         """Enter a span whose trace state could not be brought up to date, or whose threshold was broken upstream."""

@@ -8,7 +8,7 @@ in its bytes at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from typing import Any, Final, TypeAlias
 
@@ -241,9 +241,17 @@ class Plan:
 
     def catch_up(self, trace: Trace) -> None:
         """Read a trace's spans again when another plan did before: after a reload or a restart."""
-        if trace.plan is self:
-            return
-        trace.reset(self)
-        for envelope, span in trace.held():
-            self.observe_resource(trace, envelope)
-            self.observe(trace, envelope, *self.read(span))
+        if trace.plan is not self:
+            for _ in self.read_again(trace):
+                pass
+
+    def read_again(self, trace: Trace) -> Iterator[None]:
+        """Do the same a share at a time, pausing between two. What comes meanwhile is read in its turn, too."""
+        trace.reset(None)
+        for number, share in enumerate(trace.read()):
+            if number:
+                yield
+            for envelope, span in share:
+                self.observe_resource(trace, envelope)
+                self.observe(trace, envelope, *self.read(span))
+        trace.plan = self

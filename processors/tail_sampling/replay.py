@@ -19,7 +19,7 @@ from processors.tail_sampling.config import Config
 from processors.tail_sampling.probability import adjusted_count
 from processors.tail_sampling.processor import TailSampling
 from processors.tail_sampling.traces import Trace
-from processors.tail_sampling.verdict import NOT_SAMPLED, Trigger, Verdict
+from processors.tail_sampling.verdict import NOT_SAMPLED, Verdict
 from processors.views import PARSE
 
 _STEP_NS: Final = 100_000_000
@@ -92,6 +92,8 @@ class Replay:
         while self._sampler.waiting:
             self._tick(self._now_ns + _STEP_NS)
         self._count(self._sampler.close())
+        while self._sampler.behind:
+            self._count(self._sampler.close())
 
     def votes(self, policy: str) -> int:
         """Return how many traces a policy voted to keep."""
@@ -108,6 +110,8 @@ class Replay:
     def _tick(self, now_ns: int) -> None:
         self._now_ns = now_ns
         self._count(self._sampler.tick(now_ns))
+        while self._sampler.behind:
+            self._count(self._sampler.tick(now_ns))
 
     def _count(self, batches: Iterable[Batch | None]) -> None:
         for batch in batches:
@@ -127,9 +131,9 @@ class _Sampler(TailSampling):
     def waiting(self) -> int:
         return self._table.waiting
 
-    def _settle(self, trace: Trace, verdict: Verdict, trigger: Trigger) -> None:
+    def _announce(self, trace: Trace, verdict: Verdict) -> None:
         self._fates[trace.id].verdict = verdict
-        super()._settle(trace, verdict, trigger)
+        super()._announce(trace, verdict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from processors.views import PARSE
 
@@ -26,27 +26,66 @@ def has_root(spans: Iterable[bytes]) -> bool:
     return any(not PARSE["SpanHead"](span).parent_span_id for span in spans)
 
 
-def is_whole(spans: Iterable[bytes]) -> bool:
-    """Say whether no span still waits for a parent that belongs here."""
-    views = [PARSE["SpanHead"](span) for span in spans]
-    ids = {view.span_id for view in views}
-    return all(comes_from_outside(view) or view.parent_span_id in ids for view in views)
-
-
 def local_root(spans: Iterable[bytes]) -> int:
-    """Return the position of the root among a trace's encoded spans, which MUST not be empty.
+    """Return the position of the root among a trace's encoded spans, which MUST not be empty. See `Roots`."""
+    roots = Roots()
+    roots.look(spans)
+    return roots.local
 
-    Spans without parent, with a remote parent, or whose parent is not here; the earliest of them, then the one with
-    the smallest id. Where there is none (parents in a circle) the earliest of all.
+
+_Rank: TypeAlias = tuple[int, bytes, int]
+"""Start, id and position of a span: the smallest is the root."""
+
+
+class Roots:
+    """Looks at the spans of a trace, any number at a time, for its local root.
+
+    That is the earliest of the spans without parent, with a remote parent, or whose parent is not here; then the one
+    with the smallest id. Where there is none (parents in a circle) it is the earliest of all.
     """
-    views = [PARSE["SpanHead"](span) for span in spans]
-    ids = {view.span_id for view in views}
-    order = [(view.start_ns, view.span_id, position) for position, view in enumerate(views)]
-    tops = [order[i] for i, view in enumerate(views) if _is_top(view, ids)]
-    return min(tops or order)[2]
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._ids: set[bytes] = set()
+        self._first: _Rank | None = None
+        self._top: _Rank | None = None
+        self._below: dict[bytes, _Rank] = {}
+        """The first span below each parent that is not remote."""
+        self._awaited: set[bytes] = set()
+        """Parents that belong here."""
+
+    def look(self, spans: Iterable[bytes]) -> None:
+        """Look at the next spans."""
+        below, ids = self._below, self._ids
+        for position, span in enumerate(spans, self._seen):
+            view = PARSE["SpanHead"](span)
+            parent, rank = view.parent_span_id, (view.start_ns, view.span_id, position)
+            ids.add(rank[1])
+            if not parent or view.flags & _REMOTE == _REMOTE:
+                self._top = _earlier(self._top, rank)
+            else:
+                below[parent] = _earlier(below.get(parent), rank)
+                if view.kind not in (_SERVER, _CONSUMER):
+                    self._awaited.add(parent)
+            self._first = _earlier(self._first, rank)
+            self._seen = position + 1
+
+    @property
+    def whole(self) -> bool:
+        """Whether no span still waits for a parent that belongs here."""
+        return self._awaited <= self._ids
+
+    @property
+    def local(self) -> int:
+        """The position of the local root among all that was seen."""
+        tops = [rank for parent, rank in self._below.items() if parent not in self._ids]
+        if self._top is not None:
+            tops.append(self._top)
+        root = min(tops, default=self._first)
+        if root is None:
+            raise ValueError("expected at least one span, got none")
+        return root[2]
 
 
-def _is_top(view: Any, ids: set[bytes]) -> bool:
-    return (
-        not view.parent_span_id or view.flags & _REMOTE == _REMOTE or view.parent_span_id not in ids
-    )
+def _earlier(one: _Rank | None, other: _Rank) -> _Rank:
+    return other if one is None or other < one else one

@@ -3,7 +3,8 @@
 Invariants
 - A held span is its encoded bytes, nothing else: no view of it, no batch outlives the call that got it.
 - Equal envelopes are one object, counted once in `Table.size` for as long as any trace holds it.
-- `Table.size` is what the undecided traces `weigh` plus the envelopes: `buffer.max_bytes` bounds it.
+- `Table.size` is what the traces `weigh` whose spans are here, plus the envelopes. `Table.leaving` of it are decided
+  and on their way out; `buffer.max_bytes` bounds the rest.
 - A trace is in the table once, in the order its first span came. Decided ones stay only where the memory of decisions
   is switched off, and then without their spans.
 """
@@ -11,7 +12,7 @@ Invariants
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -24,6 +25,9 @@ from processors.wire import decode_value
 SPAN_OVERHEAD: Final = 300
 TRACE_OVERHEAD: Final = 1_000
 """Bytes added for bookkeeping, so that the bound is honest about small spans."""
+SHARE_SPANS: Final = 512
+SHARE_BYTES: Final = 1 << 20
+"""As much of one trace is read or handed on at once, or the span more that goes beyond it."""
 
 
 class Envelope:
@@ -63,7 +67,7 @@ class Trace:
 
     __slots__ = (
         "calls",
-        "deadline_ns",
+        "decided_ns",
         "end_ns",
         "failed",
         "first_ns",
@@ -73,6 +77,7 @@ class Trace:
         "parts",
         "pending",
         "plan",
+        "root_ns",
         "root_seen",
         "rv",
         "seqs",
@@ -86,16 +91,19 @@ class Trace:
         "wire_size",
     )
 
-    def __init__(self, trace_id: bytes, first_ns: int, deadline_ns: int, plan: object) -> None:
+    def __init__(self, trace_id: bytes, first_ns: int, plan: object) -> None:
         self.id = trace_id
         self.first_ns = first_ns
         """When the first span came."""
-        self.deadline_ns = deadline_ns
+        self.root_ns = 0
+        """When the root came, or what may be it; 0: not yet."""
+        self.decided_ns = 0
         self.parts: list[Envelope | bytes] = []
         """Spans in order of arrival, each run of them behind its envelope."""
         self.last: Envelope | None = None
         self.verdict: Verdict | None = None
         self.root_seen = False
+        """Whether it certainly was the root."""
         self.seqs: list[int] | None = None
         """The pieces of it in the journal."""
         self.pending: Verdict | None = None
@@ -156,6 +164,23 @@ class Trace:
         """Return the bytes it counts for."""
         return self.size + self.spans * SPAN_OVERHEAD + TRACE_OVERHEAD
 
+    @property
+    def long(self) -> bool:
+        """Whether its spans are more than one share."""
+        return self.spans > SHARE_SPANS or self.size > SHARE_BYTES
+
+    def read(self) -> Iterator[list[tuple[Envelope, bytes]]]:
+        """Yield what is held a share at a time, in order; what comes meanwhile is read, too."""
+        share: list[tuple[Envelope, bytes]] = []
+        size = 0
+        for held in self.held():
+            share.append(held)
+            size += len(held[1])
+            if len(share) >= SHARE_SPANS or size >= SHARE_BYTES:
+                yield share
+                share, size = [], 0
+        yield share
+
 
 class Table:
     """Traces by id, oldest first, and the envelopes they share."""
@@ -169,6 +194,8 @@ class Table:
         """Spans they hold."""
         self.size = 0
         """What they weigh, with their envelopes."""
+        self.leaving = 0
+        """What of `size` is decided and on its way out."""
         self._envelopes: dict[tuple[bytes, bytes], Envelope] = {}
         self._clean = (lambda group: group) if with_schema_urls else without_schema_url
 
@@ -189,8 +216,13 @@ class Table:
     def open(self, trace: Trace) -> None:
         """Begin to hold a trace."""
         self.traces[trace.id] = trace
+        self.count(trace)
+
+    def count(self, trace: Trace) -> None:
+        """Count a trace as waiting, and what it holds already."""
         self.waiting += 1
-        self.size += TRACE_OVERHEAD
+        self.spans += trace.spans
+        self.size += trace.weigh()
 
     def begin_run(self, trace: Trace, envelope: Envelope) -> None:
         """Say that the trace's next spans are of this envelope."""
@@ -202,7 +234,7 @@ class Table:
         envelope.holders += 1
 
     def settle(self, trace: Trace) -> None:
-        """Let go of a trace's spans: it is decided. The trace itself stays until it is popped."""
+        """Let go of all spans of a trace: it is decided. The trace itself stays until it is popped."""
         self.waiting -= 1
         self.spans -= trace.spans
         self.size -= trace.weigh()
@@ -211,6 +243,42 @@ class Table:
                 self._let_go(part)
         trace.parts = []
         trace.last = None
+
+    def part_with(self, trace: Trace) -> None:
+        """Count a trace as decided. Its spans are taken out by `share`."""
+        self.waiting -= 1
+        self.size -= TRACE_OVERHEAD
+        self.leaving += trace.weigh() - TRACE_OVERHEAD
+        trace.last = None
+
+    def share(self, trace: Trace) -> list[tuple[Envelope, bytes]]:
+        """Take the next spans, with their envelopes, out of a trace that was parted with. None are left after the last
+        share: ask `trace.parts`."""
+        share: list[tuple[Envelope, bytes]] = []
+        size = taken = 0
+        envelope: Envelope | None = None
+        for part in trace.parts:
+            if len(share) >= SHARE_SPANS or size >= SHARE_BYTES:
+                break
+            taken += 1
+            if not isinstance(part, Envelope):
+                share.append((envelope, part))  # type: ignore[arg-type] # each run of spans stands behind its envelope
+                size += len(part)
+                continue
+            if envelope is not None:
+                self._let_go(envelope)
+            envelope = part
+        run_goes_on = taken < len(trace.parts)
+        if envelope is not None and not run_goes_on:
+            self._let_go(envelope)
+        trace.parts[:taken] = [envelope] if envelope is not None and run_goes_on else []
+        self._gone(len(share), size + len(share) * SPAN_OVERHEAD)
+        return share
+
+    def _gone(self, spans: int, weight: int) -> None:
+        self.spans -= spans
+        self.size -= weight
+        self.leaving -= weight
 
     def _let_go(self, envelope: Envelope) -> None:
         envelope.holders -= 1
@@ -221,13 +289,10 @@ class Table:
     def inherit(self, predecessor: Table) -> None:
         """Go on holding what another held."""
         self.traces = predecessor.traces
-        self.waiting, self.spans, self.size = (
-            predecessor.waiting,
-            predecessor.spans,
-            predecessor.size,
-        )
+        self.waiting, self.leaving = predecessor.waiting, predecessor.leaving
+        self.spans, self.size = predecessor.spans, predecessor.size
         self._envelopes = predecessor._envelopes
 
-    def undecided(self) -> Iterable[Trace]:
+    def undecided(self) -> list[Trace]:
         """Return the traces that wait, oldest first."""
         return [trace for trace in self.traces.values() if trace.verdict is None]

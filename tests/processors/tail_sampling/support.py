@@ -126,16 +126,25 @@ class Run:
         came = []
         for _ in range(round(seconds * 10)):
             self.now += SECOND // 10
-            came += self._took(self.sampler.tick(self.now))
+            came += self._ticked()
         return names(came)
 
     def wait_until(self, now: int) -> None:
         """Let time pass to a moment, with one tick then."""
         self.now = now
-        self._took(self.sampler.tick(now))
+        self._ticked()
+
+    def _ticked(self) -> list[Batch]:
+        came = self._took(self.sampler.tick(self.now))
+        while self.sampler.behind:
+            came += self._took(self.sampler.tick(self.now))
+        return came
 
     def close(self) -> list[str]:
-        return names(self._took(self.sampler.close()))
+        came = self._took(self.sampler.close())
+        while self.sampler.behind:
+            came += self._took(self.sampler.close())
+        return names(came)
 
     def reload(self, *policies: Mapping[str, Any], **options: Any) -> None:
         """Replace the sampler by one with other settings, as a reload does."""

@@ -104,7 +104,8 @@ class Durable(Run):
     def begin(self) -> None:
         self.sampler = build(settings(*self.policies, **self.options), self.context)
         self.sampler.open()
-        self.sampler.restore(self.now)
+        for _ in self.sampler.restore(self.now):
+            pass
 
     def settle(self) -> None:
         """Do what the shell does once all that came out is safe."""
