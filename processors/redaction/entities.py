@@ -293,7 +293,7 @@ class EntityEditor:
     def _visit(self, buf: bytes, start: int, end: int, key: str, place: str) -> bytes | None:
         if place not in self._rules.places:
             return None
-        spans = self._hits.inside(start, end)
+        spans = [(first - start, last - start) for first, last in self._hits.inside(start, end)]
         if not spans and not self._layered:
             return None
         return self._rules.cleaner.clean(buf[start:end], spans, key, place, self._receipt)

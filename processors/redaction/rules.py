@@ -72,6 +72,7 @@ class KeyRules:
         self._judged: dict[bytes, Verdict] = {}
         self.trivial = self._allowed is None and not self._blocked
         """Whether no key by itself makes anything change."""
+        self.ignores = bool(self._ignored or self._ignored_patterns)
 
     def verdict(self, key: bytes) -> Verdict:
         """Judge a key; remembers the answer."""
@@ -128,6 +129,8 @@ class Rules:
             )
         )
         """Whether only values in which `blocked.scan` finds something can change."""
+        self.plain = self.by_hits and not speaks and not self._allowed and not self.keys.ignores
+        """Whether nothing but the texts of attributes matters, and nothing is said about them."""
         self.layouts: Mapping[type[Element], Layout] = {
             **CONTRIB,
             Span: replace(CONTRIB[Span], kind="span" if self.sanitizers else ""),

@@ -7,7 +7,7 @@ hits are. Numbers: opentelemetry-proto 1.10.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, TypeAlias
@@ -72,12 +72,16 @@ class Hits:
         return start if start > offset else offset
 
     def inside(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Return the spans that touch buf[start:end], cut at its borders, as offsets from `start`."""
-        i, stop = bisect_right(self._ends, start), bisect_left(self._starts, end)
-        return [
-            (max(first, start) - start, min(last, end) - start)
-            for first, last in zip(self._starts[i:stop], self._ends[i:stop], strict=True)
-        ]
+        """Return the spans that touch buf[start:end], cut at its borders."""
+        near = self.near(start)
+        if near >= end:
+            return []
+        starts, ends, at = self._starts, self._ends, self._at
+        found = [(near, min(ends[at], end))]
+        while starts[at + 1] < end:
+            at += 1
+            found.append((starts[at], min(ends[at], end)))
+        return found
 
 
 class Editor(Protocol):

@@ -11,6 +11,7 @@ from processors.redaction.blocked import BlockedValues
 from processors.redaction.masks import make_mask
 from processors.redaction.regexp import Pattern
 from processors.redaction.shapes import shape
+from processors.redaction.walk import Hits, splice
 from processors.wire import encode_value
 
 PATTERNS = (
@@ -78,7 +79,7 @@ def test_masking_in_runs_equals_masking_one_pattern_after_the_other(text, patter
 
 @given(
     pieces=st.lists(st.sampled_from(["b@a", "X123-45", "123-45", "+1 23", "B-", "\n", "é", " "])),
-    patterns=st.lists(st.sampled_from(BOUNDED), min_size=1, max_size=4),
+    patterns=st.lists(st.sampled_from(BOUNDED[:6]), min_size=2, max_size=4),
 )
 @settings(max_examples=400, deadline=None)
 def test_texts_dense_with_hits_keep_what_stands_between_them(pieces, patterns):
@@ -106,12 +107,10 @@ def test_a_scan_over_surrounding_bytes_misses_nothing(before, length, text, afte
     encoded = text.encode()
     blocked = BlockedValues(patterns, make_mask("", ""))
     start, end = len(before), len(before) + len(encoded)
-    cut = [
-        (max(first, start) - start, min(last, end) - start)
-        for first, last in blocked.scan(before + encoded + after)
-        if first < end and last > start
-    ]
-    assert blocked.clean(encoded, cut) == sequentially(patterns, encoded, b"****")
+    request = before + encoded + after
+    hits = Hits(blocked.scan(request)).inside(start, end)
+    edits = blocked.edits(request, start, end, hits)
+    assert splice(request, start, end, edits) == sequentially(patterns, encoded, b"****")
 
 
 @given(text=TEXT, pattern=st.sampled_from(PATTERNS + BOUNDED))
