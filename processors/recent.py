@@ -22,6 +22,8 @@ class RecentIds:
         self._new = self._empty()
         self._old = self._new
         self._count = 0
+        self._before: RecentIds | None = None
+        """What another of a different size knew, until this one has seen as many as it is to remember."""
 
     def _empty(self) -> memoryview:
         """Return a zeroed table in anonymous memory, whose pages the system hands out when they are written."""
@@ -41,21 +43,18 @@ class RecentIds:
             self._count += 1
 
     def inherit(self, predecessor: RecentIds) -> None:
-        """Know what another knew, as much of it as there is room for."""
+        """Know what another knew, which MUST NOT be used any more. Nothing is copied: that takes too long at once."""
         if self.size == predecessor.size:
             self._new, self._old = predecessor._new, predecessor._old
-            self._count = predecessor._count
-            return
-        for table in (predecessor._old, predecessor._new):
-            for key in table:
-                if key and self.size:
-                    self._turn()
-                    self._put(key)
+            self._count, self._before = predecessor._count, predecessor._before
+        elif self.size and predecessor.size:
+            self._before = predecessor
 
     def _turn(self) -> None:
         """Begin a new generation when this one is full."""
         if self._count >= self.size:
             self._old, self._new, self._count = self._new, self._empty(), 0
+            self._before = None
 
     def __contains__(self, name: bytes) -> bool:
         if not self.size:
@@ -64,7 +63,9 @@ class RecentIds:
         found = self._new[key & self._mask]  # most often empty: the id is new
         if found and (found == key or self._new[self._find(self._new, key)]):
             return True
-        return self._old is not self._new and bool(self._old[self._find(self._old, key)])
+        if self._old is not self._new and self._old[self._find(self._old, key)]:
+            return True
+        return self._before is not None and name in self._before
 
     def _find(self, table: memoryview, key: int) -> int:
         """Return the slot that holds the key, or the empty one where it belongs."""
