@@ -146,9 +146,7 @@ def _text_note(key: str) -> AttributesNote:
         if value:
             if trace.texts is None:
                 trace.texts = {}
-            values = trace.texts.setdefault(key, [])
-            if value not in values:
-                values.append(value)
+            trace.texts.setdefault(key, {})[value] = None
 
     return note
 

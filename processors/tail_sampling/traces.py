@@ -131,7 +131,7 @@ class Trace:
         self.session_rv: int | None = None
         """Randomness chosen by its session."""
         self.calls: Calls | None = None
-        self.texts: dict[str, list[str]] | None = None
+        self.texts: dict[str, dict[str, None]] | None = None
         """Attribute key → its different values in order, for keys that were asked for."""
 
     @property
@@ -146,7 +146,7 @@ class Trace:
     def values_of(self, key: str) -> list[str]:
         """Return the texts of an attribute that the plan watches, in order: on spans, else on resources."""
         if self.texts is not None and key in self.texts:
-            return self.texts[key]
+            return list(self.texts[key])
         envelopes = [part for part in self.parts if isinstance(part, Envelope)]
         found = [text_value(e.group.resource.attributes.get(key)) for e in envelopes]
         return list(dict.fromkeys(text for text in found if text))
