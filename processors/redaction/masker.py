@@ -35,7 +35,7 @@ class Masker(RuleEditor):
         near_of, attribute, children = self.near, layout.attributes, layout.children
         pieces: list[bytes] = []
         kept, grown, near = at, 0, near_of(at)
-        while near < end:
+        while at < end and near < end:
             tag = buf[at]
             if tag & 7 != 2 or tag > 127:
                 at = at + 9 if tag & 7 == 1 and tag < 128 else skip(buf, at)
