@@ -278,10 +278,17 @@ class Graph:
             if pipeline.ticks or pipeline.waiting:
                 while pipeline.tick(gate.clock.now_ns()) and not gate.draining:
                     yield False
-        for name, connector in self.connectors.items():
-            stage = self._connector_stage(name)
-            self._pump(name, stage.released(connector.tick(gate.clock.now_ns())))
+        for name in self.connectors:
+            while self._tick_connector(name) and not gate.draining:
+                yield False
             yield False
+
+    def _tick_connector(self, name: str) -> bool:
+        """Let a connector release what is due; say whether it has more to do at once."""
+        stage = self._connector_stage(name)
+        now_ns = self.state.gate.clock.now_ns()
+        self._pump(name, stage.released(stage.processor.tick(now_ns)))
+        return stage.behind
 
     def _pump(self, name: str, batches: Iterable[Batch]) -> None:
         """Hand what a connector releases to the pipelines it feeds."""
