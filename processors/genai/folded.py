@@ -115,12 +115,13 @@ def extended(
         record = _written(report, 0)
         if record is None:
             return None
-        if not first:
+        if first:
+            at = first - _START
+            if items[at + 8 : at + 16] != record[8:16] or items[at + 65 : at + 70] != record[65:70]:
+                return None
+        else:
             first = _START + len(items)
         items += record
-        at = first - _START
-        if items[at + 8 : at + 16] != record[8:16] or items[at + 65 : at + 70] != record[65:70]:
-            return None
     return _pack_head(now_ns, first, flags) + items + links
 
 

@@ -115,13 +115,8 @@ class Ledger:
             entry = FORGOTTEN
         return Visit(entry)
 
-    def was_delivered(self, trace_id: bytes, visit: Visit, span_id: bytes) -> bool:
-        """Whether this very span was here before."""
-        entry = visit.entry
-        if span_id in visit.reports:
-            return True
-        if entry is None:
-            return False
+    def was_delivered(self, trace_id: bytes, entry: bytes | Trace, span_id: bytes) -> bool:
+        """Whether this very span was here before the request. `entry`: what is known of its trace."""
         if isinstance(entry, Trace):
             found, forgotten = span_id in entry.calls, entry.forgotten
         else:
@@ -130,7 +125,10 @@ class Ledger:
 
     def close(self, trace_id: bytes, visit: Visit, now_ns: int) -> Sequence[Call]:
         """Judge what a request brought of a trace; returns the calls of the reports, or none when all of them count."""
-        entry, links, peculiar = visit.entry, _joined(visit.links), visit.peculiar
+        entry, peculiar = visit.entry, visit.peculiar
+        links = b"".join(visit.links)
+        if len(links) != LINK_BYTES * len(visit.links):  # ids of another length belong to nobody
+            links = b"".join(link for link in visit.links if len(link) == LINK_BYTES)
         if peculiar is None and not visit.tools and not isinstance(entry, Trace):
             added = extended(entry, now_ns, visit.reports.values(), links)
             if added is not None:
@@ -171,10 +169,10 @@ class Ledger:
         return True
 
     def _put(self, trace_id: bytes, entry: bytes) -> None:
-        """Remember a folded trace, in place of its shorter form, as the one that was seen last."""
-        before: bytes | None = self._traces.pop(trace_id, None)  # type: ignore[assignment] # it never was an object
+        """Remember a folded trace as the one that was seen last."""
+        before = self._traces.pop(trace_id, None)
         self._traces[trace_id] = entry
-        self._size += len(entry) + (_ENTRY_BYTES if before is None else -len(before))
+        self._size += _size(entry) - (_size(before) if before is not None else 0)
 
     def _awake(self, trace_id: bytes, entry: bytes | Trace | None, now_ns: int) -> Trace:
         """Return the trace as an object, which has been seen now."""
@@ -262,11 +260,3 @@ class Ledger:
 
 def _size(entry: bytes | Trace) -> int:
     return entry.size if isinstance(entry, Trace) else _ENTRY_BYTES + len(entry)
-
-
-def _joined(links: list[bytes]) -> bytes:
-    """Put links together, without those of spans with ids of another length, which belong to nobody."""
-    joined = b"".join(links)
-    if len(joined) == LINK_BYTES * len(links):
-        return joined
-    return b"".join(link for link in links if len(link) == LINK_BYTES)

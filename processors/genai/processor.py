@@ -144,7 +144,7 @@ class Genai:
         touched: dict[bytes, Visit] = {}
         for item, sender in self._items(batch):
             self._span(item, sender, touched)  # type: ignore[arg-type] # a traces batch holds spans only
-        waiting = [self._settle(trace_id, some) for trace_id, some in touched.items()]
+        waiting = [self._settle(trace_id, visit) for trace_id, visit in touched.items()]
         return any(waiting)
 
     def _span(self, span: Span, sender: _Sender, touched: dict[bytes, Visit]) -> None:
@@ -193,7 +193,9 @@ class Genai:
         span_id = view.span_id
         if usage.invalid:
             self.stats.counters[INVALID,] += usage.invalid
-        if self._ledger.was_delivered(trace_id, visit, span_id):
+        if span_id in visit.reports or (
+            visit.entry is not None and self._ledger.was_delivered(trace_id, visit.entry, span_id)
+        ):
             self._skip(span, DUPLICATE_DELIVERY)
             return
         request_id = first_text(plan.request_id, view.attributes) if plan.request_id else None

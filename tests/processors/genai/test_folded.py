@@ -197,14 +197,36 @@ def test_an_agent_that_comes_late_is_covered_by_its_calls() -> None:
     assert [one.attributes.get(SKIP) for one in graph.close()] == [None, "aggregate"]
 
 
-def test_counts_beyond_32_bits_count() -> None:
+def test_counts_beyond_32_bits_count_once() -> None:
     huge = CALL | {"gen_ai.usage.input_tokens": 2**40}
     graph = Graph()
     graph.send(Signal.TRACES, traces(span(1, attributes=huge)))
     graph.wait(60)
     graph.send(Signal.TRACES, traces(span(1, attributes=huge), span(2, attributes=CALL)))
+    graph.wait(900)  # forgotten
+    graph.send(Signal.TRACES, traces(span(1, attributes=huge), span(2, attributes=CALL)))
     reasons = [one.attributes.get(SKIP) for one in graph.close()]
-    assert reasons == [None, "duplicate_delivery", None]
+    again = "duplicate_delivery"
+    assert reasons == [None, again, None, again, again]
+
+
+def test_of_a_forgotten_trace_without_calls_nothing_is_remembered() -> None:
+    graph = Graph({"ledger": {"ttl": "10s"}})
+    graph.send(Signal.TRACES, traces(span(2, parent=1, name="GET /")))
+    graph.wait(60)
+    graph.send(Signal.TRACES, traces(span(1, attributes=AGENT)))
+    assert [one.attributes.get(SKIP) for one in graph.close()] == [None, None]
+
+
+def test_a_parent_of_another_length_is_nobodys() -> None:
+    client = part("sdk", 1, 0, (0, 10), 700, 3, ident="own")
+    http = part("http", 2, 1, (1, 9), None, 3)
+    gateway = part("gateway", 3, 2, (2, 8), 700, ident="rewritten")
+    http[2].parent_span_id = b"odd"
+    graph = Graph()
+    for one in (client, http, gateway):
+        graph.send(Signal.TRACES, packed([one]))
+    assert ledger(graph.close())["model_calls"] == 2
 
 
 def test_a_trace_of_one_call_takes_no_more_than_300_bytes() -> None:
