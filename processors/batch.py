@@ -111,7 +111,9 @@ class Batch:
     `received_ns` is the arrival time on the pipeline's clock (Unix nanoseconds, never going back): time is data.
     """
 
-    __slots__ = ("_groups", "_items", "raw", "receipt", "received_ns", "signal", "source")
+    __slots__ = (
+        *("_groups", "_items", "_viewed", "raw", "receipt", "received_ns", "signal", "source"),
+    )
 
     def __init__(
         self, signal: Signal, raw: bytes, *, received_ns: int = 0, items: int | None = None
@@ -126,6 +128,7 @@ class Batch:
         """To be settled by the shell once the batch is as safe behind this pipeline as it gets."""
         self._groups: list[ResourceGroup] | None = None
         self._items = items
+        self._viewed = False
 
     @property
     def groups(self) -> list[ResourceGroup]:
@@ -157,6 +160,18 @@ class Batch:
         """Yield the spans of a traces batch."""
         return self.items()  # type: ignore[return-value] # a traces batch holds spans only
 
+    def view_all(self) -> None:
+        """Make the views of a traces batch at once, for who looks at every span: 1 µs each instead of 1.6, and less to
+        free. They share memory, so that of all of them is kept while one is."""
+        if self._viewed:
+            return
+        self._viewed = True
+        for group, group_view in zip(self.groups, _TRACES(self.raw).groups, strict=True):
+            for scope, scope_view in zip(group.scopes, group_view.scopes, strict=True):
+                for item, view in zip(scope.items, scope_view.items, strict=True):
+                    if item._frame >= 0:  # else it has been rewritten
+                        item._view = view
+
     def log_records(self) -> Iterator[LogRecord]:
         """Yield the records of a logs batch."""
         return self.items()  # type: ignore[return-value] # a logs batch holds records only
@@ -179,6 +194,7 @@ class Batch:
                 scope.items, scope.dropped = [], 0
             group.scopes = []
         self._groups = None
+        self._viewed = False
 
     def encode(self) -> bytes:
         """Return the request; the very same bytes when nothing was changed."""
@@ -339,6 +355,7 @@ def with_trace_state(span: bytes, text: str) -> bytes:
 
 
 _REQUEST: Final = PARSE["Request"]
+_TRACES: Final = PARSE["Traces"]
 _NOWHERE: Final = ScopeGroup(ResourceGroup(Resource(b"", 0, 0, 0), b""), Scope(b"", 0, 0, 0), b"")
 """The group of a span that stands alone."""
 

@@ -141,6 +141,7 @@ class Genai:
 
     def _spans(self, batch: Batch) -> bool:
         """Normalise the spans of a batch; says whether some wait."""
+        batch.view_all()
         touched: dict[bytes, Visit] = {}
         for item, sender in self._items(batch):
             self._span(item, sender, touched)  # type: ignore[arg-type] # a traces batch holds spans only

@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from processors.batch import Batch, Signal, assemble
+from processors.batch import Batch, Signal, Span, assemble
 from processors.wire import Value, decode_value, encode_value
 from tests.telemetry import batch, key_values, span, spans_of, traces
 
@@ -88,6 +88,19 @@ def test_present_keys_are_those_that_came() -> None:
     assert sorted(sent.present) == ["a", "b"]
     sent.replace(sent.body())
     assert sorted(sent.present) == ["b", "c"]
+
+
+def test_views_made_at_once_are_those_that_are_made_one_by_one() -> None:
+    raw = traces(span(1, attributes={"a": 1})) + traces(span(2), span(3, name="n"))
+    sent = Batch(Signal.TRACES, raw)
+    last = list(sent.spans())[-1]
+    last.replace(next(batch(span(4)).spans()).body())
+    sent.view_all()
+    seen = [(one.span_id, one.name, one.present) for one in sent.spans()]
+    alone = [Span.alone(one.body()) for one in sent.spans()]
+    assert seen == [(one.span_id, one.name, one.present) for one in alone]
+    assert seen[-1][0] == next(batch(span(4)).spans()).span_id
+    assert sent.encode() != raw
 
 
 def test_untouched_bytes_are_the_same_object_even_when_read() -> None:
