@@ -18,6 +18,7 @@ from processors.genai.identity import Identity, first_text, identify
 from processors.genai.names import SERVER_ADDRESS, TIERS
 from processors.genai.plan import Plan, is_cache_hit
 from processors.genai.table import Hint, Role
+from processors.genai.usage import NO_USAGE
 from processors.genai.values import reasons, text
 from processors.wire import Value, encode_value
 
@@ -57,8 +58,8 @@ class Known:
     """What one combination of keys and telling values means."""
 
     __slots__ = (
-        "_classified", "_constants", "_given", "_plan", "asks_events", "cache_hit", "identity", "quick", "role",
-        "untold_reasons",
+        "_classified", "_constants", "_given", "_plan", "asks_events", "cache_hit", "identity", "is_billed", "quick",
+        "quick_counts", "role", "uncounted", "untold_reasons",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, attributes: Attributes, given: Given, told: Hint | None) -> None:
@@ -75,6 +76,11 @@ class Known:
         self.role = found.role
         """None: only the counts can tell."""
         self.identity: Identity = identify(plan, attributes)
+        self.is_billed = found.role in CALLS
+        self.quick_counts = plan.quick_counts if self.is_billed else None
+        """The plan's, where they are all that is to be found out."""
+        self.uncounted = NO_USAGE if self.is_billed and not plan.has_counts else None
+        """The usage, where there is none."""
         self.cache_hit = is_cache_hit(plan, attributes) or _is_cached_kind(attributes)
         self.untold_reasons = _finish_reasons(plan, attributes) is None
         """No attribute says why the call ended; an event may."""

@@ -17,7 +17,7 @@ from processors.genai.identity import Identity, first_text
 from processors.genai.known import CALLS, Attributes, Given, Known
 from processors.genai.plan import DimensionSources, Plan, Sources
 from processors.genai.table import Hint, Role
-from processors.genai.usage import NO_USAGE, Usage, quick_usage, read_usage
+from processors.genai.usage import Usage, quick_usage, read_usage
 from processors.genai.values import (
     count_of,
     instant_ns,
@@ -69,17 +69,26 @@ def normalise(
     told: Hint | None = None,
 ) -> Normalised:
     """Normalise one span or record. `name` is the span's; `told` is what the name of an event says."""
-    known = _known(plan, attributes, given, told)
-    role, usage, semantics, response_id = known.role, None, None, None
+    memory = (given.number, told, plan.telling(attributes))
+    known: Known = plan.known.get(memory) or _learnt(memory, plan, attributes, given, told)
+    likely, usage, semantics, response_id = known.role, None, None, None
     if name.endswith(_COUNT_TOKENS) or name == _RAW_REQUEST:
         role = Role.NEVER  # only re-reads or measures a call
-    elif role is None or role is _MODEL_CALL or role is _AGGREGATE:
-        role, usage, canonical = _billed(plan, attributes, known, role, override)
-        if role is _MODEL_CALL and usage is not None and not plan.normalised:
-            semantics = usage.semantics
-            if not canonical:
+    elif likely is None or known.is_billed:
+        usage = known.uncounted
+        if usage is None and known.quick_counts is not None and override is None:
+            usage = quick_usage(known.quick_counts, attributes, known.identity)
+        if usage is not None and likely is not None:
+            role = likely
+            semantics = usage.semantics if role is _MODEL_CALL else None
+        else:
+            role, usage = _billed(plan, attributes, known, override)
+            if role is _MODEL_CALL and usage is not None and not plan.normalised:
+                semantics = usage.semantics
                 write_counts(item, attributes, usage)
-    constants = known.quick.get(semantics) if role is known.role else None
+    else:
+        role = likely
+    constants = known.quick.get(semantics) if role is likely else None
     if constants is None:
         constants = known.constants(type(item), attributes, role, semantics)
     fields, values = constants.fields, constants.values.copy()
@@ -106,7 +115,6 @@ def normalise(
 
 
 _MODEL_CALL: Final = Role.MODEL_CALL
-_AGGREGATE: Final = Role.AGGREGATE
 _RAW_REQUEST: Final = "raw_gen_ai_request"
 _COUNT_TOKENS: Final = "count_tokens"
 _MAX_PLAIN: Final = 256
@@ -114,29 +122,22 @@ _MAX_MIRRORS: Final = 256
 
 
 def _billed(
-    plan: Plan, attributes: Attributes, known: Known, role: Role | None, override: Override | None
-) -> tuple[Role, Usage | None, bool]:
-    """Read the usage of what may be billed. Returns its role, the usage, and whether that is canonical as it stands."""
-    if not plan.has_counts and role is not None:
-        return role, NO_USAGE, True
-    usage = None
-    if plan.quick_counts is not None and override is None:
-        usage = quick_usage(plan.quick_counts, attributes, known.identity)
-    canonical = usage is not None
-    if usage is None:
-        usage = read_usage(plan, attributes, known.identity, override)
+    plan: Plan, attributes: Attributes, known: Known, override: Override | None
+) -> tuple[Role, Usage | None]:
+    """Read the usage of what may be billed: its role, and the usage."""
+    usage = read_usage(plan, attributes, known.identity, override)
+    role = known.role
     if role is None:
         role = _untold_role(plan, known.identity, usage)
-    return role, usage if role in CALLS else None, canonical
+    return role, usage if role in CALLS else None
 
 
-def _known(plan: Plan, attributes: Attributes, given: Given, told: Hint | None) -> Known:
-    key = (given.number, told, plan.telling(attributes))
-    found: Known | None = plan.known.get(key)
-    if found is None:
-        if len(plan.known) >= _MAX_KNOWN:
-            plan.known.clear()
-        found = plan.known[key] = Known(plan, attributes, given, told)
+def _learnt(
+    key: tuple[object, ...], plan: Plan, attributes: Attributes, given: Given, told: Hint | None
+) -> Known:
+    if len(plan.known) >= _MAX_KNOWN:
+        plan.known.clear()
+    found = plan.known[key] = Known(plan, attributes, given, told)
     return found
 
 
