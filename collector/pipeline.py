@@ -3,8 +3,9 @@
 Invariants
 - Everything is called under the graph's lock; nothing here blocks.
 - `Overloaded` travels to the sender; any other exception of a stage is counted and answered by its `on_error`.
-- What `tick` and `close` yield is never lost to a full queue: it waits in the backlog, and a pipeline with a backlog
-  is not ticked until the backlog is gone, so that pressure stays in the components that bound their memory.
+- What `tick` and `close` yield, and what a request pushes out of a stage that held it, is never lost to a full queue:
+  it waits in the backlog. A pipeline with a backlog takes no request and is not ticked until the backlog is gone, so that
+  pressure stays in the components that bound their memory.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector import logs
 from collector.errors import Rejected
@@ -130,6 +131,8 @@ class Stuck:
     why: Overloaded
     tickets: tuple[Ticket, ...] = ()
     """Of the sinks that have it already."""
+    held: bool = False
+    """Whether a stage had taken it over before, so that nobody else has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,9 @@ class Pipeline:
     def consume(self, batch: Batch) -> None:
         """Take a batch from a receiver or connector. Raises: `Overloaded`."""
         stuck = self._advance(batch, 0, self._sinks)
-        if stuck is not None:
+        if stuck is not None and stuck.held:
+            self._backlog.append(stuck)
+        elif stuck is not None:
             raise stuck.why
 
     def tick(self, now_ns: int) -> bool:
@@ -258,19 +263,22 @@ class Pipeline:
         What a stage holds is in its hands: the receipt then waits for that stage's tickets alone.
         """
         began = len(self._tickets)
+        held = False
         for position in range(start, len(self.stages)):
             try:
                 out = self.stages[position].process(batch)
             except Overloaded as full:
-                return Stuck(position, batch, sinks, full)
+                return Stuck(position, batch, sinks, full, held=held)
             if out is None:
                 self._hand_over(batch, began, ())
                 return None
             if out is not batch:
                 out.receipt = batch.receipt
+                held = held or self.stages[position].ticks
             batch = out
         if len(batch):
-            return self._fan_out(batch, sinks, tickets)
+            stuck = self._fan_out(batch, sinks, tickets)
+            return replace(stuck, held=held) if stuck is not None else None
         self._hand_over(batch, began, ())
         return None
 

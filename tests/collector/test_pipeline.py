@@ -213,6 +213,38 @@ def test_a_stage_is_closed_once_those_before_it_are_empty() -> None:
     assert line.outgoing == 6
 
 
+class Swapper(Holder):
+    """Holds what comes, and hands on what came before."""
+
+    def process(self, batch: Batch) -> Batch | None:  # type: ignore[override] # it does hand on
+        before = Batch(Signal.TRACES, self.held.pop()) if self.held else None
+        super().process(batch)
+        return before
+
+
+def test_what_was_taken_before_is_not_lost_with_the_request_that_pushes_it_out() -> None:
+    """Its sender was told that it is safe; the one of now is told so, too, for its data is held."""
+    sink = Sink(room=0)
+    line = pipeline(Swapper(), Namer("n"), sinks=[(sink, False)])
+    line.consume(batch(span(1)))
+    line.consume(batch(span(2)))
+    assert (line.waiting, line.room() is not None) == (1, True)
+    sink.room = 5
+    line.tick(0)
+    assert len(sink.got) == 2
+
+
+def test_a_copy_of_the_request_is_refused_like_the_request() -> None:
+    class Copier(Stateless):
+        def process(self, batch: Batch) -> Batch:
+            return Batch(batch.signal, batch.encode())
+
+    line = pipeline(Copier(), sinks=[(Sink(room=0), False)])
+    with pytest.raises(Overloaded):
+        line.consume(batch(span()))
+    assert line.waiting == 0
+
+
 def test_close_empties_every_stage_through_those_behind() -> None:
     sink = Sink()
     line = pipeline(Holder(), Namer("a"), Holder(), Namer("b"), sinks=[(sink, False)])
