@@ -73,8 +73,8 @@ class App:
             self.stop(0.0)
             raise
         handover.take_over(self.graph)
-        calm_garbage_collection()
         self.state.running = True
+        calm_garbage_collection()
         self._ticker.start()
 
     def reload(self, config: GraphConfig) -> None:

@@ -4,8 +4,8 @@ Invariants
 - Everything is called under the graph's lock; nothing here blocks.
 - `Overloaded` travels to the sender; any other exception of a stage is counted and answered by its `on_error`.
 - What `tick` and `close` yield, and what a request pushes out of a stage that held it, is never lost to a full queue:
-  it waits in the backlog. A pipeline with a backlog takes no request and is not ticked until the backlog is gone, so that
-  pressure stays in the components that bound their memory.
+  it waits in the backlog. A pipeline with a backlog takes no request and is not ticked until the backlog is gone, so
+  that pressure stays in the components that bound their memory.
 """
 
 from __future__ import annotations
