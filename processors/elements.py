@@ -159,7 +159,8 @@ class Element:
             self._edits.update(values)
             if self._tail is not None:
                 before, covered = self._tail
-                covered.update(values)  # most often the edits themselves: nothing new then
+                if covered is not self._edits:
+                    covered.update(values)
                 fields, values = before + fields, covered
         self._tail = (fields, values)
 

@@ -33,6 +33,7 @@ from processors.ports import Context
 from processors.wire import Value, encode_value
 
 _MODEL_CALL: Final = "model_call"
+_AGGREGATE: Final = "aggregate"
 _CLASSED: Final = encode_value(_MODEL_CALL)
 _NEVER_PRICED: Final = ("tool", "other")
 """Classes that `genai` gives to what is no model call."""
@@ -120,6 +121,10 @@ class LlmCost(Stateless):
             if kind in _NEVER_PRICED:
                 return
             quick = kind == _MODEL_CALL
+            if kind == _AGGREGATE and not (
+                s.APP_LLM_USAGE_BASIS in edits or s.APP_LLM_USAGE_BASIS in attributes
+            ):
+                return  # its parts are priced; most aggregates are such
         else:
             operation = attributes.get(s.GEN_AI_OPERATION_NAME)
             quick = s.GEN_AI_OPERATION_NAME not in edits and (
@@ -297,9 +302,9 @@ def _is_call(shape: Shape, get: Get) -> bool:
     keys = shape.keys
     if s.APP_LLM_SPAN_CLASS in keys:
         kind = get(s.APP_LLM_SPAN_CLASS)
-        if kind != "aggregate":
-            return bool(kind == "model_call")
-        return get(s.APP_LLM_USAGE_BASIS) == "aggregate"
+        if kind != _AGGREGATE:
+            return bool(kind == _MODEL_CALL)
+        return get(s.APP_LLM_USAGE_BASIS) == _AGGREGATE
     if s.GEN_AI_OPERATION_NAME in keys:
         operation = get(s.GEN_AI_OPERATION_NAME)
         return isinstance(operation, str) and operation in OPERATIONS
