@@ -34,6 +34,16 @@ class Taken:
     message: str = ""
 
 
+class Offered(Protocol):
+    """A request that was processed; whether it is safe may be known only later."""
+
+    def settled(self) -> bool:
+        """Say whether `result` returns at once."""
+
+    def result(self) -> Taken:
+        """Wait until it is as durable as configured. To be called once. Raises: `Overloaded`; counts either way."""
+
+
 class Intake(Protocol):
     """What a receiver hands requests to. Thread-safe."""
 
@@ -54,7 +64,17 @@ class Intake(Protocol):
 
         `transport` (`grpc`, `http`) is a label of what is counted.
 
-        Blocks the calling thread (pipeline lock, commit). Raises: `Rejected`, `Overloaded`; counts either way.
+        Blocks the calling thread (room in queues, pipeline lock, commit). Raises: `Rejected`, `Overloaded`; counts
+        either way.
+        """
+
+    def crowded(self, signal: Signal) -> bool:
+        """Say whether `consume` would be refused for want of room now, or wait for it; never blocks."""
+
+    def offer(self, signal: Signal, raw: bytes, limits: Limits, transport: str = "") -> Offered:
+        """Take a request as `consume` does, waiting neither for room nor for a commit: for those who asked `crowded`.
+
+        Raises: `Rejected`, `Overloaded`; counts them.
         """
 
 
@@ -71,7 +91,10 @@ class Receiver(Protocol):
 
 
 class Exporter(Protocol):
-    """Hands batches to the world. `export` is called by any thread, under the graph's lock."""
+    """Hands batches to the world. `export` is called by any thread, under the graph's lock.
+
+    Optional: `crowded() -> bool`, whether `room` would refuse or wait now. Where `room` may wait it MUST be there.
+    """
 
     signals: ClassVar[frozenset[Signal]]
     stats: Stats

@@ -220,11 +220,17 @@ class Graph:
             ]
             if not pipeline.ticks:
                 queues += [
-                    self.exporters[x].room
+                    self.exporters[x]
                     for x in self.config.pipelines[pipeline.id].exporters
                     if x in self.exporters
                 ]
-        return Route(pipelines, rooms, queues, fits)
+        return Route(
+            pipelines,
+            rooms,
+            [exporter.room for exporter in queues],
+            fits,
+            [_crowded(exporter) for exporter in queues],
+        )
 
     def _reachable(self, pipelines: Iterable[Pipeline]) -> Iterator[Pipeline]:
         for pipeline in pipelines:
@@ -338,6 +344,12 @@ def _emptied(pipeline: Pipeline, only: Callable[[Any], bool]) -> Iterator[bool]:
         elif time.monotonic() - since > _LAST_COMMIT_S:
             return
         yield quiet
+
+
+def _crowded(exporter: Exporter) -> Callable[[], bool]:
+    """Return what says whether `room` would refuse or wait; one without a word for it never waits."""
+    known: Callable[[], bool] | None = getattr(exporter, "crowded", None)
+    return known or (lambda: exporter.room() is not None)
 
 
 def _shared(

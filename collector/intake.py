@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from collector.clock import Clock
 from collector.component import Limits, Taken, wait_all
 from collector.errors import Rejected, TooLarge
 from collector.pipeline import Pipeline
-from processors.admission import admit
+from processors.admission import Admitted, admit
 from processors.batch import Batch, Signal
 from processors.errors import Malformed, Overloaded, Oversized
 from processors.ports import Ticket
@@ -63,6 +64,45 @@ class Route:
     """Of the exporters on the way: asked before a request is processed, may block."""
     fits: Sequence[Fits] = ()
     """Of the processors on the way that tell by the request itself: asked under the lock, before the first stage."""
+    crowded: Sequence[Callable[[], bool]] = ()
+    """Of the exporters in `queues`: whether they would refuse or wait now; must not block."""
+
+
+class Offer:
+    """A request that was processed: see `component.Offered`."""
+
+    __slots__ = ("_admitted", "_counters", "_items", "_transport", "tickets")
+
+    def __init__(
+        self, intake: GraphIntake, signal: Signal, admitted: Admitted, transport: str
+    ) -> None:
+        self._counters = intake.stats.counters
+        self._admitted = admitted
+        self._items = signal.items
+        self._transport = transport
+        self.tickets: Sequence[Ticket] = ()
+
+    @contextmanager
+    def counting_refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except Overloaded:
+            self._count("refused")
+            raise
+
+    def settled(self) -> bool:
+        return all(ticket.settled() for ticket in self.tickets)
+
+    def result(self) -> Taken:
+        with self.counting_refusals():
+            wait_all(self.tickets)
+        if self._admitted.items:
+            self._count("accepted")
+        return Taken(self._admitted.rejected, self._admitted.message)
+
+    def _count(self, outcome: str) -> None:
+        name = f"otelcol_receiver_{outcome}_{self._items}_total"
+        self._counters[name, self._transport] += self._admitted.items
 
 
 class GraphIntake:
@@ -103,8 +143,32 @@ class GraphIntake:
     def release(self, size: int) -> None:
         self._gate.in_flight.release(size)
 
+    def crowded(self, signal: Signal) -> bool:
+        return not self._opened.is_set() or any(
+            crowded() for crowded in self._routes[signal].crowded
+        )
+
     def consume(self, signal: Signal, raw: bytes, limits: Limits, transport: str = "") -> Taken:
         """Take one request. Raises: `Rejected`, `Overloaded`."""
+        admitted = self._admit(signal, raw, limits, transport)
+        offer = Offer(self, signal, admitted, transport)
+        if admitted.items:
+            self._opened.wait()
+            with offer.counting_refusals():
+                self._wait_for_room(signal)
+                offer.tickets = self._hand_on(signal, admitted.raw, admitted.items)
+        return offer.result()
+
+    def offer(self, signal: Signal, raw: bytes, limits: Limits, transport: str = "") -> Offer:
+        """Take one request without waiting. Raises: `Rejected`, `Overloaded`."""
+        admitted = self._admit(signal, raw, limits, transport)
+        offer = Offer(self, signal, admitted, transport)
+        if admitted.items:
+            with offer.counting_refusals():
+                offer.tickets = self._hand_on(signal, admitted.raw, admitted.items)
+        return offer
+
+    def _admit(self, signal: Signal, raw: bytes, limits: Limits, transport: str) -> Admitted:
         counters = self.stats.counters
         try:
             admitted = admit(signal, raw, limits.max_items, limits.max_depth)
@@ -119,24 +183,16 @@ class GraphIntake:
             counters["otelcol_llm_receiver_repaired_strings_total", signal.label, transport] += (
                 admitted.repaired
             )
-        if admitted.items:
-            try:
-                self._hand_on(signal, admitted.raw, admitted.items)
-            except Overloaded:
-                counters[f"otelcol_receiver_refused_{signal.items}_total", transport] += (
-                    admitted.items
-                )
-                raise
-            counters[f"otelcol_receiver_accepted_{signal.items}_total", transport] += admitted.items
-        return Taken(admitted.rejected, admitted.message)
+        return admitted
 
-    def _hand_on(self, signal: Signal, raw: bytes, items: int) -> None:
-        self._opened.wait()
-        gate = self._gate
+    def _wait_for_room(self, signal: Signal) -> None:
         for queue in self._routes[signal].queues:
             refused = queue()
             if refused is not None:
                 raise refused
+
+    def _hand_on(self, signal: Signal, raw: bytes, items: int) -> list[Ticket]:
+        gate = self._gate
         with gate.lock:
             route = self._routes[signal]
             if gate.draining:
@@ -156,4 +212,4 @@ class GraphIntake:
             finally:
                 tickets = gate.tickets.copy()
                 gate.tickets.clear()
-        wait_all(tickets)
+        return tickets

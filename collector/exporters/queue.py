@@ -50,6 +50,9 @@ class Queue(Protocol):
     def room(self) -> Overloaded | None:
         """Say whether `put` would refuse now; with `block_on_overflow`, wait for room first."""
 
+    def crowded(self) -> bool:
+        """Say whether `room` would refuse or wait now."""
+
     def open(self) -> None:
         """Find what is there from before, once, before anything else. Raises: `StartError`."""
 
@@ -176,9 +179,14 @@ class SendingQueue:
     def size(self) -> int:
         return self._size
 
+    def crowded(self) -> bool:
+        return self._shelf.refusal() is not None or (self._full() and not self._shelf.drops_oldest)
+
     def room(self) -> Overloaded | None:
+        if not self.crowded():
+            return None
         refused = self._shelf.refusal()
-        if refused is not None or not self._full() or self._shelf.drops_oldest:
+        if refused is not None:
             return refused
         if self._block:
             with self._space:

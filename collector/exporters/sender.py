@@ -111,6 +111,9 @@ class Sender:
     def room(self) -> Overloaded | None:
         return self._queue.room()
 
+    def crowded(self) -> bool:
+        return self._queue.crowded()
+
     def export(self, batch: Batch) -> Ticket | None:
         items = len(batch)
         if not items:
@@ -150,11 +153,20 @@ class Sender:
         self._threads.append(thread)
 
     def _consume(self) -> None:
-        while not self._ended() and (taken := self._take()) is not None:
-            if self._out_of_time.is_set():
-                self._leave(taken, Outcome())
-            elif not self._settle(taken, self._deliver(taken)):
-                return
+        more = True
+        while more and not self._ended():
+            more = self._deliver_next()
+
+    def _deliver_next(self) -> bool:
+        """Deliver a load; False when there will be no other. A function of its own, so that a thread that waits for the
+        next load keeps nothing of the last one."""
+        taken = self._take()
+        if taken is None:
+            return False
+        if self._out_of_time.is_set():
+            self._leave(taken, Outcome())
+            return True
+        return self._settle(taken, self._deliver(taken))
 
     def _ended(self) -> bool:
         """Whether what still waits is not to be taken any more: time ran out, and it is safe where it is."""

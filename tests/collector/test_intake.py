@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from collector.clock import Clock
-from collector.component import Limits
+from collector.component import Limits, Taken
 from collector.intake import Gate, GraphIntake, InFlight, Route
 from collector.pipeline import Pipeline, Stage
 from processors.base import Stateless
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded
+from processors.ports import Ticket
 from tests.telemetry import span, traces
 
 
@@ -41,3 +46,87 @@ def test_a_request_that_does_not_fit_is_seen_by_no_stage() -> None:
     assert intake.stats.counters["otelcol_receiver_refused_spans_total", "grpc"] == 2
     intake.consume(Signal.TRACES, traces(span(1)), Limits(), "grpc")
     assert counter.seen == 1
+
+
+class Commit:
+    """A ticket that is settled when told so."""
+
+    def __init__(self) -> None:
+        self.failure: Overloaded | None = None
+        self.known = threading.Event()
+
+    def settled(self) -> bool:
+        return self.known.is_set()
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        assert self.known.wait(timeout_s or 20)
+        if self.failure is not None:
+            raise self.failure
+
+
+def intake_with(
+    *sinks: Callable[[Batch], Ticket | None], **route: Any
+) -> tuple[GraphIntake, Counter]:
+    """Return an open intake in front of one stage and these sinks."""
+    counter, gate = Counter(), Gate(Clock(), InFlight(1 << 20))
+    writes = [(sink, False) for sink in sinks]
+    pipeline = Pipeline("traces", Signal.TRACES, [Stage("counter", counter)], writes, gate.tickets)
+    routes = {Signal.TRACES: Route([pipeline], **({"rooms": [], "queues": []} | route))}
+    intake = GraphIntake(gate, routes)
+    intake.open()
+    return intake, counter
+
+
+def test_an_offer_is_processed_at_once_and_settled_with_its_commit() -> None:
+    commit = Commit()
+    intake, counter = intake_with(lambda batch: commit)
+    offer = intake.offer(Signal.TRACES, traces(span(1)), Limits(), "grpc")
+    assert counter.seen == 1
+    assert not offer.settled()
+    commit.known.set()
+    assert offer.settled()
+    assert offer.result() == Taken()
+    assert intake.stats.counters == {("otelcol_receiver_accepted_spans_total", "grpc"): 1}
+
+
+def test_an_offer_that_could_not_be_committed_is_refused_and_counted_so() -> None:
+    commit = Commit()
+    commit.failure = Overloaded("the disk is full")
+    commit.known.set()
+    intake, _ = intake_with(lambda batch: commit)
+    with pytest.raises(Overloaded, match="the disk is full"):
+        intake.offer(Signal.TRACES, traces(span(1)), Limits(), "grpc").result()
+    assert intake.stats.counters == {("otelcol_receiver_refused_spans_total", "grpc"): 1}
+
+
+def test_an_offer_without_items_is_settled() -> None:
+    intake, counter = intake_with()
+    offer = intake.offer(Signal.TRACES, b"", Limits(), "grpc")
+    assert offer.settled()
+    assert offer.result() == Taken()
+    assert counter.seen == 0
+
+
+def test_an_offer_does_not_wait_for_room() -> None:
+    def wait_for_ever() -> Overloaded | None:
+        raise AssertionError
+
+    intake, counter = intake_with(queues=[wait_for_ever], crowded=[lambda: True])
+    assert intake.crowded(Signal.TRACES)
+    intake.offer(Signal.TRACES, traces(span(1)), Limits(), "grpc")
+    assert counter.seen == 1
+
+
+def test_an_intake_is_crowded_until_its_graph_is_complete() -> None:
+    intake = GraphIntake(Gate(Clock(), InFlight(1)), {Signal.TRACES: Route([], [], [])})
+    assert intake.crowded(Signal.TRACES)
+    intake.open()
+    assert not intake.crowded(Signal.TRACES)
+
+
+def test_a_request_that_finds_no_room_is_refused_before_any_stage() -> None:
+    intake, counter = intake_with(queues=[lambda: Overloaded("the queue is full")])
+    with pytest.raises(Overloaded, match="the queue is full"):
+        intake.consume(Signal.TRACES, traces(span(1)), Limits(), "http")
+    assert counter.seen == 0
+    assert intake.stats.counters == {("otelcol_receiver_refused_spans_total", "http"): 1}

@@ -215,6 +215,24 @@ def test_those_who_found_room_together_are_taken_together(make: Make) -> None:
         queue.put(request(8))
 
 
+def test_a_queue_is_crowded_while_its_room_would_refuse(make: Make) -> None:
+    queue = make(queue_size=1)
+    assert not queue.crowded()
+    queue.put(request(0))
+    assert queue.crowded()
+    assert queue.room() is not None
+    taken = queue.take()
+    assert taken is not None
+    queue.ack(taken)
+    assert not queue.crowded()
+
+
+def test_a_queue_is_crowded_while_its_room_would_wait(make: Make) -> None:
+    queue = make(queue_size=1, block_on_overflow=True)
+    queue.put(request(0))
+    assert queue.crowded()
+
+
 # ------------------------------------------------------------------ joining
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from collector.component import Intake
 from collector.receivers.otlp.config import Config, findings
-from collector.receivers.otlp.grpc import GrpcServer
+from collector.receivers.otlp.grpc import OtlpGrpcServer
 from collector.receivers.otlp.http import OtlpHttpServer
 from processors.errors import Finding
 from processors.ports import Context
@@ -19,7 +19,7 @@ class OtlpReceiver:
 
     def __init__(self, config: Config) -> None:
         self.stats = Stats()
-        self.grpc = GrpcServer(config.grpc, config.limits) if config.grpc else None
+        self.grpc = OtlpGrpcServer(config.grpc, config.limits) if config.grpc else None
         self.http = OtlpHttpServer(config.http, config.limits) if config.http else None
         self._servers = [server for server in (self.grpc, self.http) if server is not None]
 

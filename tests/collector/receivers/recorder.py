@@ -22,6 +22,22 @@ SCHEMA = "collector/receivers/otlp/schema.json"
 
 
 @dataclass
+class Done:
+    """An offer that is settled with a commit, or at once."""
+
+    taken: Taken
+    commit: threading.Event | None
+
+    def settled(self) -> bool:
+        return self.commit is None or self.commit.is_set()
+
+    def result(self) -> Taken:
+        if self.commit is not None:
+            assert self.commit.wait(30)
+        return self.taken
+
+
+@dataclass
 class Recorder:
     """Takes every request that admission lets in."""
 
@@ -34,6 +50,8 @@ class Recorder:
     """What `consume` raises."""
     gate: threading.Event | None = None
     """`consume` waits for it."""
+    commit: threading.Event | None = None
+    """Offers are settled when it is set."""
     taken: list[tuple[Signal, bytes, str]] = field(default_factory=list)
     entered: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     """Released by every call of `consume`."""
@@ -54,6 +72,12 @@ class Recorder:
     def release(self, size: int) -> None:
         with self.lock:
             self.in_flight -= size
+
+    def crowded(self, signal: Signal) -> bool:
+        return self.gate is not None
+
+    def offer(self, signal: Signal, raw: bytes, limits: Limits, transport: str = "") -> Done:
+        return Done(self.consume(signal, raw, limits, transport), self.commit)
 
     def consume(self, signal: Signal, raw: bytes, limits: Limits, transport: str = "") -> Taken:
         self.entered.release()

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from collector.component import Limits
 from collector.errors import StartError, Unauthenticated
-from collector.receivers.otlp.grpc import GrpcServer, Readers
+from collector.receivers.otlp.grpc import OtlpGrpcServer
 from processors.batch import Signal
 from processors.errors import Overloaded
 from tests.collector.receivers.recorder import Recorder, listening, receiver
@@ -184,7 +184,7 @@ def test_calls_that_send_no_message_are_ended_and_do_not_block_others() -> None:
     done, intake = threading.Event(), Recorder()
     config = receiver({"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}})
     assert config.grpc is not None
-    server = GrpcServer(config.grpc.config, Limits(), Readers(patience_s=0.2))
+    server = OtlpGrpcServer(config.grpc.config, Limits(), patience_s=0.2)
     server.start(intake)
     address = f"127.0.0.1:{server.port}"
     with grpc.insecure_channel(address) as channel, exporting(address) as export:
@@ -212,6 +212,33 @@ def test_many_large_calls_are_not_read_all_at_once() -> None:
         intake.gate.set()
         assert [answer.result() for answer in answers] == [b""] * 24
     assert intake.most_in_flight < 9 * len(body)
+
+
+def test_requests_that_wait_for_a_commit_share_it() -> None:
+    intake = Recorder(commit=threading.Event())
+    with (
+        listening("grpc", intake) as (_, address),
+        exporting(address) as export,
+        ThreadPoolExecutor(8) as senders,
+    ):
+        answers = [senders.submit(export, RAW) for _ in range(8)]
+        for _ in range(8):
+            assert intake.entered.acquire(timeout=10)
+        assert not any(answer.done() for answer in answers)
+        assert intake.commit is not None
+        intake.commit.set()
+        assert [answer.result() for answer in answers] == [b""] * 8
+
+
+def test_a_request_that_meets_a_vanished_route_is_told_to_come_back() -> None:
+    class Vanished(Recorder):
+        def refusal(self, signal: Signal) -> Overloaded | None:
+            raise KeyError(signal)
+
+    with listening("grpc", Vanished()) as (_, address), exporting(address) as export:
+        error = refused(export)
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert b"RetryInfo" in details(error)
 
 
 def test_stopping_finishes_what_is_in_flight() -> None:
