@@ -148,7 +148,7 @@ def _show(raw: bytes, found: list[Match], after: str, key: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=sys.stdout, highlight=False)
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     before = Text()
     at = 0
     for match in found:

@@ -27,6 +27,13 @@ def test_it_shows_before_and_after() -> None:
     assert "14-29" in out
 
 
+def test_a_long_line_stays_one_line() -> None:
+    text = "word " * 100 + "zoe@mail.example"
+    out = run(text=text).output.splitlines()
+    assert out[1] == text
+    assert out[3] == "word " * 100 + "[EMAIL]"
+
+
 def test_it_says_when_there_is_nothing() -> None:
     assert "Nothing was found." in run(text="fine").output
 
