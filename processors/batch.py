@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -200,7 +200,15 @@ class Batch:
         """Return the request; the very same bytes when nothing was changed."""
         if self._groups is None or not any(map(_group_touched, self._groups)):
             return self.raw
-        return b"".join([piece for group in self._groups for piece in _encode_group(group)])
+        pieces: list[_Piece] = []
+        for group in self._groups:
+            pieces += _encode_group(group)[1]
+        return b"".join(pieces)
+
+
+_Piece: TypeAlias = "bytes | memoryview"
+_Encoded: TypeAlias = tuple[int, list[_Piece]]
+"""Pieces and their size: lengths are added up where they are known, and only the last join copies."""
 
 
 def _group_touched(group: ResourceGroup) -> bool:
@@ -210,49 +218,69 @@ def _group_touched(group: ResourceGroup) -> bool:
     )
 
 
-def _encode_group(group: ResourceGroup) -> list[bytes | memoryview]:
-    """Return an encoded group in pieces: lengths are added up, so that only the last join copies."""
-    pieces: list[bytes | memoryview] = [group.envelope()]
+def _encode_group(group: ResourceGroup) -> _Encoded:
+    envelope = group.envelope()
+    total, pieces = len(envelope), list[_Piece]([envelope])
     for scope in group.scopes:
         items = (
             [item for item in scope.items if not item._dropped] if scope.dropped else scope.items
         )
         if items or not scope.items:
-            pieces += _enclosed(b"\x12", [scope.envelope(), *_encode_items(items)])
+            size, new = _enclosed(b"\x12", scope.envelope(), _encode_items(items))
+            total += size
+            pieces += new
     if len(pieces) == 1 and group.scopes:
-        return []
-    return _enclosed(b"\x0a", pieces)
+        return 0, []
+    return _enclosed(b"\x0a", b"", (total, pieces))
 
 
-def _encode_items(items: Iterable[Item]) -> list[bytes | memoryview]:
+def _encode_items(items: Iterable[Item]) -> _Encoded:
     """Return the frames of items in pieces; neighbours that nobody touched leave as one."""
-    pieces: list[bytes | memoryview] = []
-    buf, start, end = b"", 0, 0  # a run of neighbours
+    total, pieces = 0, list[_Piece]()
+    buf, came = b"", _NOTHING
+    start = end = 0  # a run of neighbours
     for item in items:
-        untouched = item._frame >= 0 and not item._edits
-        if untouched and item._frame == end and item._buf is buf:
+        if item._buf is not buf:
+            if end > start:
+                pieces.append(came[start:end])
+            start = end = 0
+            buf = item._buf
+            came = memoryview(buf)
+        if item._frame >= 0 and not item._edits:
+            if item._frame != end:
+                if end > start:
+                    pieces.append(came[start:end])
+                start = item._frame
             end = item._end
+            total += end - item._frame
             continue
         if end > start:
-            pieces.append(memoryview(buf)[start:end])
-        if untouched:
-            buf, start, end = item._buf, item._frame, item._end
-            continue
-        buf, start, end = b"", 0, 0
+            pieces.append(came[start:end])
+        start = end = 0
         tail = item._tail
         if tail is not None and len(tail[1]) == len(item._edits or ()):
-            size = item._end - item._start + len(tail[0])
-            body = memoryview(item._buf)[item._start : item._end]
-            pieces += (item.TAG + varint(size), body, tail[0])
+            fields = tail[0]
+            size = item._end - item._start + len(fields)
+            head = b"\x12" + varint(size)
+            pieces += (head, came[item._start : item._end], fields)
+            total += len(head) + size
         else:
-            pieces.append(item.frame())
+            frame = item.frame()
+            pieces.append(frame)
+            total += len(frame)
     if end > start:
-        pieces.append(memoryview(buf)[start:end])
-    return pieces
+        pieces.append(came[start:end])
+    return total, pieces
 
 
-def _enclosed(tag: bytes, pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
-    return [tag + varint(sum(map(len, pieces))), *pieces]
+_NOTHING: Final = memoryview(b"")
+
+
+def _enclosed(tag: bytes, before: bytes, encoded: _Encoded) -> _Encoded:
+    """Put what stands in front, and tag and length of all, before the pieces."""
+    size, pieces = encoded
+    head = tag + varint(len(before) + size) + before
+    return len(head) + size, [head, *pieces]
 
 
 def _decode(signal: Signal, raw: bytes) -> list[ResourceGroup]:
@@ -292,7 +320,11 @@ def _partition(
             continue
         size, body = raw[at + 1], at + 2
         if size > 127:
-            size, body = read_varint(raw, at + 1)
+            more = raw[body]
+            if more < 128:  # most items are this long: spares a call
+                size, body = size & 127 | more << 7, body + 1
+            else:
+                size, body = read_varint(raw, at + 1)
         behind = body + size
         if tag == 0x12:
             children.append((at, body, behind))
