@@ -8,12 +8,14 @@ from typing import Any, ClassVar, Final
 from processors import semconv
 from processors.base import OnError
 from processors.batch import Batch, Resource, ScopeGroup, Signal
-from processors.llm_metrics.bindings import LABEL_KEYS, Bindings, overlaid
-from processors.llm_metrics.calls import CALL_KEYS, TWICE_READ_KEYS, Calls
+from processors.llm_metrics.bindings import Bindings
+from processors.llm_metrics.calls import Calls
 from processors.llm_metrics.catalogue import BUDGET, FEATURE_INFO, METRICS, SERVICE_INFO
 from processors.llm_metrics.config import Config
 from processors.llm_metrics.exemplars import Exemplars
+from processors.llm_metrics.kinds import CLASS, OVERLAID, STATUS, Kinds, overlaid
 from processors.llm_metrics.labels import LabelValues
+from processors.llm_metrics.notes import ABOVE_KEYS
 from processors.llm_metrics.passing import common_labels, labelled
 from processors.llm_metrics.series import Book
 from processors.llm_metrics.sides import EVALUATION, TOOL, Sides, event_name
@@ -21,12 +23,7 @@ from processors.llm_metrics.users import Users
 from processors.ports import Context
 from processors.stats import Stats
 
-_STATUS: Final = semconv.APP_LLM_COST_STATUS
-_CLASS: Final = semconv.APP_LLM_SPAN_CLASS
-_VALIDATION: Final = semconv.APP_LLM_VALIDATION_ERROR_CLASS
-_REJECTED: Final = semconv.APP_LLM_GUARDRAIL_REJECTED
-_KEYS: Final = LABEL_KEYS | CALL_KEYS
-_READ: Final = _KEYS | TWICE_READ_KEYS
+_VALIDATION, _REJECTED = ABOVE_KEYS
 _ERROR: Final = 2
 _SEVERITY_ERROR: Final = 17
 """SeverityNumber ERROR of the log data model."""
@@ -48,11 +45,12 @@ class LlmMetrics:
         self._interval_ns = config.metrics_flush_interval
         self._book = Book(METRICS, config.max_series_per_metric, self.stats)
         self._labels = LabelValues(config.label_limits, self.stats)
-        self._bindings = Bindings(self._book, self._labels)
+        bindings = Bindings(self._book, self._labels)
+        self._kinds = Kinds(bindings)
         self._exemplars = Exemplars(context.decisions)
         self._users = Users(config.users, self._book, self._labels, self.stats)
-        self._calls = Calls(self._bindings, self._exemplars, self._users)
-        self._sides = Sides(self._bindings, config.evaluation_pass_score)
+        self._calls = Calls(bindings, self._kinds, self._exemplars, self._users)
+        self._sides = Sides(bindings, config.evaluation_pass_score)
         self._environments: dict[bytes, str] = {}
         self._due_ns = 0
         self._tell_config(config)
@@ -79,66 +77,64 @@ class LlmMetrics:
         return None
 
     def _count_spans(self, scope: ScopeGroup, environment: str) -> None:
+        count = self._calls.count
         for item in scope.items:
             if scope.dropped and item.dropped:
                 continue
             view, edits = item.view, item.edits
-            attributes: Any = view.attributes
-            if _STATUS in edits:
-                status: Any = edits[_STATUS]
-            elif _STATUS in attributes:
-                status = attributes[_STATUS]
-            else:
-                status = None
+            read: Any = view.attributes
+            status = edits[STATUS] if STATUS in edits else read[STATUS] if STATUS in read else None
             if not status:  # or it was taken away: the call counts elsewhere
-                if _CLASS in edits or _CLASS in attributes:
-                    self._beside(view, attributes, edits, environment)
+                if CLASS in edits or CLASS in read:
+                    self._beside(view, read, edits, environment)
                 continue
-            read = attributes
-            if edits and not _KEYS.isdisjoint(edits):
-                read = overlaid(attributes, edits, _READ)
-            binding = self._bindings.find(read, edits, environment)
+            present = item.present
+            if not OVERLAID.isdisjoint(edits):
+                read = overlaid(read, edits)
+                present = tuple(read)
             end_ns = view.end_ns
             seconds = (end_ns - view.start_ns) / 1e9
-            self._calls.count(binding, read, edits, status, seconds, view.status.code, end_ns, view)
+            code = view.status.code
+            binding = count(present, read, edits, environment, code, seconds, end_ns, view)
             if view.events:
                 self._sides.events(binding, view.events)
 
-    def _beside(self, view: Any, attributes: Any, edits: Any, environment: str) -> None:
+    def _beside(self, view: Any, read: Any, edits: Any, environment: str) -> None:
         """Count what a span that is no counted call says."""
-        tool = (edits[_CLASS] if _CLASS in edits else attributes[_CLASS]) in TOOL
-        noted = _VALIDATION in attributes or _REJECTED in attributes
+        tool = (edits[CLASS] if CLASS in edits else read[CLASS]) in TOOL
+        noted = _VALIDATION in read or _REJECTED in read
         events = view.events
         if not (tool or noted or events):
             return
-        read = attributes if _KEYS.isdisjoint(edits) else overlaid(attributes, edits, _READ)
-        binding = self._bindings.find(read, edits, environment)
+        code = view.status.code
+        if not OVERLAID.isdisjoint(edits):
+            read = overlaid(read, edits)
         if tool:
             seconds = (view.end_ns - view.start_ns) / 1e9
-            self._sides.tool(binding, attributes, seconds, view.status.code)
-        if noted:
-            self._calls.notes.above(binding, read)
-        if events:
-            self._sides.events(binding, events)
+            self._sides.tool(read, edits, environment, seconds, code)
+        if noted or events:
+            kind = self._kinds.find(tuple(read), read, edits, environment, code)
+            self._calls.notes.above(kind.binding, read)
+            self._sides.events(kind.binding, events)
 
     def _count_records(self, scope: ScopeGroup, environment: str) -> None:
         for item in scope.items:
             if item.dropped:
                 continue
             view, edits = item.view, item.edits
-            attributes: Any = view.attributes
-            status = edits[_STATUS] if _STATUS in edits else attributes.get(_STATUS)
+            read = overlaid(view.attributes, edits)
+            status = edits[STATUS] if STATUS in edits else read.get(STATUS)
             evaluation = event_name(view) == EVALUATION
             if not status and not evaluation:
                 continue
-            read = overlaid(attributes, edits, _READ)
-            binding = self._bindings.find(read, edits, environment)
+            code = _ERROR if view.severity_number >= _SEVERITY_ERROR else 0
+            present = tuple(read)
             if evaluation:
-                self._sides.evaluation(binding, attributes)
+                kind = self._kinds.find(present, read, edits, environment, code)
+                self._sides.evaluation(kind.binding, view.attributes)
             if status:
-                code = _ERROR if view.severity_number >= _SEVERITY_ERROR else 0
                 when_ns = view.time_ns or view.observed_ns
-                self._calls.count(binding, read, edits, status, None, code, when_ns, view)
+                self._calls.count(present, read, edits, environment, code, None, when_ns, view)
 
     def tick(self, now_ns: int) -> Iterable[Batch]:
         """Yield what changed, when it is time."""
@@ -170,7 +166,8 @@ class LlmMetrics:
         if self._book.sweep():
             for label in self._labels.names:
                 self._labels.forget(label, self._book.live(label))
-            self._bindings.forget()
+            self._kinds.forget()
+            self._sides.forget()
             self._environments.clear()
 
     def _environment(self, resource: Resource) -> str:

@@ -18,6 +18,7 @@ MAX_LENGTH: Final = 128
 SHA_LENGTH: Final = 12
 """Characters of a hash that identify a prompt well enough."""
 
+_TOO_LARGE: Final = 1e18
 _CONTROL: Final = dict.fromkeys((*range(32), *range(127, 160)))
 
 
@@ -64,6 +65,14 @@ class LabelValues:
 def plain(value: Value | bytes) -> Value:
     """Return the value itself where it came as an encoded AnyValue."""
     return decode_value(value, 0, len(value)) if isinstance(value, bytes) else value
+
+
+def number(value: Value | bytes) -> float | None:
+    """Return a number that is not negative and none too large; None for anything else."""
+    value = plain(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if 0 <= value < _TOO_LARGE else None
 
 
 def clean(value: Value | bytes) -> str:

@@ -7,8 +7,8 @@ from math import isfinite
 from typing import Final
 
 _PICO: Final = 1e12
-_DISTINCT: Final = 10**15
-"""Decimals of up to 15 digits are distinct doubles (IEEE 754, DBL_DIG)."""
+_SURE_USD: Final = 999.0
+"""Below, a number of picodollars has up to 15 digits, and such decimals are distinct doubles (IEEE 754, DBL_DIG)."""
 
 
 def atto_usd(usd: float) -> int:
@@ -18,7 +18,8 @@ def atto_usd(usd: float) -> int:
     arithmetic: if rounding to picodollars and dividing gives the same double, there is no other short decimal.
     0.2 µs against 1.3 µs for the way through `Decimal`.
     """
-    pico = round(usd * _PICO) if -1e3 < usd < 1e3 else _DISTINCT
-    if -_DISTINCT < pico < _DISTINCT and pico / _PICO == usd:
-        return pico * 10**6
+    if 0.0 <= usd < _SURE_USD:
+        pico = int(usd * _PICO + 0.5)
+        if pico / _PICO == usd:
+            return pico * 10**6
     return int(Decimal(repr(usd)).scaleb(18)) if isfinite(usd) else 0

@@ -16,7 +16,7 @@ from processors.llm_metrics.outcomes import Outcome
 
 _VALIDATION: Final = semconv.APP_LLM_VALIDATION_ERROR_CLASS
 _REJECTED: Final = semconv.APP_LLM_GUARDRAIL_REJECTED
-_REFUSAL: Final = semconv.APP_LLM_REFUSAL
+REFUSAL: Final = semconv.APP_LLM_REFUSAL
 _LANGUAGE: Final = semconv.APP_LLM_PROMPT_LANGUAGE
 _RETRIES: Final = semconv.APP_LLM_RETRY_COUNT
 _REQUEST: Final = semconv.APP_LLM_REQUEST_EXTERNAL_ID
@@ -26,9 +26,8 @@ _EXPENSIVE: Final = semconv.APP_LLM_CONVERSATION_EXPENSIVE
 CONVERSATION_KEYS: Final = (semconv.APP_LLM_CONVERSATION_ID, semconv.GEN_AI_CONVERSATION_ID)
 """Where the name of a conversation stands; the first that is there and not empty wins."""
 
-NOTE_KEYS: Final = (
-    _VALIDATION, _REJECTED, _REFUSAL, _LANGUAGE, _RETRIES, _REQUEST, _BUDGET, _EXPENSIVE,
-)  # fmt: skip
+ABOVE_KEYS: Final = (_VALIDATION, _REJECTED)
+NOTE_KEYS: Final = (*ABOVE_KEYS, REFUSAL, _LANGUAGE, _RETRIES, _REQUEST, _BUDGET, _EXPENSIVE)
 
 VALIDATION_CLASSES: Final = frozenset(
     ("json_parse", "schema", "missing_field", "enum", "length", "other")
@@ -48,7 +47,7 @@ class Notes:
         """Count the notes on a model call."""
         self.above(binding, read)
         language = _language(read.get(_LANGUAGE))
-        if is_true(read.get(_REFUSAL)):
+        if is_true(read.get(REFUSAL)):
             self.refused(binding, read)
         if language:
             self._add(binding, catalogue.PROMPT_LANGUAGE, language=self._admit(language))
@@ -59,7 +58,7 @@ class Notes:
         self._retried(binding, read)
 
     def above(self, binding: Binding, read: Read) -> None:
-        """Count the notes that may also stand on a span above the call."""
+        """Count the notes that may also stand on a span above the call: `ABOVE_KEYS`."""
         if _VALIDATION in read:
             found = clean(read[_VALIDATION]).lower()
             error_class = found if found in VALIDATION_CLASSES else "other"
@@ -95,14 +94,6 @@ class Notes:
         self, binding: Binding, metric: catalogue.Metric, amount: int = 1, **more: str
     ) -> None:
         self._bindings.rare(binding, metric, **more).value += amount
-
-
-def noted_on(read: Read) -> bool:
-    """Whether any of `NOTE_KEYS` is there; spelled out, because it is asked for every call."""
-    return (
-        _VALIDATION in read or _REJECTED in read or _REFUSAL in read or _LANGUAGE in read
-        or _RETRIES in read or _REQUEST in read or _BUDGET in read or _EXPENSIVE in read
-    )  # fmt: skip
 
 
 class Seen:

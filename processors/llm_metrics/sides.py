@@ -6,15 +6,26 @@ users' instrumentation.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, Final
 
 from processors import semconv
 from processors.llm_metrics import catalogue
-from processors.llm_metrics.bindings import Binding, Bindings, Read, spellings
+from processors.llm_metrics.bindings import (
+    ENVIRONMENT,
+    MODE,
+    Binding,
+    Bindings,
+    Read,
+    spellings,
+)
+from processors.llm_metrics.catalogue import TOOL as TOOL_BUCKETS
+from processors.llm_metrics.kinds import MAX_KEY
 from processors.llm_metrics.labels import clean, plain
 from processors.llm_metrics.outcomes import outcome
+from processors.llm_metrics.series import Counter, Histogram
 from processors.views import PARSE
 
 TOOL: Final = spellings("tool")
@@ -28,8 +39,9 @@ _NAME: Final = semconv.GEN_AI_EVALUATION_NAME
 _SCORE: Final = semconv.GEN_AI_EVALUATION_SCORE_VALUE
 _TOOL_NAME: Final = semconv.GEN_AI_TOOL_NAME
 _ERROR: Final = semconv.ERROR_TYPE
-_MAX_TOOLS: Final = 256
-"""Tools remembered per binding; a bound on memory, not on series."""
+_FEATURE: Final = semconv.APP_LLM_FEATURE
+_MAX_TOOLS: Final = 4096
+"""What is remembered of tool spans; a bound on memory, not on series."""
 
 
 class Sides:
@@ -39,35 +51,52 @@ class Sides:
         """`pass_score`: the least score of an evaluation that passed."""
         self._bindings = bindings
         self._pass_score = pass_score
+        self._tools: dict[tuple[Any, ...], tuple[Counter, Histogram]] = {}
 
-    def tool(self, binding: Binding, attributes: Read, seconds: float, code: int) -> None:
+    def tool(self, read: Read, edits: Read, environment: str, seconds: float, code: int) -> None:
         """Count a tool call."""
+        get = edits.get
         key = (
-            attributes[_TOOL_NAME] if _TOOL_NAME in attributes else None,
-            attributes[_ERROR] if _ERROR in attributes else None,
-            code,
-        )
-        found = binding.tools.get(key)
+            read[_TOOL_NAME] if _TOOL_NAME in read else None,
+            read[_ERROR] if _ERROR in read else None,
+            read[_FEATURE] if _FEATURE in read else None,
+            read[ENVIRONMENT] if ENVIRONMENT in read else None,
+            read[MODE] if MODE in read else None,
+            get(ENVIRONMENT), get(MODE), environment, code,
+        )  # fmt: skip
+        found = self._tools.get(key)
         if found is None:
-            found = binding.tools[key] = self._open_tool(binding, *key)
+            found = self._open_tool(key, read, edits, environment)
         calls, timed = found
         calls.value += 1
         if not calls.queued:
             calls.family.queue(calls)
             timed.family.queue(timed)
         if seconds >= 0:
-            timed.observe(seconds)
+            timed.counts[bisect_left(TOOL_BUCKETS, seconds)] += 1
+            timed.sum += seconds
 
-    def _open_tool(self, binding: Binding, name: Any, error: Any, code: int) -> tuple[Any, Any]:
-        if len(binding.tools) >= _MAX_TOOLS:
-            binding.tools.clear()
+    def _open_tool(
+        self, key: tuple[Any, ...], read: Read, edits: Read, environment: str
+    ) -> tuple[Counter, Histogram]:
+        name, error, *_, code = key
+        binding = self._bindings.bind(read, edits, environment)
         tool = self._bindings.labels.admit("tool", name)
         status = outcome(None, error, None, code).status
         rare = self._bindings.rare
-        return (
+        found = (
             rare(binding, catalogue.TOOL_CALLS, tool=tool, status=status),
             rare(binding, catalogue.TOOL_SECONDS, tool=tool),
         )
+        if sum(len(value) for value in key[:5] if isinstance(value, bytes | str)) <= MAX_KEY:
+            if len(self._tools) >= _MAX_TOOLS:
+                self._tools.clear()
+            self._tools[key] = found
+        return found
+
+    def forget(self) -> None:
+        """Forget all series, after some were dropped."""
+        self._tools.clear()
 
     def events(self, binding: Binding, events: Iterable[bytes]) -> None:
         """Count what a span's events say; `events` are encoded."""

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from processors import semconv
-from processors.llm_metrics.catalogue import LABELS
+from processors.llm_metrics.bindings import Bindings
+from processors.llm_metrics.catalogue import LABELS, METRICS
+from processors.llm_metrics.kinds import Kinds
+from processors.llm_metrics.labels import LabelValues
 from processors.llm_metrics.notes import Seen
-from processors.llm_metrics.series import IDLE_NS, REFRESH_NS
+from processors.llm_metrics.series import IDLE_NS, REFRESH_NS, Book
+from processors.stats import Stats
 
 from .support import NOW, SECOND, connector, logs, priced, read, span, total, traces
 
@@ -195,3 +199,24 @@ def test_very_many_resources_and_aliases_are_forgotten_not_lost() -> None:
             traces([span(call)], {"service.instance.id": n, semconv.DEPLOYMENT_ENVIRONMENT: "e"})
         )
     assert total(read(metrics.tick(NOW)), "llm_requests_total", environment="e") == 4200
+
+
+def test_kinds_that_are_told_apart_by_long_values_are_not_remembered() -> None:
+    stats = Stats()
+    kinds = Kinds(Bindings(Book(METRICS, 10, stats), LabelValues({}, stats)))
+
+    def same(feature: str) -> bool:
+        read = {semconv.APP_LLM_FEATURE: feature}
+        one, other = (kinds.find(tuple(read), read, {}, "here", 0) for _ in range(2))
+        assert one.binding is other.binding
+        return one is other
+
+    assert same("answer")
+    assert not same("a" * 4000)
+
+
+def test_calls_of_a_kind_that_is_not_remembered_are_counted() -> None:
+    metrics = connector()
+    calls = [priced(error__type="x" * 4000, gen_ai__usage__input_tokens="7" * 30)] * 3
+    metrics.process(traces(map(span, calls)))
+    assert total(read(metrics.tick(NOW)), "llm_requests_total", status="error") == 3
