@@ -1,0 +1,32 @@
+"""What a price is made of: a bound that no machine and no load moves. `price` has the microseconds."""
+
+from __future__ import annotations
+
+import pytest
+
+from processors.batch import Batch
+from tests.bench.price import CALLS, UNKNOWN, calls, lookups, written
+from tests.processors.llm_cost.calls import llm_cost
+from tests.ruler import Calls
+
+MODELS = pytest.mark.parametrize("request_", [calls(), calls(**UNKNOWN)], ids=["known", "unknown"])
+
+
+@MODELS
+def test_a_price_takes_eleven_calls(request_: Batch) -> None:
+    price = lookups(llm_cost(), request_)
+    price()
+    with Calls() as made:
+        priced = price()
+    assert None not in priced
+    assert made.made <= 11 * CALLS
+
+
+@MODELS
+def test_a_span_is_priced_from_bytes_to_bytes_in_eighteen_calls(request_: Batch) -> None:
+    price = written(llm_cost(), request_)
+    price()
+    with Calls() as made:
+        batch = price()
+    assert all("app.llm.cost.status" in one for one in batch.spans())
+    assert made.made <= 18 * CALLS
