@@ -40,7 +40,7 @@ _ENTRY_BYTES: Final = 200
 class Visit:
     """What one request brings of one trace."""
 
-    __slots__ = ("entry", "link", "links", "peculiar", "reports", "spans", "tools")
+    __slots__ = ("entry", "links", "peculiar", "reports", "spans", "tools")
 
     def __init__(self, entry: bytes | Trace | None) -> None:
         self.entry = entry
@@ -53,7 +53,6 @@ class Visit:
         """The spans of the reports, in their order, and whether a gateway answered from its cache."""
         self.links: list[bytes] = []
         """Of spans that left no report: see `Trace.link`."""
-        self.link = self.links.append
         self.tools: tuple[tuple[bytes, int, int], ...] = ()
         """See `Trace.tools`."""
 

@@ -10,12 +10,12 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Final, NamedTuple
 
 from processors import semconv
 from processors.base import OnError
-from processors.batch import Batch, LogRecord, ScopeGroup, Signal, Span
+from processors.batch import Batch, Item, LogRecord, ScopeGroup, Signal, Span
 from processors.genai.call import COUNTED, NO_PARENT, Call, Report, digest
 from processors.genai.config import Config, Override
 from processors.genai.held import HeldSpans
@@ -36,6 +36,9 @@ from processors.stats import Stats
 
 _SERVICE_NAME: Final = "service.name"
 _BEDROCK: Final = "aws.bedrock"
+_MODEL_CALL: Final = Role.MODEL_CALL
+_AGGREGATE: Final = Role.AGGREGATE
+_TOOL: Final = Role.TOOL
 _AGGREGATE_BASIS: Final = "aggregate"
 _CACHED: Final = "cached"
 _MAX_GIVEN: Final = 256
@@ -98,8 +101,9 @@ class Genai:
         self._now_ns = batch.received_ns
         some_wait = False
         if batch.signal is Signal.LOGS:
-            for item, sender in self._items(batch):
-                self._record(item, sender)  # type: ignore[arg-type] # a logs batch holds records only
+            for items, sender in self._groups(batch):
+                for item in items:
+                    self._record(item, sender)  # type: ignore[arg-type] # a logs batch holds records only
         else:
             some_wait = self._spans(batch)
         self._trim()
@@ -129,13 +133,13 @@ class Genai:
                 self.stats.counters[NORMALISED, role.label] += self._roles[role]
                 self._roles[role] = 0
 
-    def _items(self, batch: Batch) -> Iterable[tuple[object, _Sender]]:
+    def _groups(self, batch: Batch) -> Iterable[tuple[Sequence[Item], _Sender]]:
         for group in batch.groups:
             for scope_group in group.scopes:
-                sender = self._sender(scope_group)
-                for item in scope_group.items:
-                    if not item.dropped:
-                        yield item, sender
+                items = scope_group.items
+                if scope_group.dropped:
+                    items = [item for item in items if not item.dropped]
+                yield items, self._sender(scope_group)
 
     # -- spans
 
@@ -143,8 +147,9 @@ class Genai:
         """Normalise the spans of a batch; says whether some wait."""
         batch.view_all()
         touched: dict[bytes, Visit] = {}
-        for item, sender in self._items(batch):
-            self._span(item, sender, touched)  # type: ignore[arg-type] # a traces batch holds spans only
+        for items, sender in self._groups(batch):
+            for item in items:
+                self._span(item, sender, touched)  # type: ignore[arg-type] # a traces batch holds spans only
         waiting = [self._settle(trace_id, visit) for trace_id, visit in touched.items()]
         return any(waiting)
 
@@ -158,7 +163,7 @@ class Genai:
             some = touched[trace_id] = self._ledger.visit(trace_id)
         plan = plan_for(sender.scope, span.present)
         if plan is None:
-            some.link(view.span_id + (view.parent_span_id or NO_PARENT) + TRANSPARENT)
+            some.links.append(view.span_id + (view.parent_span_id or NO_PARENT) + TRANSPARENT)
             return
         span.present = plan.present
         found = normalise(span, plan, attributes, view.name, sender.given, sender.override)
@@ -166,18 +171,18 @@ class Genai:
         self._roles[role] += 1
         sort = TRANSPARENT
         if usage is not None:
-            if not plan.skipped and (usage.known or role is Role.MODEL_CALL):
+            if not plan.skipped and (role is _MODEL_CALL or usage.known):
                 self._enter(trace_id, span, plan, found, usage, some)
                 return  # a record is a link as well
             sort = SOLID
-        elif role is Role.TOOL:
+        elif role is _TOOL:
             sort = SOLID
             if plan.spring:
                 parent = view.parent_span_id or NO_PARENT
                 some.tools += ((parent, view.start_ns, view.end_ns),)
         elif plan.has_counts and not plan.skipped:
             self._skip(span, NOT_BILLED)
-        some.link(view.span_id + (view.parent_span_id or NO_PARENT) + sort)
+        some.links.append(view.span_id + (view.parent_span_id or NO_PARENT) + sort)
 
     def _enter(
         self,
@@ -213,7 +218,7 @@ class Genai:
             view.kind,
         )
         visit.spans.append((span, known.cache_hit))
-        if role is Role.AGGREGATE:
+        if role is _AGGREGATE:
             visit.add(_aggregate(report, plan, view.attributes))
         elif plan.spring and known.identity.provider == _BEDROCK:
             visit.add(_loop(report))
