@@ -26,6 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from collector import logs
+from collector.door import Door, bind_tcp, bind_unix
 from collector.errors import StartError
 from collector.tls import Renewal, ServerTls, load_chain, server_context
 
@@ -37,9 +38,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 Headers: TypeAlias = Iterable[tuple[str, str]]
 
-_BACKLOG: Final = 2048
-_PAUSE_S: Final = 1.0
-"""How long nobody is accepted after that failed."""
 _SILENT: Final = logging.getLogger("otelcol_llm.http")
 _SILENT.setLevel(
     logging.CRITICAL + 1
@@ -86,7 +84,7 @@ class HttpServer:
         self._tls = tls
         self._limits = limits or HttpLimits()
         self._state = ServerState()
-        self._door: _Door | None = None
+        self._door: Door | None = None
         self._renewing: asyncio.TimerHandle | None = None
         self.port = 0
         """The bound port, once started."""
@@ -117,7 +115,7 @@ class HttpServer:
 
     def _bind(self) -> socket.socket:
         try:
-            return _bind_unix(self._endpoint) if self._unix else _bind_tcp(self._endpoint)
+            return bind_unix(self._endpoint) if self._unix else bind_tcp(self._endpoint)
         except OSError as error:
             raise StartError(
                 f"expected a free address for HTTP, could not listen on {self._endpoint}: {error.strerror}"
@@ -138,7 +136,7 @@ class HttpServer:
             timeout_keep_alive=self._limits.idle_timeout_s,  # type: ignore[arg-type] # any number does
         )
         config.load()
-        self._door = _Door(
+        self._door = Door(
             lambda: _Connection(config, self._state, self._limits, loop),
             listening,
             context,
@@ -159,7 +157,7 @@ class HttpServer:
             loop = asyncio.get_running_loop()
             self._renewing = loop.call_later(interval_s, self._renew, context, renewal, interval_s)
 
-    async def _close(self, door: _Door, deadline_s: float) -> None:
+    async def _close(self, door: Door, deadline_s: float) -> None:
         """Leave nothing behind: no socket, no task."""
         await door.close()
         if self._renewing:
@@ -176,68 +174,6 @@ class HttpServer:
             await asyncio.gather(*left, return_exceptions=True)
         while self._state.connections:  # an abort takes a turn of the loop, with TLS a few
             await asyncio.sleep(0)
-
-
-class _Door:
-    """Lets connections in, and knows those that are on their way in: `asyncio.Server` forgets them when it closes."""
-
-    def __init__(
-        self,
-        protocol: Callable[[], asyncio.Protocol],
-        listening: socket.socket,
-        context: ssl.SSLContext | None,
-        handshake_timeout_s: float,
-    ) -> None:
-        """Listen from now on; called on the loop."""
-        self._protocol = protocol
-        self._listening = listening
-        self._context = context
-        self._handshake_timeout_s = handshake_timeout_s if context else None
-        self._loop = asyncio.get_running_loop()
-        self._entering: set[asyncio.Task[None]] = set()
-        self._pause: asyncio.TimerHandle | None = None
-        listening.setblocking(False)
-        listening.listen(_BACKLOG)
-        self._open()
-
-    async def close(self) -> None:
-        """Let nobody in any more; who is half in is sent away."""
-        if self._pause:
-            self._pause.cancel()
-        self._loop.remove_reader(self._listening)
-        self._listening.close()
-        await asyncio.sleep(0)  # those accepted in this turn own their socket from the next one on
-        entering = list(self._entering)
-        for task in entering:
-            task.cancel()
-        await asyncio.gather(*entering, return_exceptions=True)
-
-    def _open(self) -> None:
-        self._loop.add_reader(self._listening, self._accept)
-
-    def _accept(self) -> None:
-        try:
-            accepted, _ = self._listening.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return
-        except OSError as failure:  # most likely no file descriptors are left
-            self._loop.remove_reader(self._listening)
-            self._pause = self._loop.call_later(_PAUSE_S, self._open)
-            logs.warn("A connection could not be accepted.", problem=str(failure))
-            return
-        accepted.setblocking(False)
-        task = self._loop.create_task(self._enter(accepted))
-        self._entering.add(task)
-        task.add_done_callback(self._entering.discard)
-
-    async def _enter(self, accepted: socket.socket) -> None:
-        with suppress(OSError):  # the client left, or speaks no TLS
-            await self._loop.connect_accepted_socket(
-                self._protocol,
-                accepted,
-                ssl=self._context,
-                ssl_handshake_timeout=self._handshake_timeout_s,
-            )
 
 
 class _Connection(HttpToolsProtocol):
@@ -379,35 +315,3 @@ def _say_failure(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
             problem=str(context.get("message")),
             failure=repr(failure),
         )
-
-
-def _bind_tcp(endpoint: str) -> socket.socket:
-    host, _, port = endpoint.rpartition(":")
-    if not host and socket.has_dualstack_ipv6():
-        listening = socket.create_server(
-            ("::", int(port)), family=socket.AF_INET6, dualstack_ipv6=True
-        )
-    else:
-        name = host.strip("[]") or "0.0.0.0"  # noqa: S104 - an endpoint without a host asks for it
-        found = socket.getaddrinfo(name, int(port), type=socket.SOCK_STREAM)
-        listening = socket.create_server(found[0][4], family=found[0][0])
-    # Inherited by connections; asyncio does it only for sockets that name their protocol, and answers wait 40 ms.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
-
-
-def _bind_unix(path: str) -> socket.socket:
-    """Bind to a path; a socket that a killed process left behind is removed."""
-    if Path(path).is_socket():
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(path)
-            except ConnectionRefusedError:
-                Path(path).unlink()
-    listening = socket.socket(socket.AF_UNIX)
-    try:
-        listening.bind(path)
-    except OSError:
-        listening.close()
-        raise
-    return listening
