@@ -1,9 +1,11 @@
-"""What the memory managers are told, where they can be told."""
+"""What the collector runs on is told, where it can be told."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+
+import pytest
 
 RESIDENT = """
 from collector.tuning import keep_freed_memory
@@ -38,3 +40,45 @@ def test_freed_memory_stays_for_the_next_request() -> None:
 
 def test_who_sets_the_environment_decides() -> None:
     assert kept(MALLOC_MMAP_THRESHOLD_="131072") < 6 << 20
+
+
+POLLING = """
+import os, sys
+from collector.tuning import poll_where_calls_are_served
+poll_where_calls_are_served(*sys.argv[1:])
+import grpc
+from concurrent.futures import ThreadPoolExecutor
+server = grpc.server(ThreadPoolExecutor(1))
+server.add_insecure_port("127.0.0.1:0")
+server.start()
+server.stop(None).wait()
+print(os.environ.get("GRPC_EXPERIMENTS", ""))
+"""
+
+
+def experiments(*version: str, **environment: str) -> str:
+    """Return what gRPC is told, having seen that it does not complain."""
+    done = subprocess.run(
+        [sys.executable, "-c", POLLING, *version],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+def test_grpc_knows_what_it_is_told() -> None:
+    experiments()
+
+
+@pytest.mark.parametrize("version", ["1.66.2", "1.79.0", "1.86.0", "2.0.1"])
+def test_other_versions_of_grpc_are_told_nothing(version: str) -> None:
+    assert experiments(version) == ""
+
+
+def test_what_the_environment_says_of_grpc_stays() -> None:
+    assert experiments("1.85.1", GRPC_EXPERIMENTS="-pick_first_ignore_empty_updates") == (
+        "-pick_first_ignore_empty_updates"
+    )
