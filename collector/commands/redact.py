@@ -14,7 +14,7 @@ from collector.errors import ConfigError, Problem
 from processors.errors import InvalidConfig
 from processors.redaction.cleaner import Cleaner, Receipt
 from processors.redaction.detectors import DEFAULT, ENTITIES
-from processors.redaction.engine import Match
+from processors.redaction.overlaps import Match
 
 _KEY = b"otelcol-llm redact shows, it keeps nothing"
 

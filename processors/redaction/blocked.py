@@ -18,11 +18,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from processors.redaction.masks import Mask
-from processors.redaction.regexp import Pattern, alternation, compile_set
+from processors.redaction.regexp import Pattern, Spans, alternation, compile_set
 from processors.redaction.shapes import NO_LETTER, Shape, shape
 from processors.redaction.walk import Edit, splice
 
-Spans = Sequence[tuple[int, int]]
 _LOOK = 256
 """How far a run is followed before all of the text is taken: runs are short."""
 _WORD = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from processors.redaction.actions import Pseudonyms, in_json
-from processors.redaction.engine import Engine, Match, Spans, resolve
+from processors.redaction.engine import Engine
 from processors.redaction.escapes import Unescaped
 from processors.redaction.external import Layer
 from processors.redaction.failing import ERROR
+from processors.redaction.overlaps import Match, resolve
 from processors.redaction.policy import Actions, Allowed
+from processors.redaction.regexp import Spans
 from processors.stats import Stats
 
 DENSE: Final = b"[REDACTED:DENSE]"

@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
 
 from processors.errors import InvalidConfig
-from processors.redaction.engine import Match
+from processors.redaction.overlaps import Match
 from processors.redaction.regexp import Pattern
 
 GROUP: Final = "otelcol_llm.detectors"

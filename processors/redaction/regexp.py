@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import re2
 
@@ -17,6 +17,8 @@ MAX_MEMORY: Final = 64 << 20
 """Bytes that one compiled pattern may use; RE2's own default (8 MiB) makes large alternations fall back to its NFA."""
 
 _UNANCHORED: Final = re2._Anchor.UNANCHORED
+Spans: TypeAlias = Sequence[tuple[int, int]]
+"""Places in a text, in order, not overlapping."""
 _Match = Callable[[Any, bytes, int, int], Sequence[tuple[int, int]]]
 
 
