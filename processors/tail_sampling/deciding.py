@@ -71,22 +71,6 @@ class Decider:
 
     # -- steps
 
-    @property
-    def behind(self) -> bool:
-        """Whether there is something to do now."""
-        return bool(
-            self._departures
-            or self._readings
-            or self._is_crowded()
-            or self.docket.has_due(self.now_ns)
-        )
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether `finish` has something left to do."""
-        keeps = self._config.on_shutdown == "keep"
-        return bool(self._departures) or (not keeps and self._table.waiting > 0)
-
     def advance(self) -> int:
         """Do the next thing that is due; return what it cost, 0 when nothing is."""
         return self._decide_next() or self._make_room() or self._hand_on() or self._read_on()
@@ -98,13 +82,16 @@ class Decider:
 
     def finish(self) -> int:
         """Take a step towards the end, where everything is decided; return what it cost, 0 when nothing is left."""
-        spent = self._hand_on()
-        if spent or not self.unfinished:
+        spent, how = self._hand_on(), self._config.on_shutdown
+        if spent or how == "keep":
             return spent
         trace = self.docket.oldest()
+        if how == "drop" and trace is None:
+            trace = next(iter(self._readings), None)
         if trace is None:
-            return self._read_on()
-        if self._config.on_shutdown == "drop":
+            return self._read_on() or (_A_SHARE if self.docket else 0)
+        if how == "drop":
+            self._readings.pop(trace, None)
             self._settle(trace, NOT_SAMPLED, "shutdown")
         else:
             self._decide(trace, "shutdown")
@@ -113,7 +100,7 @@ class Decider:
     def _decide_next(self) -> int:
         due = self.docket.next_due(self.now_ns)
         if due is None:
-            return 0
+            return _A_SHARE if self.docket.has_due(self.now_ns) else 0
         trace, trigger = due
         if trigger == "wait" or trace.root_seen or self.docket.has_waited(trace, self.now_ns):
             self._decide(trace, trigger)

@@ -65,7 +65,7 @@ class Docket:
             self._opened.appendleft((trace.first_ns, trace.id))
 
     def has_due(self, now_ns: int) -> bool:
-        """Say whether something may be due; what comes up may have been decided before."""
+        """Say whether an entry is up; its trace may have been decided before."""
         return _is_up(self._rooted, self.root_wait_ns, now_ns) or _is_up(
             self._opened, self._wait_ns, now_ns
         )

@@ -21,10 +21,6 @@ class Moving:
         self.journal = journal
         self._chores: deque[Iterator[None]] = deque()
 
-    def __bool__(self) -> bool:
-        """Say whether something is left to do."""
-        return bool(self._chores)
-
     def advance(self) -> bool:
         """Do a share of it; say whether there was something to do."""
         if not self._chores:

@@ -14,7 +14,7 @@ and `restoring` keep all of it over the end of the process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar, Final
 
 from processors.base import OnError
@@ -76,6 +76,7 @@ class TailSampling:
         """One that a reload ended: what was decided then leaves once its disk has it."""
         self._moving = Moving(self._decider.docket, None)
         self._closing = False
+        self._left_over = False
 
     # -- the processor
 
@@ -101,13 +102,8 @@ class TailSampling:
     def tick(self, now_ns: int) -> Iterable[Batch]:
         """Decide what is due and yield what was kept, one step of it: see `behind`."""
         self._pass(now_ns)
-        left = _A_STEP
-        while left > 0 and (spent := self._decider.advance()):
-            left -= spent
-            if self._release.full:
-                yield from self._leave()
-        if left > 0:
-            self._moving.advance()
+        yield from self._step(self._decider.advance)
+        self._left_over = self._left_over or self._moving.advance()
         self._tell()
         if self._journal is not None:
             self._panel.save(self._journal.store)
@@ -119,24 +115,27 @@ class TailSampling:
         This is one step of it: see `behind`.
         """
         self._closing = True
-        left = _A_STEP
-        while left > 0 and (spent := self._decider.finish()):
-            left -= spent
-            if self._release.full:
-                yield from self._leave()
+        yield from self._step(self._decider.finish)
         yield from self._leave()
         self._tell()
         self._list(False)
 
+    def _step(self, advance: Callable[[], int]) -> Iterator[Batch]:
+        """Go on until it cost a step, or nothing is left to do."""
+        left = _A_STEP
+        while left > 0 and (spent := advance()):
+            left -= spent
+            if self._release.full:
+                yield from self._leave()
+        self._left_over = left <= 0
+
     @property
     def behind(self) -> bool:
-        """Whether another `tick`, or after `close` another `close`, would find something to do now."""
+        """Whether the last `tick` or `close` left something over, and another one would find something to do."""
         for journal in (self._journal, self._parting):
             if journal is not None and (journal.waits if self._closing else journal.ready):
                 return True
-        if self._closing:
-            return self._decider.unfinished
-        return bool(self._moving) or self._decider.behind
+        return self._left_over
 
     def room(self) -> Overloaded | None:
         """Refuse while the disk could not keep what comes, or not even one more span fits."""

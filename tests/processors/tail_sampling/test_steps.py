@@ -235,7 +235,6 @@ def test_the_rest_of_a_trace_leaves_after_a_reload_as_it_was_decided() -> None:
     run = Run(ERRORS, **RECORD)
     sent = begin_to_release(run)
     run.reload(NEVER)
-    assert run.closes or run.sampler.behind
     ticks(run)
     assert sorted(names(run.out)) == sorted(sent)
     assert {each.trace_state for each in run.spans} == {"ot=th:0"}
@@ -300,6 +299,31 @@ def test_a_stop_reads_what_new_policies_have_not_read(after: list[Mapping[str, A
         run.out += list(run.sampler.tick(run.now))
     run.close()
     assert names(run.out) == sent
+
+
+def test_a_stop_drops_what_is_being_read() -> None:
+    run = Run(NEVER)
+    long_trace(run, "t", LONG)
+    run.reload(ERRORS, drop_pending_traces_on_shutdown=True)
+    run.now += 10 * SECOND
+    run.out += list(run.sampler.tick(run.now))
+    assert run.sampler.behind
+    assert run.close() == []
+    assert run.ledger()["dropped"] == LONG
+
+
+def test_entries_of_decided_traces_are_passed_over_in_steps() -> None:
+    """The root decides them first; their longer wait ends later, all at once."""
+    most = []
+    for traces in (4_500, 9_000):
+        run = Run(NEVER, decision_wait="60s", decision_wait_after_root_received="1s")
+        for begin in range(0, traces, 300):
+            run.send(*[span(str(i), "s") for i in range(begin, begin + 300)])
+        run.now += SECOND
+        ticks(run)
+        run.now += 60 * SECOND
+        most.append(max(ticks(run)))
+    assert most[1] < most[0] * 1.2
 
 
 @pytest.mark.parametrize("bound", [{"num_traces": 50}, {"buffer": {"max_bytes": 200_000}}])
