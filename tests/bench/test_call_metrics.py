@@ -1,0 +1,33 @@
+"""The benchmark measures what it says: calls that are priced, counted and told."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from tests.bench.call_metrics import CONTENT, PER_REQUEST, Bench, figures, scraped
+from tests.processors.llm_metrics.support import read, total
+
+
+@pytest.mark.parametrize("size", CONTENT)
+def test_every_call_is_priced_and_counted(size: str) -> None:
+    bench = Bench()
+    batch = bench.batch(size, Random(1))
+    assert {one.get("app.llm.cost.status") for one in batch.spans()} == {"priced"}
+    bench.metrics.process(batch)
+    found = read(bench.metrics.close())
+    assert total(found, "llm_requests_total", status="success") == PER_REQUEST
+    assert total(found, "llm_cost_usd_total") > 0
+
+
+def test_there_is_a_figure_for_everything() -> None:
+    best = figures("lean", rounds=1, requests=2)
+    assert all(value > 0 for value in best.values())
+    assert set(best) == {"counted", "again", "told", "point", "points"}
+
+
+def test_as_many_series_are_scraped_as_asked_for() -> None:
+    spent, series = scraped(rounds=1, series=500)
+    assert spent > 0
+    assert series >= 500
