@@ -33,13 +33,14 @@ class RecentIds:
     def add(self, name: bytes) -> None:
         if not self.size:
             return
-        self._turn()
-        self._put(hash(name) & _MASK64 or 1)
-
-    def _put(self, key: int) -> None:
-        slot = self._find(self._new, key)
-        if not self._new[slot]:
-            self._new[slot] = key
+        if self._count >= self.size:
+            self._turn()
+        key, table, mask = hash(name) & _MASK64 or 1, self._new, self._mask
+        slot = key & mask
+        while (found := table[slot]) and found != key:
+            slot = (slot + 1) & mask
+        if not found:
+            table[slot] = key
             self._count += 1
 
     def inherit(self, predecessor: RecentIds) -> None:
@@ -51,10 +52,9 @@ class RecentIds:
             self._before = predecessor
 
     def _turn(self) -> None:
-        """Begin a new generation when this one is full."""
-        if self._count >= self.size:
-            self._old, self._new, self._count = self._new, self._empty(), 0
-            self._before = None
+        """Begin a new generation."""
+        self._old, self._new, self._count = self._new, self._empty(), 0
+        self._before = None
 
     def __contains__(self, name: bytes) -> bool:
         if not self.size:

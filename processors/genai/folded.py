@@ -13,7 +13,7 @@ Format, little-endian: a head, then items in the order in which they came.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 from processors.genai.call import COUNTED, NO_PARENT, Call, Report
@@ -29,6 +29,7 @@ _START: Final = _HEAD.size
 _SIZE: Final = _RECORD.size
 _SORT_AT: Final = 16
 _SORT: Final = b"\x02"
+_RECORD_SORT: Final = _SORT[0]
 
 _FORGOTTEN: Final = 1
 """Flag: calls were counted before the trace was forgotten."""
@@ -37,6 +38,9 @@ _MIXED: Final = 2
 
 _SCOPE: Final = (1 << 40) - 1
 _INPUT, _OUTPUT, _AGGREGATE, _STANDS_FOR_ONE, _LOG = (1 << bit for bit in range(40, 45))
+_LOG_AT: Final = _SIZE - 3
+_LOG_BIT: Final = _LOG >> 40
+"""The same in the byte where it lies."""
 _KIND_AT: Final = 45
 _VERDICT_AT: Final = 48
 _KIND_MARKS: Final = {kind: kind << _KIND_AT for kind in range(6)}
@@ -72,27 +76,23 @@ def has_record(entry: bytes, span_id: bytes) -> bool:
 
 def span_ids(entry: bytes) -> list[bytes]:
     """Return the ids of the spans that left records."""
-    return [entry[at : at + 8] for at in _places(entry) if not _is_log(entry, at)]
+    return [entry[at : at + 8] for at in _places(entry) if not entry[at + _LOG_AT] & _LOG_BIT]
 
 
-def _places(entry: bytes) -> Iterator[int]:
-    """Yield where records begin."""
-    at, end = _first(entry) or len(entry), len(entry)
+def _places(entry: bytes) -> list[int]:
+    """Return where records begin."""
+    at, end, places = _first(entry) or len(entry), len(entry), []
     while at < end:
-        if entry[at + _SORT_AT] == _SORT[0]:
-            yield at
+        if entry[at + _SORT_AT] == _RECORD_SORT:
+            places.append(at)
             at += _SIZE
         else:
             at += LINK_BYTES
+    return places
 
 
 def _first(entry: bytes) -> int:
     return entry[8] | entry[9] << 8
-
-
-def _is_log(entry: bytes, at: int) -> bool:
-    marks: int = _RECORD.unpack_from(entry, at)[-1]
-    return bool(marks & _LOG)
 
 
 # -- plain traces, which never become objects

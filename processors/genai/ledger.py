@@ -12,6 +12,7 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final
 
 from processors.batch import Span
@@ -70,6 +71,8 @@ class Ledger:
         self._traces: dict[bytes, bytes | Trace] = {}
         self._busy: dict[bytes, Trace] = {}
         self._waiting: dict[bytes, Trace] = {}
+        self._queue: list[bytes] = []
+        self._queued_ns = 0
         self._size = 0
         self._deliveries = RecentIds(0)
         self._records = RecentIds(0)
@@ -201,10 +204,8 @@ class Ledger:
 
     def _fold(self, until_ns: int) -> None:
         """Fold what was quiet since then."""
-        while self._busy:
-            trace_id, trace = next(iter(self._busy.items()))
-            if trace.seen_ns > until_ns:
-                return
+        quiet = list(takewhile(lambda item: item[1].seen_ns <= until_ns, self._busy.items()))
+        for trace_id, trace in quiet:
             del self._busy[trace_id]
             entry = folded(trace)
             if entry is not None:
@@ -215,14 +216,27 @@ class Ledger:
         """Forget what is too old, and the longest quiet traces while there is too much; returns how many of these."""
         evicted = 0
         while self._traces:
-            trace_id, entry = next(iter(self._traces.items()))
-            seen = entry.seen_ns if isinstance(entry, Trace) else seen_ns(entry)
-            too_old = now_ns - seen >= self._limits.ttl_ns
+            trace_id = self._longest_quiet(now_ns)
+            entry = self._traces[trace_id]
+            too_old = now_ns - _seen_ns(entry) >= self._limits.ttl_ns
             if not too_old and self._size <= self._limits.max_bytes:
                 break
             evicted += not too_old
             self._forget(trace_id, entry)
         return evicted
+
+    def _longest_quiet(self, now_ns: int) -> bytes:
+        """Return the trace that was seen before all others: the first of the map, or the last of a list made of it.
+
+        Asking the map would walk over the places of all traces that were moved or deleted before its first one.
+        """
+        while self._queue:
+            entry = self._traces.get(self._queue[-1])
+            if entry is not None and _seen_ns(entry) <= self._queued_ns:
+                return self._queue[-1]
+            self._queue.pop()
+        self._queue, self._queued_ns = list(reversed(self._traces)), now_ns
+        return self._queue[-1]
 
     def settle_all(self) -> None:
         """Close everything that is open."""
@@ -255,6 +269,10 @@ class Ledger:
             self._deliveries.add(trace_id)
         for span_id in ids:
             self._deliveries.add(trace_id + span_id)
+
+
+def _seen_ns(entry: bytes | Trace) -> int:
+    return entry.seen_ns if isinstance(entry, Trace) else seen_ns(entry)
 
 
 def _size(entry: bytes | Trace) -> int:

@@ -245,3 +245,14 @@ def test_a_long_session_in_one_trace_is_judged_as_a_short_one() -> None:
     left = graph.close()
     assert ledger(left)["model_calls"] == 120
     assert left[-1].attributes[SKIP] == "duplicate_delivery"
+
+
+def test_the_longest_quiet_traces_are_forgotten_first() -> None:
+    processor = genai(ledger={"max_bytes": 4_000})
+    last_seen: dict[int, int] = {}
+    for second, number in enumerate([1, 2, 3, 1, 4, 5, 2, 6, 7, 1, 8, 9, *range(10, 40)], start=1):
+        processor.process(batch(span(second, trace=number, attributes=CALL), received_s=second))
+        last_seen[number] = second
+    known = {int.from_bytes(trace_id, "big") for trace_id in processor._ledger._traces}
+    assert known == set(sorted(last_seen, key=lambda n: last_seen[n])[-len(known) :])
+    assert 5 < len(known) < 20
