@@ -315,7 +315,7 @@ def test_nothing_unredacted_reaches_the_disk(process: Process, tmp_path: Path) -
         channel.unary_unary(Signal.TRACES.grpc_method, None, None)(traces(one), timeout=30)
     process.end(signal.SIGKILL)
     stored = b"".join(
-        path.read_bytes() for path in (tmp_path / "store").iterdir() if path.name != "reserve"
+        path.read_bytes() for path in (tmp_path / "store").iterdir() if path.suffix != ".reserve"
     )
     assert b"write to" in stored
     assert canary.encode() not in stored

@@ -35,7 +35,7 @@ class FileStorage:
         self.stats = Stats()
         self._config = config
         self._say = context.say
-        self._reserve = Reserve(config.directory / "reserve", config.reserve_bytes)
+        self._reserve = Reserve(config.directory, config.reserve_bytes)
         self._lock_file: int | None = None
         self._files: dict[str, File] = {}
         self._queues: dict[str, QueueRows] = {}

@@ -8,61 +8,81 @@ from pathlib import Path
 from typing import Final
 
 _SHARE: Final = 16
-"""At most this part of the file system."""
+"""At most this part of the file system for each file."""
+_SUFFIX: Final = ".reserve"
 
 
 class Reserve:
-    """A file that is given up when the disk is full and taken back when there is room. Thread-safe.
+    """A part for each file, given up when the disk is full and taken back when there is room. Thread-safe.
 
-    While it is given up nothing new is stored: what is free then is needed to let go of what is there.
+    While any is given up nothing new is stored in any file: what is free then is needed to let go of what is there.
+    Each file has a part of its own, because one that gave up a common one would lose that room to the upkeep of
+    another before it could delete; as it is, who is left without room adds a part.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
-        self._path = path
+    def __init__(self, directory: Path, size: int) -> None:
+        """`size`: of each part, in bytes."""
+        self._directory = directory
         self._wanted = size
         self.size = 0
-        self.there = True
+        self._there: dict[str, bool] = {}
         self._needed_by: set[str] = set()
         self._lock = threading.Lock()
 
+    @property
+    def there(self) -> bool:
+        """Whether every part is set aside."""
+        return all(self._there.values())
+
     def open(self) -> None:
-        """Set the space aside; on a full disk that comes later."""
-        system = os.statvfs(self._path.parent)
+        """Find out how large a part may be; remove what an ended process left."""
+        system = os.statvfs(self._directory)
         self.size = min(self._wanted, system.f_frsize * system.f_blocks // _SHARE)
-        self._path.unlink(missing_ok=True)
-        self.there = self._allocate()
+        for left in (*self._directory.glob(f"*{_SUFFIX}"), self._directory / "reserve"):
+            left.unlink(missing_ok=True)
+
+    def join(self, owner: str) -> None:
+        """Set aside a part for a file; on a full disk that comes later."""
+        with self._lock:
+            self._there[owner] = self._allocate(owner)
 
     def give_up(self, owner: str) -> None:
-        """Free the space for a file that needs it, until that takes it back."""
+        """Free the part of a file that needs it, until the file takes it back."""
         with self._lock:
             self._needed_by.add(owner)
-            self._path.unlink(missing_ok=True)
-            self.there = False
+            self._part(owner).unlink(missing_ok=True)
+            self._there[owner] = False
 
     def take(self, owner: str) -> bool:
-        """Set the space aside again, unless another file needs it still; say whether it is there now."""
+        """Set aside again what is missing, unless another file needs it still; say whether all is there now."""
         with self._lock:
             self._needed_by.discard(owner)
-            if not self.there and not self._needed_by:
-                self.there = self._allocate()
+            if not self._needed_by:
+                for other, there in self._there.items():
+                    self._there[other] = there or self._allocate(other)
             return self.there
 
     def close(self) -> None:
         """Leave nothing behind."""
-        self._path.unlink(missing_ok=True)
+        for owner in self._there:
+            self._part(owner).unlink(missing_ok=True)
 
-    def _allocate(self) -> bool:
+    def _part(self, owner: str) -> Path:
+        return self._directory / f"{owner}{_SUFFIX}"
+
+    def _allocate(self, owner: str) -> bool:
         if not self.size:
-            system = os.statvfs(self._path.parent)
+            system = os.statvfs(self._directory)
             return system.f_frsize * system.f_bavail > 0
+        path = self._part(owner)
         try:
-            handle = os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+            handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
         except OSError:
             return False
         try:
             os.posix_fallocate(handle, 0, self.size)
         except OSError:
-            self._path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             return False
         finally:
             os.close(handle)

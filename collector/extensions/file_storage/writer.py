@@ -112,6 +112,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name=f"storage-{self._name}", daemon=True)
 
     def start(self) -> None:
+        self._reserve.join(self._name)
         self._thread.start()
 
     def add(self, sql: str, row: Row, size: int) -> Commit:

@@ -22,7 +22,7 @@ from .stores import drain, left, number_of, put, queue_on, request, storage
 
 def killed(folder: Path, copy: Path) -> Path:
     """Return the folder as another process would find it if this one were killed now."""
-    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("lock", "reserve"))
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("lock", "*.reserve"))
     return copy
 
 
