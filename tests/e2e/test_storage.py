@@ -236,6 +236,30 @@ def ids(*numbers: int) -> set[bytes]:
     return {number.to_bytes(8, "big") for number in numbers}
 
 
+def test_kill_9_while_a_long_trace_leaves_loses_none_of_it(
+    process: Process, backend: Backend
+) -> None:
+    """It leaves in many batches; the first one that arrives ends the process."""
+    for trace in (1, 2):
+        process.start().wait()
+        first = trace * 100_000
+        for begin in range(first, first + 20_000, 2_000):
+            spans = [
+                span(number, trace=trace, status=2 if number == first else 0)
+                for number in range(begin, begin + 2_000)
+            ]
+            with grpc.insecure_channel(f"127.0.0.1:{process.port}") as channel:
+                channel.unary_unary(Signal.TRACES.grpc_method, None, None)(
+                    traces(*spans), timeout=30
+                )
+        backend.wait_for(lambda first=first: ids(first) <= backend.delivered.keys(), 30.0)
+        process.end(signal.SIGKILL)
+        process.start().wait()
+        whole = ids(*range(first, first + 20_000))
+        backend.wait_for(lambda whole=whole: whole <= backend.delivered.keys(), 30.0)
+        assert process.end(signal.SIGTERM) == 0
+
+
 def test_a_stop_while_the_backend_is_away_keeps_everything(
     process: Process, backend: Backend
 ) -> None:
