@@ -67,6 +67,7 @@ __all__ = [
     "count_points",
     "edit_span",
     "frame",
+    "span_views",
     "split",
     "with_trace_state",
     "without_schema_url",
@@ -346,25 +347,54 @@ def count_points(metric: bytes) -> int:
 def split(raw: bytes) -> Iterator[tuple[bytes, bytes, Sequence[bytes]]]:
     """Yield (resource envelope, scope envelope, encoded items) for every scope group of an encoded request.
 
-    For components that keep items as bytes: 0.05 µs a span against 1 µs for `Batch.groups`.
+    For components that keep items as bytes: one copy of each and 0.15 µs, against 1 µs for `Batch.groups`.
     """
-    for group in _REQUEST(raw).groups:
-        scopes = [(scope, tuple(scope.items)) for scope in group.scopes]
-        resource = _without(group, "scopes")
-        for scope, items in scopes:
-            yield resource, _without(scope, "items"), items
+    for tag, _, start, end in fields(raw, 0, len(raw)):
+        if tag == 0x0A:
+            resource, scopes = _dissect(raw, start, end)
+            for scope_start, scope_end in scopes:
+                scope, items = _dissect(raw, scope_start, scope_end)
+                yield resource, scope, tuple([raw[at:behind] for at, behind in items])
 
 
-def _without(view: Any, children: str) -> bytes:
-    """Encode what a view of a group does not declare, in the order it came: everything but its children."""
-    view.ClearField(children)
-    rest: bytes = view.SerializeToString()
-    return rest
+def span_views(raw: bytes) -> Iterator[Sequence[Any]]:
+    """Yield views of the spans of every scope group of an encoded traces request, in step with `split`.
+
+    One parse for all of them. They share memory, so that of all of them is kept while one is.
+    """
+    for group in _TRACES(raw).groups:
+        for scope in group.scopes:
+            yield scope.items
+
+
+def _dissect(raw: bytes, at: int, end: int) -> tuple[bytes, list[tuple[int, int]]]:
+    """Return a group's envelope, as it came, and start and end of the bodies of its children (field 2)."""
+    rest: list[bytes] = []
+    children: list[tuple[int, int]] = []
+    while at < end:
+        if raw[at] != 0x12:
+            behind = skip(raw, at)
+            rest.append(raw[at:behind])
+            at = behind
+            continue
+        size, body = raw[at + 1], at + 2
+        if size > 127:
+            high = raw[body]
+            if high < 128:
+                size, body = size - 128 + (high << 7), body + 1
+            else:
+                size, body = read_varint(raw, at + 1)
+        at = body + size
+        children.append((body, at))
+    return b"".join(rest), children
 
 
 def without_schema_url(envelope: bytes) -> bytes:
-    """Return the envelope of a resource or scope group without its schema URL."""
-    return _without(PARSE["Schema"](envelope), "schema_url")
+    """Return the envelope of a resource or scope group without its schema URL; the rest stays in the order it came."""
+    view = PARSE["Schema"](envelope)
+    view.ClearField("schema_url")
+    rest: bytes = view.SerializeToString()
+    return rest
 
 
 def edit_span(span: bytes, attributes: Mapping[str, Value]) -> bytes:
@@ -386,7 +416,6 @@ def with_trace_state(span: bytes, text: str) -> bytes:
     return edited
 
 
-_REQUEST: Final = PARSE["Request"]
 _TRACES: Final = PARSE["Traces"]
 _NOWHERE: Final = ScopeGroup(ResourceGroup(Resource(b"", 0, 0, 0), b""), Scope(b"", 0, 0, 0), b"")
 """The group of a span that stands alone."""

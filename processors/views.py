@@ -109,11 +109,7 @@ _LAYOUTS: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
         "trace_id": (5, _BYTES),
         "as_int": (6, _SFIXED64),
     },
-    # a request of any signal, down to the items and no further
-    "Request": {"groups": (1, ["Group"])},
-    "Group": {"scopes": (2, ["ScopeItems"])},
-    "ScopeItems": {"items": (2, [_BYTES])},
-    # the same of traces, down to the attributes: one parse for all is cheaper than one for each span
+    # a traces request, down to the attributes: one parse for all is cheaper than one for each span
     "Traces": {"groups": (1, ["TracesGroup"])},
     "TracesGroup": {"scopes": (2, ["TracesScope"])},
     "TracesScope": {"items": (2, ["Span"])},
