@@ -87,7 +87,7 @@ class BlockedValues:
 
     def _back(self, buf: bytes, start: int, first: int) -> int:
         """Return where the run begins that holds buf[first]."""
-        head = buf[max(start, first - _LOOK) : first]
+        head = buf[first - _LOOK if first - start > _LOOK else start : first]
         kept = head.rstrip(self._alphabet)
         if not kept and first - start > _LOOK:
             head = buf[start:first]
@@ -96,7 +96,7 @@ class BlockedValues:
 
     def _ahead(self, buf: bytes, last: int, end: int) -> int:
         """Return where the run ends that goes on at buf[last]."""
-        tail = buf[last : min(end, last + _LOOK)]
+        tail = buf[last : last + _LOOK if end - last > _LOOK else end]
         rest = tail.lstrip(self._alphabet)
         if not rest and end - last > _LOOK:
             tail = buf[last:end]

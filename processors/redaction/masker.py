@@ -42,7 +42,11 @@ class Masker(RuleEditor):
                 continue
             frame, size, body = at, buf[at + 1], at + 2
             if size > 127:
-                size, body = read_varint(buf, at + 1)
+                more = buf[body]
+                if more < 128:  # spans and texts are this long: spares a call
+                    size, body = size & 127 | more << 7, body + 1
+                else:
+                    size, body = read_varint(buf, at + 1)
             at = body + size
             if at <= near:
                 continue
@@ -51,7 +55,7 @@ class Masker(RuleEditor):
                 if near >= at:
                     continue
             if tag == attribute:
-                kept, more = self._attribute(buf, Found(frame, body, at), kept, pieces)
+                kept, more = self._attribute(buf, (frame, body, at), kept, pieces)
                 grown += more
             elif tag in children:
                 inner, more = self._message(buf, body, at, children[tag])
@@ -66,7 +70,7 @@ class Masker(RuleEditor):
         return pieces, grown
 
     def _attribute(
-        self, buf: bytes, found: Found, kept: int, pieces: list[bytes]
+        self, buf: bytes, found: tuple[int, int, int], kept: int, pieces: list[bytes]
     ) -> tuple[int, int]:
         """Add what stays before an attribute and what becomes of it, up to the last change.
 
@@ -75,7 +79,7 @@ class Masker(RuleEditor):
         frame, body, end = found
         value, text = _value(buf, body, end)
         if text < 0:
-            return self._oddly(buf, found, kept, pieces)
+            return self._oddly(buf, Found(frame, body, end), kept, pieces)
         edits = self._edits(buf, text, end, self._inside(text, end))
         if not edits:
             return kept, 0

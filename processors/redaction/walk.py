@@ -77,10 +77,12 @@ class Hits:
         if near >= end:
             return []
         starts, ends, at = self._starts, self._ends, self._at
-        found = [(near, min(ends[at], end))]
+        found = [(near, ends[at])]
         while starts[at + 1] < end:
             at += 1
-            found.append((starts[at], min(ends[at], end)))
+            found.append((starts[at], ends[at]))
+        if ends[at] > end:
+            found[-1] = found[-1][0], end
         return found
 
 
