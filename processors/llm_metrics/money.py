@@ -6,8 +6,8 @@ from decimal import Decimal
 from math import isfinite
 from typing import Final
 
-_PICO: Final = 1e12
-_SURE_USD: Final = 999.0
+PICO: Final = 1e12
+SURE_USD: Final = 999.0
 """Below, a number of picodollars has up to 15 digits, and such decimals are distinct doubles (IEEE 754, DBL_DIG)."""
 
 
@@ -18,8 +18,8 @@ def atto_usd(usd: float) -> int:
     arithmetic: if rounding to picodollars and dividing gives the same double, there is no other short decimal.
     0.2 µs against 1.3 µs for the way through `Decimal`.
     """
-    if 0.0 <= usd < _SURE_USD:
-        pico = int(usd * _PICO + 0.5)
-        if pico / _PICO == usd:
+    if 0.0 <= usd < SURE_USD:
+        pico = int(usd * PICO + 0.5)
+        if pico / PICO == usd:
             return pico * 10**6
     return int(Decimal(repr(usd)).scaleb(18)) if isfinite(usd) else 0
