@@ -5,7 +5,6 @@ Invariants
   ones follow, also those that come while it is on its way out.
 - No step takes longer the longer a trace is: what must be read before a decision, and what leaves after it, goes on
   share by share. `advance` takes one step and tells what it cost, so that callers bound what they do at once.
-- Whoever brings spans in hands on more than that, so what is on its way out does not pile up.
 """
 
 from __future__ import annotations
@@ -73,12 +72,11 @@ class Decider:
 
     def advance(self) -> int:
         """Do the next thing that is due; return what it cost, 0 when nothing is."""
-        return self._decide_next() or self._make_room() or self._hand_on() or self._read_on()
+        return self._decide_next() or self.make_way()
 
-    def relieve(self, most: int) -> None:
-        """Keep the bounds and hand on what was decided, until that cost so much or nothing is left to do."""
-        while most > 0 and (spent := self._make_room() or self._hand_on() or self._read_on()):
-            most -= spent
+    def make_way(self) -> int:
+        """Do the next thing that bounds what is here: evict where too much waits, hand on what was decided."""
+        return self._make_room() or self._hand_on() or self._read_on()
 
     def finish(self) -> int:
         """Take a step towards the end, where everything is decided; return what it cost, 0 when nothing is left."""

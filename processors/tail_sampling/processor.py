@@ -6,7 +6,8 @@ Invariants
   `num_traces`: the oldest are decided early, on what is known, rather than lost. (Bounds that a reload lowers are
   reached step by step.)
 - Released spans leave as the very bytes that came, unless `record` or a skeleton changes them.
-- No call takes longer the more is held or due, or the longer a trace is: `behind` says that there is more to do.
+- No call takes longer the more is held or due, or the longer a trace is: `behind` says that there is more to do. Where
+  ticks do not keep up, each request does more of it than it brings, so that nothing piles up under load.
 
 `holding` takes spans in, `docket` knows when traces are due, `deciding` decides, `release` lets spans leave, `journal`
 and `restoring` keep all of it over the end of the process.
@@ -81,7 +82,7 @@ class TailSampling:
     # -- the processor
 
     def process(self, batch: Batch) -> Batch | None:
-        """Hold the spans; what comes back are late spans of kept traces and traces that had to be decided now.
+        """Hold the spans; what comes back are late spans of kept traces, and spans of traces that were decided.
 
         With a journal nothing comes back: what leaves, leaves by `tick` once the disk has it.
         Raises: `Overloaded` when the buffer is full and configured to refuse.
@@ -91,7 +92,7 @@ class TailSampling:
         if self.config.refuse and self._holder.lacks_room(batch.encode(), spans):
             raise self._refused(spans)
         self._holder.take_in(arrivals(batch, self._table, self._plan))
-        self._decider.relieve(_A_STEP + 2 * cost(spans, len(raw)))
+        self._relieve(_A_STEP + 2 * cost(spans, len(raw)))
         self._ledger.flush()
         if self._journal is None:
             return self._release.take(self._decider.now_ns)
@@ -119,6 +120,12 @@ class TailSampling:
         yield from self._leave()
         self._tell()
         self._list(False)
+
+    def _relieve(self, most: int) -> None:
+        """Keep the bounds, and help the ticks with what they left over."""
+        advance = self._decider.advance if self._left_over else self._decider.make_way
+        while most > 0 and (spent := advance()):
+            most -= spent
 
     def _step(self, advance: Callable[[], int]) -> Iterator[Batch]:
         """Go on until it cost a step, or nothing is left to do."""

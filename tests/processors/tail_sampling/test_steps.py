@@ -116,6 +116,24 @@ def test_a_request_that_evicts_a_long_trace_waits_no_longer() -> None:
     assert most[1] < most[0] * 1.2
 
 
+def test_requests_help_where_ticks_do_not_keep_up() -> None:
+    """Who brings spans decides more than that: there is less to do after any number of requests."""
+    run = Run(ERRORS)
+    run.send(*[span(str(i), "s", status="error") for i in range(3_000)])
+    run.now += 9 * SECOND
+    assert run.send(span("fresh")) == []
+    run.now += SECOND
+    run.out += list(run.sampler.tick(run.now))
+    assert run.sampler.behind
+    left = 3_000 - len(run.spans)
+    came = [run.send(*[span(f"{n}new{i}") for i in range(100)]) for n in range(6)]
+    assert all(len(names) > 100 for names in came[:4])
+    assert sum(map(len, came)) == left
+    assert run.ledger()["held"] == 601
+    ticks(run)
+    assert run.send(span("another")) == []
+
+
 # -- one decision
 
 
