@@ -42,6 +42,8 @@ _RECORD: Final = "\n"
 """Begins the cache key of log records; no attribute is called so."""
 _MAX_PLANS: Final = 512
 _MAX_SCOPES: Final = 512
+_USUAL_KEYS: Final = 64
+"""Of spans with more keys than that, the latest plan is not remembered: each number of keys has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,8 @@ def plan_for(scope: ScopeProfile, present: tuple[str, ...]) -> Plan | None:
         found = scope.plans[present] = _plan_of(scope, present)
     if found is UNMARKED:
         return None
-    scope.latest[size] = found
+    if size <= _USUAL_KEYS:
+        scope.latest[size] = found
     return found  # type: ignore[return-value] # only Plan and UNMARKED go in
 
 
