@@ -15,7 +15,7 @@ from typing import ClassVar, Final, NamedTuple
 
 from processors import semconv
 from processors.base import OnError
-from processors.batch import Batch, Item, LogRecord, ScopeGroup, Signal, Span
+from processors.batch import Batch, Item, LogRecord, Resource, Scope, ScopeGroup, Signal, Span
 from processors.genai.call import COUNTED, NO_PARENT, Call, Report, digest
 from processors.genai.config import Config, Override
 from processors.genai.held import HeldSpans
@@ -42,6 +42,8 @@ _TOOL: Final = Role.TOOL
 _AGGREGATE_BASIS: Final = "aggregate"
 _CACHED: Final = "cached"
 _MAX_GIVEN: Final = 256
+_MAX_SENDERS: Final = 256
+_MAX_SENDER_BYTES: Final = 4096
 _NO_SPAN: Final = b"\xffno span"
 """In place of the id of a log record's span."""
 
@@ -79,6 +81,7 @@ class Genai:
         self._defaults = dict(config.defaults)
         self._given: dict[tuple[tuple[str, str], ...], Given] = {}
         self._given_number = 0
+        self._senders: dict[tuple[bytes, bytes], _Sender] = {}
         self._roles = [0] * len(Role)
         self._now_ns = 0
         self._held = HeldSpans()
@@ -327,9 +330,20 @@ class Genai:
     # -- what holds for a scope group
 
     def _sender(self, group: ScopeGroup) -> _Sender:
-        attributes = group.parent.resource.view.attributes
+        """Return the same object for the same bytes, which come with every request of a sender."""
+        resource, scope = group.parent.resource.body(), group.scope.body()
+        found = self._senders.get((resource, scope))
+        if found is None:
+            found = self._describe(Resource.alone(resource).view.attributes, group.scope)
+            if len(resource) + len(scope) <= _MAX_SENDER_BYTES:
+                if len(self._senders) >= _MAX_SENDERS:
+                    self._senders.clear()
+                self._senders[resource, scope] = found
+        return found
+
+    def _describe(self, attributes: Mapping[str, bytes], named: Scope) -> _Sender:
         service = text(attributes.get(_SERVICE_NAME, b"")) or ""
-        scope = self._planner.scope(group.scope.name, group.scope.version)
+        scope = self._planner.scope(named.name, named.version)
         overrides = self._config.token_semantics
         override = next((row for row in overrides if row.fits(scope.name, service)), None)
         return _Sender(scope, self._given_by(attributes), service, override)
