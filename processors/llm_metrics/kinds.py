@@ -172,6 +172,8 @@ class Kinds:
     def forget(self) -> None:
         """Forget everything, also the bindings."""
         self._known = 0
+        for shape in self._shapes.values():
+            shape.kinds.clear()  # they point at each other: nothing is left to the garbage collector
         self._shapes.clear()
         self._bindings.forget()
 
