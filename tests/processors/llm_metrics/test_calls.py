@@ -116,3 +116,39 @@ def test_a_conversation_that_became_expensive_here_is_counted_once() -> None:
             one.set("app.llm.conversation.expensive", True)
         metrics.process(batch)
     assert total(read(metrics.tick(NOW)), "llm_expensive_conversations_total") == 2
+
+
+CALLS = st.fixed_dictionaries(
+    {
+        "gen_ai.provider.name": st.sampled_from(("openai", "anthropic")),
+        "app.llm.cost.status": st.sampled_from(("priced", "unpriced", "cached")),
+    },
+    optional={
+        "app.llm.cost_usd": st.sampled_from((0.25, 0.5, 2.0)),
+        "app.llm.cost.price_source": st.sampled_from(("base", "estimate")),
+        "app.llm.feature": st.sampled_from(("answer", "search")),
+        "gen_ai.usage.input_tokens": st.sampled_from((0, 100, 5000)),
+        "gen_ai.usage.output_tokens": st.sampled_from((1, 700)),
+        "gen_ai.usage.cache_read.input_tokens": st.sampled_from((0, 50)),
+        "gen_ai.usage.reasoning.output_tokens": st.just(1),
+        "app.llm.ttft_s": st.just(0.25),
+        "error.type": st.sampled_from(("timeout", "RateLimitError")),
+    },
+)
+
+
+@given(st.lists(st.tuples(CALLS, st.booleans()), min_size=1, max_size=25), st.integers(1, 5))
+@settings(max_examples=60, deadline=None)
+def test_what_is_told_depends_on_neither_cuts_nor_on_who_wrote_it(
+    calls: list[tuple[dict[str, object], bool]], size: int
+) -> None:
+    whole, cut = connector(), connector()
+    whole.process(traces([span(call) for call, _ in calls]))
+    for first in range(0, len(calls), size):
+        some = calls[first : first + size]
+        batch = traces([span({} if written else call) for call, written in some])
+        for one, (call, written) in zip(batch.spans(), some, strict=True):
+            for key, value in call.items() if written else ():
+                one.set(key, value)  # type: ignore[arg-type] # drawn from what attributes hold
+        cut.process(batch)
+    assert read(cut.tick(NOW)) == read(whole.tick(NOW))
