@@ -1,6 +1,8 @@
 """The threads between queue and destination: few while idle, none lost to a bug, all gone after stop."""
 
+import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -93,6 +95,24 @@ def test_a_bug_costs_one_request_and_no_thread() -> None:
     counters = made.stats.counters
     assert counters["otelcol_llm_exporter_dropped_items_total", "traces", "internal_error"] == 3
     assert counters["otelcol_exporter_sent_spans_total",] == 5
+
+
+def test_a_thread_that_waits_for_a_load_keeps_nothing_of_the_last_one() -> None:
+    sent: list[bytes] = []
+
+    def push(request: Request) -> Answer:
+        sent.append(request.raw)
+        return TAKEN
+
+    made, _ = sender(push)
+    made.start()
+    made.export(traces(span_ids(3)))
+    until, holders = time.monotonic() + 10, 0
+    while holders != 2 and time.monotonic() < until:
+        threading.Event().wait(0.001)
+        holders = sys.getrefcount(sent[0]) if sent else 0
+    assert holders == 2, "expected the list and the call alone"
+    made.stop(10)
 
 
 def test_what_waits_without_a_start_is_counted_as_lost() -> None:
