@@ -2,8 +2,8 @@
 
 A policy asks at construction (`Watch`), for instance for "some span carries this attribute with a value that …", gets a
 bit or the promise that a field of `Trace` will be kept up to date, and looks at the trace when it votes. So a decision
-does not read the spans again, each span is parsed at most once, and attributes only where one of the wanted keys occurs
-in its bytes at all.
+does not read the spans again. What comes in was parsed with its request (`arrivals`); what is read again, after a
+reload or a restart, is parsed whole only where one of the wanted keys occurs in its bytes.
 """
 
 from __future__ import annotations
