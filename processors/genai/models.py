@@ -86,9 +86,17 @@ _FAMILIES: Final = tuple(
 )
 
 
-@lru_cache(maxsize=1024)
+_LONGEST: Final = 512
+"""Characters of a name that is looked at and remembered: four times as long as an ARN of Bedrock."""
+
+
 def provider_of(named: str) -> str | None:
     """Return the well-known name of a provider as an emitter spells it; None for frameworks, which are no vendor."""
+    return _provider_of(named) if len(named) <= _LONGEST else named.lower()
+
+
+@lru_cache(maxsize=1024)
+def _provider_of(named: str) -> str | None:
     low = named.lower()
     if low in _FRAMEWORKS:
         return None
@@ -99,16 +107,20 @@ def provider_of(named: str) -> str | None:
     return next((vendor for prefix, vendor in _PREFIXES if low.startswith(prefix)), low)
 
 
-@lru_cache(maxsize=4096)
 def vendor_of_model(model: str) -> str | None:
     """Return the vendor that a model name tells, or None."""
+    return _vendor_of_model(model) if len(model) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _vendor_of_model(model: str) -> str | None:
     low = model.lower()
     if _BEDROCK.match(low) or _BEDROCK_ARN.match(low):
         return "aws.bedrock"
     prefix, slash, rest = low.partition("/")
     if slash:
         return _VENDOR_PREFIXES.get(prefix) or (
-            vendor_of_model(rest) if prefix == "models" else None
+            _vendor_of_model(rest) if prefix == "models" else None
         )
     return next((vendor for family, vendor in _FAMILIES if family.match(low)), None)
 
@@ -127,9 +139,13 @@ _REVISION: Final = re.compile(r"(?:-v\d+)?:\d+$|-v\d+:\d+$")
 _DATE: Final = re.compile(r"-(?:\d{8}|\d{4}-\d{2}-\d{2})$")
 
 
-@lru_cache(maxsize=4096)
 def comparable(model: str) -> str:
     """Return the form in which spellings of one model are equal; only for finding duplicates, never written."""
+    return _comparable(model) if len(model) <= _LONGEST else model
+
+
+@lru_cache(maxsize=4096)
+def _comparable(model: str) -> str:
     name = model.lower()
     if name.startswith("arn:"):
         name = name.rpartition("/")[2] or name

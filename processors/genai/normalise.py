@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from processors import semconv
+from processors.allowance import length
 from processors.batch import Element, Span
 from processors.genai.config import Override
 from processors.genai.dimensions import DIMENSIONS, METADATA
@@ -31,6 +32,7 @@ from processors.genai.values import (
 from processors.wire import Value, delimited
 
 _MAX_KNOWN: Final = 1024
+_KNOWN_BYTES: Final = 1024
 _FIRST_TOKEN_EVENTS: Final = ("First Token Stream Event", "llm.content.completion.chunk")
 _CHOICE: Final = "gen_ai.choice"
 _SHORT: Final = 100
@@ -137,6 +139,7 @@ def _learnt(
 ) -> Known:
     if len(plan.known) >= _MAX_KNOWN:
         plan.known.clear()
+    plan.scope.allowance.spend(_KNOWN_BYTES + length(key), plan.known)
     found = plan.known[key] = Known(plan, attributes, given, told)
     return found
 

@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from processors import semconv
+from processors.allowance import ENTRY_BYTES, Allowance, length
 from processors.genai.dimensions import DIMENSIONS, METADATA, Dimension
 from processors.genai.names import (
     ALIASES,
@@ -42,6 +43,9 @@ _RECORD: Final = "\n"
 """Begins the cache key of log records; no attribute is called so."""
 _MAX_PLANS: Final = 512
 _MAX_SCOPES: Final = 512
+_REMEMBERED: Final = 32 << 20
+"""Bytes of all plans and of what they remember, estimated. Traffic of a hundred instrumentations takes a few MiB."""
+_PLAN_BYTES: Final = 4096
 _USUAL_KEYS: Final = 64
 """Of spans with more keys than that, the latest plan is not remembered: each number of keys has its own."""
 
@@ -141,6 +145,7 @@ class Planner:
     """Finds the plan of a span. Holds bounded caches and nothing else."""
 
     def __init__(self) -> None:
+        self._allowance = Allowance(_REMEMBERED)
         self._scopes: dict[tuple[str, str], ScopeProfile] = {}
 
     def scope(self, name: str, version: str) -> ScopeProfile:
@@ -149,7 +154,8 @@ class Planner:
         if found is None:
             if len(self._scopes) >= _MAX_SCOPES:
                 self._scopes.clear()
-            found = self._scopes[name, version] = profile(name, version)
+            self._allowance.spend(len(name) + len(version), self._scopes)
+            found = self._scopes[name, version] = profile(name, version, self._allowance)
         return found
 
 
@@ -165,9 +171,7 @@ def plan_for(scope: ScopeProfile, present: tuple[str, ...]) -> Plan | None:
         return latest  # type: ignore[no-any-return]
     found = scope.plans.get(present)
     if found is None:
-        if len(scope.plans) >= _MAX_PLANS:
-            scope.plans.clear()
-        found = scope.plans[present] = _plan_of(scope, present)
+        found = _remember(scope, present, _plan_of(scope, present))
     if found is UNMARKED:
         return None
     if size <= _USUAL_KEYS:
@@ -180,10 +184,17 @@ def plan_for_record(scope: ScopeProfile, keys: Iterable[str]) -> Plan:
     present = (_RECORD, *keys)
     found = scope.plans.get(present)
     if found is None:
-        if len(scope.plans) >= _MAX_PLANS:
-            scope.plans.clear()
-        found = scope.plans[present] = compile_plan(scope, present[1:])
+        found = _remember(scope, present, compile_plan(scope, present[1:]))
     return found  # type: ignore[return-value] # under keys that begin so stand only plans
+
+
+def _remember(scope: ScopeProfile, present: tuple[str, ...], found: object) -> object:
+    if len(scope.plans) >= _MAX_PLANS:
+        scope.plans.clear()
+    size = _PLAN_BYTES + length(present) + ENTRY_BYTES * len(present)
+    scope.allowance.spend(size, scope.plans, scope.latest)
+    scope.plans[present] = found
+    return found
 
 
 def _plan_of(scope: ScopeProfile, present: Sequence[str]) -> object:

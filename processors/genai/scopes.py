@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from processors.allowance import Allowance
 from processors.genai.dialects import DIALECTS
 from processors.genai.table import Dialect, Emitter, Level, matches
 
@@ -46,6 +47,8 @@ class ScopeProfile:
     tells_by_events: bool
     mark: int
     """By which records are compared: digest of the name (32 bits), family (4), level (4). Equal for equal names."""
+    allowance: Allowance = field(compare=False)
+    """Of everything that is remembered of its spans."""
     plans: dict[tuple[str, ...], object] = field(default_factory=dict, compare=False)
     """Filled by `plan`: one entry per set of attribute keys."""
     latest: dict[int, Any] = field(default_factory=dict, compare=False)
@@ -54,8 +57,8 @@ class ScopeProfile:
     """Memory of `normalise`: an encoded conversation → how its other name is written, tag aside, and the text."""
 
 
-def profile(name: str, version: str) -> ScopeProfile:
-    """Look a scope up in all dialects."""
+def profile(name: str, version: str, allowance: Allowance) -> ScopeProfile:
+    """Look a scope up in all dialects. `allowance`: for what will be remembered of its spans."""
     mine = [d for d in DIALECTS if d.scope and matches(d.scope, name)]
     level = _level(name)
     family = next((n for n, p in enumerate(_FAMILIES) if matches(p, name)), len(_FAMILIES))
@@ -71,6 +74,7 @@ def profile(name: str, version: str) -> ScopeProfile:
         spring=matches(_SPRING, name),
         task_totals=matches(_TASK_TOTALS, name),
         tells_by_events=matches(_EVENTFUL, name),
+        allowance=allowance,
         mark=(hash(name) & 0xFFFF_FFFF) << 8 | family << 4 | level,
     )
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from processors.allowance import Allowance, length
 from processors.llm_cost.book import Book, Identity, Miss, Offer
 
 KEPT: Final = 10_000
 """Identities; a name that is not known is remembered like any other."""
 RANGES: Final = 8
 """Time ranges per identity: live traffic needs one, a backfill beside it a second."""
+_REMEMBERED: Final = 8 << 20
+"""Bytes of identities and offers, estimated."""
+_OFFER_BYTES: Final = 1024
 SAID: Final = 1_000
 """Unknown names that are told, each once; after that they are only counted."""
 
@@ -27,6 +31,7 @@ class Offers:
         self._tell = tell
         self._told: set[tuple[str, str]] = set()
         self._known: dict[Identity, list[Offer | Miss]] = {}
+        self._allowance = Allowance(_REMEMBERED)
 
     def find(self, identity: Identity, at: int) -> Offer | Miss:
         """Return the terms for a call at a time."""
@@ -34,6 +39,7 @@ class Offers:
         if ranges is None:
             if len(self._known) >= KEPT:
                 self._known.clear()
+            self._allowance.spend(_OFFER_BYTES + length(identity), self._known)
             ranges = self._known[identity] = []
         for offer in ranges:
             if offer.start <= at < offer.end:

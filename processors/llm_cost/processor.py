@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import Any, ClassVar, Final, Literal
 
 from processors import semconv as s
+from processors.allowance import ENTRY_BYTES, Allowance, length
 from processors.amend import Body, amend_spans
 from processors.base import OnError, Stateless
 from processors.batch import Batch, Item, LogRecord, Signal, Span
@@ -37,6 +38,8 @@ _AGGREGATE: Final = "aggregate"
 _CLASSED: Final = encode_value(_MODEL_CALL)
 _NEVER_PRICED: Final = ("tool", "other")
 """Classes that `genai` gives to what is no model call."""
+_REMEMBERED: Final = 16 << 20
+"""Bytes of all shapes and prices that are remembered, estimated."""
 ESTIMATED: Final = frozenset({"unknown_provider", "unknown_model", "no_rate"})
 """Reasons for which an estimate is better than nothing; without usage there is nothing to estimate from."""
 
@@ -55,7 +58,8 @@ class LlmCost(Stateless):
         self._desk = context.shared("llm_cost", Desk)
         self._offers = self._desk.offers(config.pricing, self._tell)
         self._book = self._offers.book
-        self._quick = Quick(self._offers, self.stats)
+        self._allowance = Allowance(_REMEMBERED)
+        self._quick = Quick(self._offers, self.stats, self._allowance)
         self._shapes: dict[tuple[tuple[str, ...], tuple[str, ...]], Shape] = {}
         self._latest = self._shape(())
         """The shape that an undecoded span had last."""
@@ -230,6 +234,8 @@ class LlmCost(Stateless):
         if shape is None:
             if len(self._shapes) >= KEPT:
                 self._shapes.clear()
+            size = length(keys) + ENTRY_BYTES * (len(came) + len(edited))
+            self._allowance.spend(size, self._shapes)
             shape = self._shapes[keys] = Shape(came, verdict.WRITTEN, edited)
         return shape
 

@@ -15,6 +15,7 @@ from struct import Struct
 from typing import Any, Final, TypeAlias
 
 from processors import semconv as s
+from processors.allowance import Allowance, length
 from processors.batch import Span
 from processors.llm_cost.book import Miss, Offer
 from processors.llm_cost.money import ATTO
@@ -37,6 +38,7 @@ from processors.wire import INT, Value, decode_value
 _SIMPLE: Final = frozenset({str, int})
 _CACHES: Final = ("cache_read", "cache_write")
 _DOUBLE: Final = Struct("<d").pack
+_TERMS_BYTES: Final = 2048
 _COST_FIELD: Final = Span.fields({s.APP_LLM_COST_USD: 0.0})[:-8]
 """Everything of the encoded attribute but the eight bytes of the double."""
 
@@ -88,7 +90,9 @@ class _Terms:
 class Quick:
     """Prices spans by the encoded values of the attributes that identify the price."""
 
-    def __init__(self, offers: Offers, stats: Stats) -> None:
+    def __init__(self, offers: Offers, stats: Stats, allowance: Allowance) -> None:
+        """`allowance`: of what is remembered."""
+        self._allowance = allowance
         self._offers = offers
         self._counters = stats.counters
         self._misses = offers.book.estimate is None
@@ -195,6 +199,7 @@ class Quick:
         if self._kept >= KEPT:
             self._known.clear()
             self._kept = 0
+        self._allowance.spend(_TERMS_BYTES + length(key), self._known)
         ranges = self._known.setdefault(shape, {}).setdefault(key, [])
         ranges.insert(0, terms)
         del ranges[RANGES:]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
+
+from processors.allowance import length
 
 _Key = TypeVar("_Key")
 _Found = TypeVar("_Found")
+_LONGEST: Final = 8192
+"""Bytes of a key that is remembered; what follows from a longer one is worked out each time."""
 
 
 class Memory(dict[_Key, _Found]):
@@ -21,6 +25,8 @@ class Memory(dict[_Key, _Found]):
 
     def __missing__(self, key: _Key) -> _Found:
         found = self._work_out(key)
+        if length(key) > _LONGEST:
+            return found
         if len(self) >= self._limit:
             self.clear()
         self[key] = found
