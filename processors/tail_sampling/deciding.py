@@ -87,7 +87,7 @@ class Decider:
         if how == "drop" and trace is None:
             trace = next(iter(self._readings), None)
         if trace is None:
-            return self._read_on() or (_A_SHARE if self.docket else 0)
+            return self._read_on() or (_A_SHARE if self.docket.has_older else 0)
         if how == "drop":
             self._readings.pop(trace, None)
             self._settle(trace, NOT_SAMPLED, "shutdown")

@@ -33,9 +33,10 @@ class Docket:
         self._opened: deque[tuple[int, bytes]] = deque()
         self._rooted: deque[tuple[int, bytes]] = deque()
 
-    def __len__(self) -> int:
-        """Return how many entries there are, those of decided traces included."""
-        return len(self._opened) + len(self._rooted)
+    @property
+    def has_older(self) -> bool:
+        """Whether `oldest` may find another trace: each stands among the opened, also where its root has come."""
+        return bool(self._opened)
 
     def open(self, trace: Trace) -> None:
         """Enter a trace that begins now."""

@@ -411,6 +411,20 @@ def test_what_waits_is_dropped_at_shutdown_where_that_is_configured() -> None:
     assert run.closes
 
 
+def test_a_shutdown_ends_where_roots_have_come() -> None:
+    run = Run(ALWAYS, decision_wait="60s", decision_wait_after_root_received="2s")
+    run.send(span("decided"))
+    run.wait(1)
+    run.send(*[span(f"waits{i}") for i in range(3)])
+    closes = 0
+    while closes == 0 or run.sampler.behind:
+        run.out += run.sampler.close()
+        closes += 1
+        assert closes < 5
+    assert len(run.spans) == 4
+    assert run.closes
+
+
 def test_a_large_shutdown_leaves_in_several_batches() -> None:
     run = Run(ALWAYS)
     run.send(*[span(str(i), str(i)) for i in range(1200)])
