@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
@@ -70,7 +71,7 @@ class Free:
         """Nothing to take over."""
 
 
-class Test(Free):
+class Test(Free, ABC):
     """Base of policies that keep a trace when some condition holds."""
 
     def __init__(self, reason: str, invert: bool = False) -> None:
@@ -80,9 +81,9 @@ class Test(Free):
     def vote(self, trace: Trace, now_ns: int) -> Vote:
         return self._keep if self.holds(trace) is not self._invert else ABSTAIN
 
+    @abstractmethod
     def holds(self, trace: Trace) -> bool:
         """Say whether the condition holds, before it is inverted."""
-        raise NotImplementedError
 
 
 class AnySpan(Test):
