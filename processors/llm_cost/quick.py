@@ -19,7 +19,7 @@ from processors.allowance import Allowance, length
 from processors.batch import Span
 from processors.llm_cost.book import Miss, Offer
 from processors.llm_cost.money import ATTO
-from processors.llm_cost.offers import KEPT, RANGES, Offers
+from processors.llm_cost.offers import RANGES, Offers
 from processors.llm_cost.reader import COUNTED, Shape
 from processors.llm_cost.tariff import Tariff
 from processors.llm_cost.usage import Usage, settle
@@ -43,13 +43,17 @@ _COST_FIELD: Final = Span.fields({s.APP_LLM_COST_USD: 0.0})[:-8]
 """Everything of the encoded attribute but the eight bytes of the double."""
 
 
+Rates: TypeAlias = tuple[int, int, int, int, int, int]
+"""Of fresh input, cache reads and writes, text and reasoning that were written, and the fee of a call; -1: none."""
+
+
 @dataclass(slots=True)
 class Bill:
     """What calls at one tier of one price have in common. `rates` and `tariff` are None for those without a price."""
 
     above: int
     tariff: Tariff | None
-    rates: tuple[int, int, int, int, int, int] | None
+    rates: Rates | None
     unit: int
     """How many of what `rates` count in are a USD. They share a divisor: small integers multiply faster."""
     defaults: tuple[str, ...]
@@ -91,15 +95,13 @@ class Quick:
     """Prices spans by the encoded values of the attributes that identify the price."""
 
     def __init__(self, offers: Offers, stats: Stats, allowance: Allowance) -> None:
-        """`allowance`: of what is remembered."""
+        """`allowance`: of what is remembered, in the shapes."""
         self._allowance = allowance
         self._offers = offers
         self._counters = stats.counters
         self._misses = offers.book.estimate is None
         """Whether calls without a price are answered here, too: not where they are estimated."""
         self._prefers_reported = offers.book.reported == "prefer"
-        self._known: dict[Shape, dict[Any, list[_Terms]]] = {}
-        self._kept = 0
         self._waiting: list[Bill] = []
 
     def price(self, shape: Shape, attributes: Values, at: int) -> Priced | None:
@@ -107,45 +109,49 @@ class Quick:
         if shape.reported and self._prefers_reported:
             return None
         key = shape.identify(attributes)
-        known = self._known.get(shape)
-        for terms in known.get(key, ()) if known else ():
+        for terms in shape.prices.get(key, ()):
             if terms.start <= at < terms.end:
                 break
         else:
             terms = self._remember(attributes, shape, key, at)
-        price = self._usual if shape.plain else self._unusual
-        priced = price(shape, attributes, terms.bills)
-        if priced is not None:
-            bill = priced[0]
-            if not bill.waiting:
-                self._waiting.append(bill)
-            bill.waiting += 1
-        return priced
-
-    def _usual(self, shape: Shape, attributes: Values, bills: Iterable[Bill]) -> Priced | None:
-        """Price tokens of the usual kinds: without a loop, a dictionary or an object, because most calls come here."""
-        fresh = total = whole(attributes[shape.input])
-        said = output = whole(attributes[shape.output]) if shape.output else 0
+        if not shape.plain:
+            return self._unusual(shape, attributes, terms.bills)
+        # tokens of the usual kinds: without another call, a loop or a dictionary, because most calls come here
+        fresh = total = _WHOLE[attributes[shape.input]]
+        said = output = _WHOLE[attributes[shape.output]] if shape.output else 0
         reads = writes = thought = 0
+        if total < 0 or output < 0:
+            return None
         if shape.reads:
-            reads = whole(attributes[shape.reads])
+            reads = _WHOLE[attributes[shape.reads]]
             fresh -= reads
         if shape.writes:
-            writes = whole(attributes[shape.writes])
+            writes = _WHOLE[attributes[shape.writes]]
             fresh -= writes
         if shape.thought:
-            thought = whole(attributes[shape.thought])
+            thought = _WHOLE[attributes[shape.thought]]
             said -= thought
-        if fresh < 0 or said < 0 or total < 0 or reads < 0 or writes < 0 or thought < 0:
+        if fresh < 0 or said < 0 or reads < 0 or writes < 0 or thought < 0:
             return None
-        for bill in bills:
+        for bill in terms.bills:
             if total > bill.above:
                 break
         else:
             return None
-        if bill.rates is None:
-            return None if shape.reported else (bill, None, total + output)
-        fresh_rate, read_rate, write_rate, said_rate, thought_rate, fee = bill.rates
+        cost = None
+        if bill.rates is not None:
+            cost = self._usual(bill, bill.rates, fresh, said, reads, writes, thought)
+            if cost is None:
+                return None
+        elif shape.reported:
+            return None
+        return self._noted(bill, cost, total + output)
+
+    def _usual(
+        self, bill: Bill, rates: Rates, fresh: int, said: int, reads: int, writes: int, thought: int
+    ) -> float | None:
+        """Return the cost in USD of tokens of the usual kinds; None where a rate that is needed is not there."""
+        fresh_rate, read_rate, write_rate, said_rate, thought_rate, fee = rates
         if said_rate < 0 < said or thought_rate < 0 < thought:
             return None
         cost = fresh * fresh_rate + said * said_rate + fee
@@ -155,11 +161,11 @@ class Quick:
                 self._count_defaults(bill, reads, writes)
         if thought:
             cost += thought * thought_rate
-        return bill, cost / bill.unit, total + output
+        return cost / bill.unit
 
     def _unusual(self, shape: Shape, attributes: Values, bills: Iterable[Bill]) -> Priced | None:
         """Price whole numbers of whatever there are."""
-        counts = [whole(attributes[name]) for _, (name,) in shape.counts]
+        counts = [_WHOLE[attributes[name]] for _, (name,) in shape.counts]
         if min(counts) < 0:
             return None
         found: dict[str, Any] = dict(zip(shape.fields, counts, strict=True))
@@ -171,13 +177,20 @@ class Quick:
         if bill is None:
             return None
         if bill.tariff is None:
-            return None if shape.reported else (bill, None, tokens)
+            return None if shape.reported else self._noted(bill, None, tokens)
         atto = bill.tariff.cost(usage)
         if atto is None:
             return None
         for leaf in bill.tariff.defaults(usage):
             self._counters[DEFAULTS, leaf] += 1
-        return bill, atto / ATTO, tokens
+        return self._noted(bill, atto / ATTO, tokens)
+
+    def _noted(self, bill: Bill, cost: float | None, tokens: int) -> Priced:
+        """Take note that one more call has this bill."""
+        if not bill.waiting:
+            self._waiting.append(bill)
+        bill.waiting += 1
+        return bill, cost, tokens
 
     def count(self) -> None:
         """Count what was priced since the last time: once for a batch instead of for every call."""
@@ -196,14 +209,10 @@ class Quick:
     def _remember(self, attributes: Values, shape: Shape, key: Any, at: int) -> _Terms:
         offer = self._offers.find(shape.read_identity(partial(_value, attributes)), at)
         terms = _Terms(offer.start, offer.end, self._bills(offer))
-        if self._kept >= KEPT:
-            self._known.clear()
-            self._kept = 0
-        self._allowance.spend(_TERMS_BYTES + length(key), self._known)
-        ranges = self._known.setdefault(shape, {}).setdefault(key, [])
+        self._allowance.spend(_TERMS_BYTES + length(key), shape.prices)
+        ranges = shape.prices.setdefault(key, [])
         ranges.insert(0, terms)
         del ranges[RANGES:]
-        self._kept += 1
         return terms
 
     def _bills(self, offer: Offer | Miss) -> tuple[Bill, ...]:
@@ -256,7 +265,7 @@ def _value(attributes: Values, key: str) -> Value:
     return decode_value(value, 0, len(value)) if isinstance(value, bytes) else value
 
 
-def whole(raw: bytes | str | int) -> int:
+def _decode(raw: bytes | str | int) -> int:
     """Read an encoded AnyValue that is one integer below 2^21, or a value as it is; everything else is -1."""
     if type(raw) is not bytes:
         return raw if type(raw) is int else -1
@@ -272,3 +281,18 @@ def whole(raw: bytes | str | int) -> int:
     if size == 4 and low > 127 < raw[2] and raw[3] < 128:
         return low & 127 | (raw[2] & 127) << 7 | raw[3] << 14
     return -1
+
+
+class _Wholes(dict["bytes | str | int", int]):
+    """Value → whole number, or -1 (`_decode`). It remembers small ones: a third of the time of decoding."""
+
+    def __missing__(self, raw: bytes | str | int) -> int:
+        number = _decode(raw)
+        if type(raw) is bytes and 0 <= number < _REMEMBERED:
+            self[raw] = number
+        return number
+
+
+_REMEMBERED: Final = 1 << 14
+"""Below this a varint has two bytes, and hardly more encodings than there are numbers: 2 MB when all have come."""
+_WHOLE: Final = _Wholes()

@@ -108,8 +108,8 @@ class Shape:
 
     __slots__ = (
         *("_fields", "batch", "came", "classed", "counts", "fields", "identify", "identity"),
-        *("implied", "input", "keys", "ours", "output", "plain", "quick", "reads", "reported"),
-        *("rewritten", "seconds", "silent", "thought", "used", "writes"),
+        *("implied", "input", "keys", "ours", "output", "plain", "prices", "quick", "reads"),
+        *("reported", "rewritten", "seconds", "silent", "thought", "used", "writes"),
     )
 
     def __init__(
@@ -162,6 +162,8 @@ class Shape:
             found.get(field, ("",))[0] for field in _PLAIN
         )
         """The attributes with the counts of a plain shape; empty where there is none."""
+        self.prices: dict[tuple[Any, ...], Any] = {}
+        """What the reader's caller knows of prices, by identity."""
 
     def read_identity(self, get: Get) -> Identity:
         """Return who was called and how."""
