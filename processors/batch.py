@@ -67,8 +67,10 @@ __all__ = [
     "count_points",
     "edit_span",
     "frame",
+    "outline",
     "span_views",
     "split",
+    "trace_id_at",
     "with_trace_state",
     "without_schema_url",
 ]
@@ -367,6 +369,27 @@ def span_views(raw: bytes) -> Iterator[Sequence[Any]]:
             yield scope.items
 
 
+def outline(raw: bytes) -> Iterator[tuple[bytes, bytes, Sequence[tuple[int, int, int]]]]:
+    """Yield (resource envelope, scope envelope, places of items) for every scope group of an encoded request.
+
+    For who cuts a request: a place is where an item's frame and its body begin, and where both end.
+    """
+    for tag, _, start, end in fields(raw, 0, len(raw)):
+        if tag == 0x0A:
+            resource, rest, scopes = _partition(Resource, raw, start, end)
+            before = resource.frame() + rest
+            for _, scope_start, scope_end in scopes:
+                scope, rest, items = _partition(Scope, raw, scope_start, scope_end)
+                yield before, scope.frame() + rest, items
+
+
+def trace_id_at(raw: bytes, start: int, end: int) -> bytes:
+    """Return the trace id of the encoded span in raw[start:end]."""
+    if raw[start : start + 2] == b"\x0a\x10":  # first in every encoder
+        return raw[start + 2 : start + 18]
+    return bytes(PARSE["SpanHead"](raw[start:end]).trace_id)
+
+
 def _dissect(raw: bytes, at: int, end: int) -> tuple[bytes, list[tuple[int, int]]]:
     """Return a group's envelope, as it came, and start and end of the bodies of its children (field 2)."""
     rest: list[bytes] = []
@@ -426,7 +449,7 @@ def frame(item: bytes) -> bytes:
     return delimited(Item.TAG, item)
 
 
-def assemble(frames: Mapping[tuple[bytes, bytes], Iterable[bytes]]) -> bytes:
+def assemble(frames: Mapping[tuple[bytes, bytes], Iterable[_Piece]]) -> bytes:
     """Encode a request from item frames by (resource envelope, scope envelope), in the mapping's order.
 
     Scope groups of equal resource envelopes that follow each other share one resource group.
@@ -435,11 +458,17 @@ def assemble(frames: Mapping[tuple[bytes, bytes], Iterable[bytes]]) -> bytes:
     current: bytes | None = None
     scopes: list[bytes] = []
     for (resource, scope), items in frames.items():
-        if current is not None and resource != current:
-            parts.append(delimited(b"\x0a", b"".join([current, *scopes])))
-            scopes = []
-        current = resource
-        scopes.append(delimited(b"\x12", b"".join([scope, *items])))
+        if resource != current:
+            if current is not None:
+                parts += _group(current, scopes)
+            current, scopes = resource, []
+        body = b"".join([scope, *items])
+        scopes += (b"\x12" + varint(len(body)), body)
     if current is not None:
-        parts.append(delimited(b"\x0a", b"".join([current, *scopes])))
+        parts += _group(current, scopes)
     return b"".join(parts)
+
+
+def _group(resource: bytes, scopes: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return the pieces of a resource group."""
+    return (b"\x0a" + varint(len(resource) + sum(map(len, scopes))), resource, *scopes)

@@ -1,15 +1,16 @@
-"""One encoded OTLP request on its way out, and how requests are joined and cut.
+"""Encoded OTLP requests, and how they are joined and cut.
 
 Requests of one signal are joined by concatenation (protobuf merges repeated fields), so joining never decodes.
-Cutting decodes once and copies the encoded items; a single item is never cut.
+Cutting looks where the items are and copies them into one piece after the other, when it is asked for; a single item is
+never cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from processors.batch import Batch, Signal, assemble, count_points
+from processors.batch import Signal, assemble, count_points, outline, trace_id_at
 
 MAX_REQUEST_BYTES: Final = 64 << 20
 """A client MUST NOT send more (OTLP specification 1.11, "OTLP message size limits")."""
@@ -22,18 +23,6 @@ class Request(NamedTuple):
 
     signal: Signal
     raw: bytes
-    items: int
-
-
-_Envelopes: TypeAlias = tuple[bytes, bytes]
-"""Resource and scope, as `processors.batch.assemble` takes them."""
-
-
-class _Entry(NamedTuple):
-    """An encoded item with its envelopes."""
-
-    envelopes: _Envelopes
-    frame: bytes
     items: int
 
 
@@ -50,64 +39,134 @@ def join(requests: Sequence[Request]) -> Request:
 
 def halves(request: Request) -> tuple[Request, ...]:
     """Cut a request in the middle, by its number of spans, records or metrics; one of them alone stays whole."""
-    entries = list(_entries(request))
+    layout = _Layout(request)
+    entries = list(layout.entries())
     middle = len(entries) // 2
-    return tuple(
-        _request(request.signal, half) for half in (entries[:middle], entries[middle:]) if half
-    )
+    pieces = []
+    for half in (entries[:middle], entries[middle:]):
+        piece = _Piece()
+        for entry in half:
+            piece.add(entry)
+        if half:
+            pieces.append(layout.encode(piece))
+    return tuple(pieces)
 
 
-def cut(request: Request, *, most_items: int = 0, most_bytes: int = 0) -> list[Request]:
+def cut(request: Request, *, most_items: int = 0, most_bytes: int = 0) -> Iterator[Request]:
     """Cut a request into as few as keep the limits (0 = no limit), in order; a single item may exceed them."""
-    fits_items = not most_items or request.items <= most_items
-    if fits_items and (not most_bytes or len(request.raw) <= most_bytes):
-        return [request]
-    pieces: list[list[_Entry]] = [[]]
-    items = size = 0
-    for entry in _entries(request):
-        cost = _cost(entry, pieces[-1])
-        too_many = most_items and items + entry.items > most_items
-        if pieces[-1] and (too_many or (most_bytes and size + cost > most_bytes)):
-            pieces.append([])
-            items, size, cost = 0, 0, _cost(entry, [])
-        pieces[-1].append(entry)
-        items, size = items + entry.items, size + cost
-    return [_request(request.signal, piece) for piece in pieces if piece]
+    most_items, most_bytes = most_items or _NO_LIMIT, most_bytes or _NO_LIMIT
+    if request.items <= most_items and len(request.raw) <= most_bytes:
+        yield request
+        return
+    layout = _Layout(request)
+    piece = _Piece()
+    for entry in layout.entries():
+        if not piece.takes(entry, most_items, most_bytes):
+            yield layout.encode(piece)
+            piece = _Piece()
+        piece.add(entry)
+    if piece.runs:
+        yield layout.encode(piece)
+
+
+def portions(request: Request, most_items: int, most_bytes: int) -> Iterator[Request]:
+    """Cut a request into pieces of about that much, with the spans of a trace in one piece, in order.
+
+    A piece that spans of its traces come back to grows to twice as much; of a trace that is longer, the rest follows
+    in later pieces.
+    """
+    layout = _Layout(request)
+    piece = _Piece()
+    pieces = [piece]
+    homes: dict[bytes, _Piece] = {}
+    traces = request.signal is Signal.TRACES
+    for entry in layout.entries():
+        trace_id = trace_id_at(request.raw, entry[2], entry[3]) if traces else b""
+        home = homes.get(trace_id)
+        if home is None or not home.takes(entry, 2 * most_items, 2 * most_bytes):
+            if not piece.takes(entry, most_items, most_bytes):
+                piece = _Piece()
+                pieces.append(piece)
+            home = piece
+            if traces:
+                homes[trace_id] = piece
+        home.add(entry)
+    homes.clear()
+    for piece in pieces:
+        if piece.runs:
+            yield layout.encode(piece)
+
+
+_NO_LIMIT: Final = 1 << 62
+_Entry: TypeAlias = tuple[int, int, int, int, int, int]
+"""Where an item is: number of its group, start of its frame and of its body, their end; then what it counts for, and
+the bytes that its group costs."""
+
+
+class _Piece:
+    """What of a request goes together."""
+
+    __slots__ = ("items", "runs", "size")
+
+    def __init__(self) -> None:
+        self.items = 0
+        self.size = 0
+        """Bytes of the piece once it is encoded, at most."""
+        self.runs: dict[int, list[int]] = {}
+        """By group: start and end of items that are neighbours, one pair after another."""
+
+    def takes(self, entry: _Entry, most_items: int, most_bytes: int) -> bool:
+        """Whether the limits are kept with another item; an empty piece takes any."""
+        group, start, _, end, items, group_cost = entry
+        runs = self.runs
+        if self.items + items > most_items:
+            return not runs
+        size = self.size + end - start
+        return size + (0 if group in runs else group_cost) <= most_bytes or not runs
+
+    def add(self, entry: _Entry) -> None:
+        group, start, _, end, items, group_cost = entry
+        self.items += items
+        self.size += end - start
+        run = self.runs.get(group)
+        if run is None:
+            self.runs[group] = [start, end]
+            self.size += group_cost
+        elif run[-1] == start:
+            run[-1] = end
+        else:
+            run += (start, end)
+
+
+class _Layout:
+    """Where the items of a request are."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._numbers: dict[tuple[bytes, bytes], int] = {}
+        """Resource and scope envelope → number of the group; the mapping keeps them in order."""
+
+    def entries(self) -> Iterator[_Entry]:
+        """Yield where each item is."""
+        raw, metrics = self._request.raw, self._request.signal is Signal.METRICS
+        numbers = self._numbers
+        for resource, scope, places in outline(raw):
+            group = numbers.setdefault((resource, scope), len(numbers))
+            cost = len(resource) + len(scope) + _GROUP_OVERHEAD
+            for frame, start, end in places:
+                items = count_points(raw[start:end]) if metrics else 1
+                yield group, frame, start, end, items, cost
+
+    def encode(self, piece: _Piece) -> Request:
+        """Copy the items of a piece out of the request."""
+        came = memoryview(self._request.raw)
+        envelopes = list(self._numbers)
+        frames = {
+            envelopes[group]: [came[at:end] for at, end in zip(run[::2], run[1::2], strict=True)]
+            for group, run in piece.runs.items()
+        }
+        return Request(self._request.signal, assemble(frames), piece.items)
 
 
 _GROUP_OVERHEAD: Final = 12
 """Tags and lengths of a resource group and a scope group, at most 6 bytes each."""
-
-
-def _cost(entry: _Entry, piece: Sequence[_Entry]) -> int:
-    """Return by how many bytes the entry makes the piece longer, at most."""
-    if piece and piece[-1].envelopes == entry.envelopes:
-        return len(entry.frame)
-    return len(entry.frame) + sum(map(len, entry.envelopes)) + _GROUP_OVERHEAD
-
-
-def _entries(request: Request) -> Iterator[_Entry]:
-    count = _points if request.signal is Signal.METRICS else _one
-    for group in Batch(request.signal, request.raw).groups:
-        resource = group.envelope()
-        for scope in group.scopes:
-            envelopes = (resource, scope.envelope())
-            for item in scope.items:
-                yield _Entry(envelopes, item.frame(), count(item.body))
-
-
-def _one(body: Callable[[], bytes]) -> int:
-    return 1
-
-
-def _points(body: Callable[[], bytes]) -> int:
-    return count_points(body())
-
-
-def _request(signal: Signal, entries: Iterable[_Entry]) -> Request:
-    frames: dict[_Envelopes, list[bytes]] = {}
-    items = 0
-    for entry in entries:
-        frames.setdefault(entry.envelopes, []).append(entry.frame)
-        items += entry.items
-    return Request(signal, assemble(frames), items)

@@ -129,12 +129,11 @@ class Delivery:
         joining never costs data.
         """
         outcome = Outcome()
-        parts = cut(request, most_items=self._most_items, most_bytes=self._most_bytes)
-        for part in parts:
+        for part in cut(request, most_items=self._most_items, most_bytes=self._most_bytes):
             if len(part.raw) > MAX_REQUEST_BYTES:
                 outcome.drop("too_large", part.items, _too_large(part))
             else:
-                self._deliver(part, joined if len(parts) == 1 else (), outcome)
+                self._deliver(part, joined if part is request else (), outcome)
             if outcome.kept:
                 break
         return outcome

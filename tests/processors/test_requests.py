@@ -1,13 +1,16 @@
 """Joining and cutting requests loses nothing, keeps the order and keeps the limits."""
 
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from processors.batch import Batch, Signal
-from processors.requests import Request, cut, halves, join
+from processors.requests import Request, cut, halves, join, portions
 from tests.countable import logs, metrics, span_ids, traces
 
 
@@ -32,8 +35,8 @@ def test_joined_requests_hold_all_items_in_order() -> None:
 
 def test_what_fits_is_not_decoded() -> None:
     broken = Request(Signal.TRACES, b"\xff\xff", 5)
-    assert cut(broken, most_items=5, most_bytes=2) == [broken]
-    assert cut(broken) == [broken]
+    assert list(cut(broken, most_items=5, most_bytes=2)) == [broken]
+    assert list(cut(broken)) == [broken]
 
 
 @given(
@@ -46,7 +49,7 @@ def test_pieces_keep_the_limits_and_hold_everything_once(
     count: int, scopes: int, most_items: int, most_bytes: int
 ) -> None:
     whole = request(traces(span_ids(count), scopes=scopes))
-    pieces = cut(whole, most_items=most_items, most_bytes=most_bytes)
+    pieces = list(cut(whole, most_items=most_items, most_bytes=most_bytes))
     assert ids(pieces) == ids([whole])
     assert sum(piece.items for piece in pieces) == count
     for piece in pieces:
@@ -77,3 +80,74 @@ def test_halves_hold_everything(batch: Batch) -> None:
 
 def test_a_single_item_has_no_halves() -> None:
     assert len(halves(request(metrics(["a"], points=5)))) == 1
+
+
+@pytest.mark.parametrize(
+    "pieces_of", [partial(cut, most_items=1), lambda whole: portions(whole, 1, 1 << 20)]
+)
+def test_a_request_is_cut_piece_by_piece(
+    pieces_of: Callable[[Request], Iterator[Request]],
+) -> None:
+    """Who sends one piece after another holds two of them while the next is made, not a copy of everything."""
+    whole = request(traces(span_ids(20), text="x" * 100_000))
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in pieces_of(whole)) == 20
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 350_000
+
+
+def of_traces(numbers: Sequence[int]) -> Request:
+    """Return a request of spans that belong to these traces."""
+    sent = ExportTraceServiceRequest()
+    spans = sent.resource_spans.add().scope_spans.add().spans
+    for span_id, number in zip(span_ids(len(numbers)), numbers, strict=True):
+        spans.add(trace_id=number.to_bytes(16), span_id=span_id)
+    return Request(Signal.TRACES, sent.SerializeToString(), len(numbers))
+
+
+def homes(pieces: Sequence[Request]) -> dict[int, list[tuple[int, int]]]:
+    """Return for each trace where its spans are, in the order of their ids: number of the piece, place in it."""
+    found: dict[int, dict[bytes, tuple[int, int]]] = {}
+    for number, piece in enumerate(pieces):
+        for place, span in enumerate(Batch(Signal.TRACES, piece.raw).spans()):
+            found.setdefault(int.from_bytes(span.trace_id), {})[span.span_id] = (number, place)
+    return {trace: [spans[key] for key in sorted(spans)] for trace, spans in found.items()}
+
+
+@given(numbers=st.lists(st.integers(1, 12), min_size=1, max_size=60), most=st.integers(1, 10))
+def test_portions_hold_everything_once_and_traces_in_order(numbers: list[int], most: int) -> None:
+    whole = of_traces(numbers)
+    pieces = list(portions(whole, most, 1 << 20))
+    assert sorted(ids(pieces)) == ids([whole])
+    assert sum(piece.items for piece in pieces) == len(numbers)
+    assert max(piece.items for piece in pieces) <= 2 * most
+    for trace, places in homes(pieces).items():
+        assert places == sorted(places)
+        assert numbers.count(trace) > most or len({piece for piece, _ in places}) <= 2
+
+
+def test_a_trace_that_fits_stays_in_one_portion() -> None:
+    pieces = list(portions(of_traces([1, 2, 3, 4, 1, 2, 3, 4]), 2, 1 << 20))
+    assert [len({piece for piece, _ in places}) for places in homes(pieces).values()] == [1] * 4
+    assert [piece.items for piece in pieces] == [4, 4]
+
+
+def test_a_trace_that_is_too_long_goes_on_in_later_portions() -> None:
+    pieces = list(portions(of_traces([1] * 7 + [2]), 3, 1 << 20))
+    assert [piece.items for piece in pieces] == [6, 2]
+
+
+def test_large_items_make_portions_of_their_own() -> None:
+    whole = request(traces(span_ids(6), text="x" * 1_000))
+    assert [piece.items for piece in portions(whole, 100, 2_500)] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("batch", [logs(7), metrics(list("abcdefg"))])
+def test_portions_of_other_signals_keep_the_order(batch: Batch) -> None:
+    pieces = list(portions(request(batch), 3, 1 << 20))
+    assert [piece.items for piece in pieces] == [3, 3, 1]
+    came = [item.body() for item in batch.items()]
+    assert [i.body() for p in pieces for i in Batch(p.signal, p.raw).items()] == came
