@@ -77,8 +77,8 @@ class Known:
         """None: only the counts can tell."""
         self.identity: Identity = identify(plan, attributes)
         self.is_billed = found.role in CALLS
-        self.quick_counts = plan.quick_counts if self.is_billed else None
-        """The plan's, where they are all that is to be found out."""
+        self.quick_counts = plan.columns.counts if self.is_billed else None
+        """Those of the columns, where they are all that is to be found out."""
         self.uncounted = NO_USAGE if self.is_billed and not plan.has_counts else None
         """The usage, where there is none."""
         self.cache_hit = is_cache_hit(plan, attributes) or _is_cached_kind(attributes)

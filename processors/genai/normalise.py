@@ -6,7 +6,7 @@ Source attributes stay. Usage of an aggregate is read but not written: every bac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from processors import semconv
@@ -44,6 +44,9 @@ _MIRROR: Final = tuple(
 )
 """By the size of an encoded value: what comes before it in the KeyValue of the conversation, tag aside."""
 
+Values = Sequence[bytes]
+"""Of the plan's columns, encoded."""
+
 Normalised = tuple[Role, Usage | None, str | None, Known]
 """What became of one span or record: its role; its usage, None on tools and others, since whatever they carry is not
 billed; its response id; and what else is known. A plain tuple, since it is made for every span."""
@@ -65,13 +68,16 @@ def normalise(
     item: Element,
     plan: Plan,
     attributes: Attributes,
+    values: Values,
     name: str,
     given: Given,
     override: Override | None = None,
     told: Hint | None = None,
 ) -> Normalised:
-    """Normalise one span or record. `name` is the span's; `told` is what the name of an event says."""
-    memory = (given.number, told, plan.telling(attributes))
+    """Normalise one span or record. `values` are those of the plan's columns; `name` is the span's; `told` is what the
+    name of an event says."""
+    columns = plan.columns
+    memory = (given.number, told, values[columns.telling])
     known: Known = plan.known.get(memory) or _learnt(memory, plan, attributes, given, told)
     likely, usage, semantics, response_id = known.role, None, None, None
     if name.endswith(_COUNT_TOKENS) or name == _RAW_REQUEST:
@@ -79,7 +85,7 @@ def normalise(
     elif likely is None or known.is_billed:
         usage = known.uncounted
         if usage is None and known.quick_counts is not None and override is None:
-            usage = quick_usage(known.quick_counts, attributes, known.identity)
+            usage = quick_usage(known.quick_counts, values, known.identity)
         if usage is not None and likely is not None:
             role = likely
             semantics = usage.semantics if role is _MODEL_CALL else None
@@ -93,10 +99,10 @@ def normalise(
     constants = known.quick.get(semantics) if role is likely else None
     if constants is None:
         constants = known.constants(type(item), attributes, role, semantics)
-    fields, values = constants.fields, constants.values.copy()
+    fields, written = constants.fields, constants.values.copy()
     for key, value in constants.overwritten:
         item.set(key, value)
-    if not plan.plain_values.issuperset(plan.plain(attributes)):
+    if not plan.plain_values.issuperset(values[columns.plain]):
         for sources in plan.plain_dimensions:
             if attributes[sources.keys[0]] not in plan.plain_values:
                 _check_dimension(item, plan.plain_values, attributes, sources, given, role)
@@ -104,15 +110,15 @@ def normalise(
         _write_dimension(item, attributes, sources, given, role)
     if usage is not None:
         if plan.response_id:
-            response_id = _response_id(item, plan, attributes)
+            response_id = _response_id(item, plan, attributes, values)
         if plan.optional:
             _write_optional(item, plan, attributes)
         if known.asks_events and isinstance(item, Span) and item.view.events:
             _write_from_events(item, known)
     if plan.conversation:
-        fields += _conversation(item, plan, attributes, values)
-    if values:
-        item.append(fields, values)
+        fields += _conversation(item, plan, attributes, values, written)
+    if written:
+        item.append(fields, written)
     return role, usage, response_id, known
 
 
@@ -162,14 +168,19 @@ def _put(item: Element, attributes: Attributes, key: str, value: Value) -> None:
 
 
 def _conversation(
-    item: Element, plan: Plan, attributes: Attributes, values: dict[str, Value]
+    item: Element,
+    plan: Plan,
+    attributes: Attributes,
+    values: Values,
+    written: dict[str, Value],
 ) -> bytes:
-    """Return the conversation's mirror to append, entered in `values` too; what is there in another form is set."""
-    if plan.mirror_conversation:
-        raw = attributes[semconv.GEN_AI_CONVERSATION_ID]
+    """Return the conversation's mirror to append, entered in `written` too; what is there in another form is set."""
+    place = plan.columns.conversation
+    if place is not None:
+        raw = values[place]
         mirror = plan.scope.mirrors.get(raw) or _mirror(plan.scope.mirrors, raw)
         if mirror is not None:
-            encoded, values[semconv.APP_LLM_CONVERSATION_ID] = mirror
+            encoded, written[semconv.APP_LLM_CONVERSATION_ID] = mirror
             return item.ATTRIBUTES + encoded
     value = first_text(plan.conversation, attributes)
     if value is not None:
@@ -242,9 +253,9 @@ def _dimension(sources: DimensionSources, attributes: Attributes) -> str | None:
     return None
 
 
-def _response_id(item: Element, plan: Plan, attributes: Attributes) -> str | None:
-    raw = attributes.get(semconv.GEN_AI_RESPONSE_ID)
-    if raw is not None and _is_plain(raw):
+def _response_id(item: Element, plan: Plan, attributes: Attributes, values: Values) -> str | None:
+    place = plan.columns.response_id
+    if place is not None and _is_plain(raw := values[place]):
         return raw[2:].decode("utf-8", "replace")
     response_id = first_text(plan.response_id, attributes)
     if response_id is not None:

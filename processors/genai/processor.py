@@ -22,11 +22,18 @@ from processors.genai.held import HeldSpans
 from processors.genai.identity import first_text
 from processors.genai.known import Given, Known
 from processors.genai.ledger import Ledger, Visit
-from processors.genai.normalise import Normalised, normalise, resource_dimensions, write_counts
-from processors.genai.plan import Plan, Planner, plan_for, plan_for_record
+from processors.genai.normalise import (
+    Normalised,
+    Values,
+    normalise,
+    resource_dimensions,
+    write_counts,
+)
+from processors.genai.plan import Plan
 from processors.genai.reasons import DUPLICATE_DELIVERY, NOT_BILLED, REASONS, SPAN_COUNTED
 from processors.genai.records import DETAILS_EVENT, CallRecord, call_record, repeats_usage
 from processors.genai.scopes import ScopeProfile
+from processors.genai.shapes import Planner, read_record, read_span
 from processors.genai.table import Role
 from processors.genai.trace import SOLID, TRANSPARENT
 from processors.genai.usage import NO_USAGE, Usage
@@ -164,12 +171,11 @@ class Genai:
         some = touched.get(trace_id)
         if some is None:
             some = touched[trace_id] = self._ledger.visit(trace_id)
-        plan = plan_for(sender.scope, span.present)
+        plan, values = read_span(sender.scope, span, attributes)
         if plan is None:
             some.links.append(view.span_id + (view.parent_span_id or NO_PARENT) + TRANSPARENT)
             return
-        span.present = plan.present
-        found = normalise(span, plan, attributes, view.name, sender.given, sender.override)
+        found = normalise(span, plan, attributes, values, view.name, sender.given, sender.override)
         role, usage, _, _ = found
         self._roles[role] += 1
         sort = TRANSPARENT
@@ -287,11 +293,11 @@ class Genai:
             record.replace(record.body())
         body = record.body()
         read_as = call_record(record)
-        plan = plan_for_record(sender.scope, read_as.attributes) if read_as else None
-        if read_as is None or plan is None:
+        if read_as is None:
             self._set_aside(record)
             return
-        found = self._normalised_record(record, read_as, plan, sender)
+        plan, values = read_record(sender.scope, read_as.attributes)
+        found = self._normalised_record(record, read_as, plan, values, sender)
         if found is None or plan.skipped:
             return
         if not self._ledger.is_new_record(body):
@@ -307,7 +313,12 @@ class Genai:
             record.set(semconv.APP_LLM_COST_STATUS, _CACHED)
 
     def _normalised_record(
-        self, record: LogRecord, read_as: CallRecord, plan: Plan, sender: _Sender
+        self,
+        record: LogRecord,
+        read_as: CallRecord,
+        plan: Plan,
+        values: Values,
+        sender: _Sender,
     ) -> Normalised | None:
         """Normalise a record if it reports a call after all; nothing is written when it does not."""
         known = Known(plan, read_as.attributes, sender.given, read_as.hint)
@@ -316,7 +327,14 @@ class Genai:
         for key, value in read_as.adopted.items():
             record.set(key, value)
         found = normalise(
-            record, plan, read_as.attributes, "", sender.given, sender.override, read_as.hint
+            record,
+            plan,
+            read_as.attributes,
+            values,
+            "",
+            sender.given,
+            sender.override,
+            read_as.hint,
         )
         self._roles[found[0]] += 1
         return found

@@ -49,10 +49,10 @@ class ScopeProfile:
     """By which records are compared: digest of the name (32 bits), family (4), level (4). Equal for equal names."""
     allowance: Allowance = field(compare=False)
     """Of everything that is remembered of its spans."""
-    plans: dict[tuple[str, ...], object] = field(default_factory=dict, compare=False)
-    """Filled by `plan`: one entry per set of attribute keys."""
+    shapes: dict[tuple[str, ...], Any] = field(default_factory=dict, compare=False)
+    """Filled by `shapes`: one entry per set of attribute keys."""
     latest: dict[int, Any] = field(default_factory=dict, compare=False)
-    """Number of keys → the plan that was last used for as many."""
+    """Number of keys → the shape that the last span with as many had."""
     mirrors: dict[bytes, tuple[bytes, str]] = field(default_factory=dict, compare=False)
     """Memory of `normalise`: an encoded conversation → how its other name is written, tag aside, and the text."""
 

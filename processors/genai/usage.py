@@ -7,7 +7,7 @@ the specification: `exact`, `proved`, `table`, `assumed`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -97,15 +97,18 @@ def _invalid_counts(plan: Plan, attributes: Mapping[str, bytes]) -> int:
 
 
 def quick_usage(
-    names: tuple[str | None, ...], attributes: Mapping[str, bytes], identity: Identity
+    places: tuple[int | None, ...], values: Sequence[bytes], identity: Identity
 ) -> Usage | None:
-    """Read counts that are canonical as they stand; None when they are not, and `read_usage` must decide."""
-    input_name, output_name, read_name, write_name, reasoning_name = names
-    counted = _whole(attributes[input_name]) if input_name else None
-    output = _whole(attributes[output_name]) if output_name else None
-    read = _whole(attributes[read_name]) if read_name else None
-    write = _whole(attributes[write_name]) if write_name else None
-    reasoning = _whole(attributes[reasoning_name]) if reasoning_name else None
+    """Read counts that are canonical as they stand; None when they are not, and `read_usage` must decide.
+
+    `places`: see `Columns.counts`.
+    """
+    input_at, output_at, read_at, write_at, reasoning_at = places
+    counted = None if input_at is None else _whole(values[input_at])
+    output = None if output_at is None else _whole(values[output_at])
+    read = None if read_at is None else _whole(values[read_at])
+    write = None if write_at is None else _whole(values[write_at])
+    reasoning = None if reasoning_at is None else _whole(values[reasoning_at])
     if -1 in (counted, output, read, write, reasoning) or identity.output is not Output.INCLUDED:
         return None
     if reasoning and reasoning > (output or 0):

@@ -31,6 +31,8 @@ VARIETIES: dict[str, Varied] = {
     "models": lambda n: {"gen_ai.request.model": f"model-{n}"},
     "keys": lambda n: {f"gen_ai.key.{n}": n},
     "as many other keys": lambda n: {f"gen_ai.key.{n % 2}": n},
+    "as many other long texts": lambda n: {f"gen_ai.text.{n % 2}": "text " * 100},
+    "as many other keys that grow": lambda n: {f"text.{n % 2}": "x" * n},
 }
 
 

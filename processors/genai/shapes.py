@@ -1,0 +1,118 @@
+"""Finds the plan of a span by its keys, and reads its values on the way.
+
+Applications emit few distinct key sets. Which one a span has is found out by reading the values: if it has as many keys
+as the last span of that size had, and a value for each of them, then these are its keys. That costs what listing the
+keys does, and the values are at hand then. What is kept is bounded, since keys come from the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from processors.allowance import ENTRY_BYTES, Allowance, length
+from processors.batch import Span
+from processors.genai.plan import Attributes, Plan, compile_plan, is_marked, values_of
+from processors.genai.scopes import ScopeProfile, profile
+
+_RECORD: Final = "\n"
+"""Begins the cache key of log records; no attribute is called so."""
+_MAX_SHAPES: Final = 512
+_MAX_SCOPES: Final = 512
+_REMEMBERED: Final = 32 << 20
+"""Bytes of all plans and of what they remember, estimated. Traffic of a hundred instrumentations takes a few MiB."""
+_PLAN_BYTES: Final = 4096
+_USUAL_KEYS: Final = 64
+"""Of spans with more keys than that, the latest shape is not remembered: each number of keys has its own."""
+_LONG_BYTES: Final = 256
+"""A value that is larger costs more to copy than to ask for."""
+
+
+class Shape(NamedTuple):
+    """A set of keys, and how to find it again."""
+
+    plan: Plan | None
+    """None: nothing about these keys is GenAI."""
+    present: tuple[str, ...]
+    read: Callable[[Attributes], tuple[bytes, ...]]
+    """Returns the values of the plan's columns, then those of other keys. Raises `KeyError` when one is missing."""
+    long: tuple[str, ...]
+    """The rest of the keys: of content, as far as the first span of the shape told."""
+
+
+class Planner:
+    """Finds profiles of scopes. Holds bounded caches and nothing else."""
+
+    def __init__(self) -> None:
+        self._allowance = Allowance(_REMEMBERED)
+        self._scopes: dict[tuple[str, str], ScopeProfile] = {}
+
+    def scope(self, name: str, version: str) -> ScopeProfile:
+        """Return the profile of a scope, the same object for the same scope."""
+        found = self._scopes.get((name, version))
+        if found is None:
+            if len(self._scopes) >= _MAX_SCOPES:
+                self._scopes.clear()
+            self._allowance.spend(len(name) + len(version), self._scopes)
+            found = self._scopes[name, version] = profile(name, version, self._allowance)
+        return found
+
+
+def read_span(
+    scope: ScopeProfile, span: Span, attributes: Attributes
+) -> tuple[Plan | None, tuple[bytes, ...]]:
+    """Return a span's plan, or None when it is none of ours, and the values of the plan's columns and maybe more.
+
+    `attributes` are those of its view.
+    """
+    shape: Shape | None = scope.latest.get(len(attributes))
+    if shape is not None:
+        plan, present, read, long = shape
+        try:
+            values = read(attributes)
+        except KeyError:
+            pass
+        else:
+            if not long or all(map(attributes.__contains__, long)):
+                span.present = present
+                return plan, values
+    shape = _shape(scope, span.present, attributes)
+    span.present = shape.present
+    return shape.plan, shape.read(attributes)
+
+
+def _shape(scope: ScopeProfile, present: tuple[str, ...], attributes: Attributes) -> Shape:
+    found: Shape | None = scope.shapes.get(present)
+    if found is None:
+        plan = compile_plan(scope, present) if is_marked(present) else None
+        found = _remember(scope, present, _shape_of(plan, present, attributes))
+    if len(present) <= _USUAL_KEYS:
+        scope.latest[len(present)] = found
+    return found
+
+
+def _shape_of(plan: Plan | None, present: tuple[str, ...], attributes: Attributes) -> Shape:
+    columns = plan.columns.keys if plan is not None else ()
+    others = [key for key in present if key not in columns]
+    long = tuple(key for key in others if len(attributes[key]) > _LONG_BYTES)
+    read = values_of((*columns, *(key for key in others if key not in long)))
+    return Shape(plan, present, read, long)
+
+
+def read_record(scope: ScopeProfile, attributes: Attributes) -> tuple[Plan, tuple[bytes, ...]]:
+    """Return the plan for a log record that reports a call, and its values: it needs no marker among its keys."""
+    present = (_RECORD, *attributes)
+    found: Shape | None = scope.shapes.get(present)
+    if found is None:
+        plan = compile_plan(scope, present[1:])
+        found = _remember(scope, present, _shape_of(plan, present[1:], attributes))
+    return found.plan, found.read(attributes)  # type: ignore[return-value] # under keys that begin so stand only plans
+
+
+def _remember(scope: ScopeProfile, present: tuple[str, ...], found: Shape) -> Shape:
+    if len(scope.shapes) >= _MAX_SHAPES:
+        scope.shapes.clear()
+    size = _PLAN_BYTES + length(present) + ENTRY_BYTES * len(present)
+    scope.allowance.spend(size, scope.shapes, scope.latest)
+    scope.shapes[present] = found
+    return found
