@@ -224,10 +224,15 @@ class Decider:
             self._ledger.spans("dropped", trace.spans)
             self._table.settle(trace)
         trace.verdict, trace.decided_ns = verdict, now
-        if self.memory.add(trace.id, verdict, now):
+        if self.memory.add(trace.id, verdict, now) or self._is_cleared(verdict, trigger):
             del self._table.traces[trace.id]
             self._ledger.removed(trace, now)
         self._announce(trace, verdict)
+
+    def _is_cleared(self, verdict: Verdict, trigger: Trigger) -> bool:
+        """Say whether this is the end of a trace about which arrival decided nothing. The Collector forgets it: what
+        comes later is a new one."""
+        return self._config.on_arrival and trigger in ("wait", "root") and not verdict.kept
 
     # -- bounds
 

@@ -58,7 +58,11 @@ class Holder:
         meter = Meter() if self._measured else None
         arrived: dict[Trace, None] | None = {} if self._config.on_arrival else None
         count = size = received = 0
+        arriving: bytes | None = None
         for resource, envelope, number, spans in groups:
+            if arrived and resource is not arriving:
+                self._decide_on_arrival(arrived)
+            arriving = resource
             if meter is not None:
                 decider.decide_oversize(meter.begin(resource))
             received += number
@@ -96,8 +100,14 @@ class Holder:
         self._opened = 0
         if meter is not None:
             decider.decide_oversize(meter.end_resource())
-        for trace in arrived or ():
-            decider.decide_on_arrival(trace)
+        if arrived:
+            self._decide_on_arrival(arrived)
+
+    def _decide_on_arrival(self, arrived: dict[Trace, None]) -> None:
+        """Ask about the traces of one resource group, which is what the Collector asks its policies about at a time."""
+        for trace in arrived:
+            self._decider.decide_on_arrival(trace)
+        arrived.clear()
 
     def lacks_room(self, raw: bytes, items: int, growth: int = 0) -> bool:
         """Say whether a request needs more room than is left, each of its spans `growth` bytes larger than it is now.

@@ -376,6 +376,26 @@ def test_span_ingest_asks_about_each_arrival_alone() -> None:
     assert [one.name for one in run.spans] == ["c"]
 
 
+def test_span_ingest_asks_about_one_resource_at_a_time() -> None:
+    without_x = policy("boolean_attribute", "x", key="x", value=True, invert_match=True)
+    run = Run(without_x, sampling_strategy="span-ingest")
+    with_x = request([span("t", "a", {"x": True}), span("u", "b", {"x": True})])
+    run.send_raw(with_x + request([span("t", "c")]) + request([span("t", "d", {"x": True})]))
+    assert [one.name for one in run.spans] == ["a", "c", "d"]
+    assert run.wait(20) == []
+    assert run.closes
+
+
+@pytest.mark.parametrize(("memory", "kept"), [(0, ["b"]), (10, [])])
+def test_span_ingest_forgets_what_it_did_not_decide(memory: int, kept: list[str]) -> None:
+    cache = {"non_sampled_cache_size": memory}
+    run = Run(ERRORS, sampling_strategy="span-ingest", decision_cache=cache)
+    run.send(span("t", "a"))
+    assert run.wait(20) == []
+    assert run.send(span("t", "b", status="error")) == kept
+    assert run.closes
+
+
 @pytest.mark.parametrize(("quirks", "kept"), [(False, ["human"]), (True, [])])
 def test_span_ingest_with_drop_releases_at_the_end(quirks: bool, kept: list[str]) -> None:
     bots = policy("boolean_attribute", "bot", key="bot", value=True)
