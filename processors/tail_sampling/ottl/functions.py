@@ -131,9 +131,16 @@ def _len(value: Any_) -> int:
 
 def _parse_json(value: Any_) -> Any_:
     try:
-        return json.loads(_text(value), parse_int=float)
+        parsed = json.loads(_text(value), parse_int=float, parse_constant=_refused)
     except (ValueError, RecursionError):
         raise ConditionFailed("could not parse JSON") from None
+    if not isinstance(parsed, (dict, list)):
+        raise ConditionFailed("could not parse JSON: expected an object or an array")
+    return parsed
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _concat(values: Any_, delimiter: Any_) -> str:

@@ -59,7 +59,7 @@ class Latency(Test):
 
     def __init__(self, over: int, upto: int) -> None:
         super().__init__("latency")
-        self.stateful = bool(upto)  # a later span may make it too long
+        self.stateful = upto > 0  # a later span may make it too long
         self._over = over
         self._upto = upto
 
@@ -77,7 +77,7 @@ def latency(settings: Settings, desk: Desk) -> Policy:
         desk.watch.extent()
         return Latency(over, upto)
     policy = AnySpan("latency", _latency_span_by_span(desk.watch, over, upto))
-    policy.stateful = bool(upto)
+    policy.stateful = upto > 0
     return policy
 
 
@@ -109,7 +109,7 @@ class SpanCount(Test):
 
     def __init__(self, least: int, most: int) -> None:
         super().__init__("span_count")
-        self.stateful = bool(most)  # the next span may break it
+        self.stateful = most > 0  # the next span may break it
         self._least = least
         self._most = most
 

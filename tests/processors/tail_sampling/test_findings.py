@@ -106,6 +106,9 @@ def test_a_pattern_that_is_none_is_refused_with_its_reason() -> None:
         (policy("composite", "p", composite_sub_policy=[ERRORS]), False),
         (policy("composite", "p", composite_sub_policy=[policy("span_count", max_spans=2)]), True),
         (policy("probabilistic", "p", sampling_percentage=1), False),
+        (policy("latency", "p", upper_threshold_ms=5), True),
+        (policy("latency", "p", upper_threshold_ms=-5), False),
+        (policy("span_count", "p", max_spans=-1), False),
     ],
 )
 @pytest.mark.parametrize("quirks", [False, True])

@@ -216,6 +216,9 @@ def test_it_holds_for_an_event(text: str) -> None:
         'IsMatch(name, Concat(["("], ""))',
         'Int("1") and true',
         'ParseJSON("[")',
+        'ParseJSON("5") != nil',
+        'ParseJSON("null") == nil',
+        'ParseJSON("[NaN]") != nil',
     ],
 )  # fmt: skip
 def test_it_cannot_be_told(text: str) -> None:
