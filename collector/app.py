@@ -103,6 +103,7 @@ class App:
             receiver.stop(max(0.0, until - time.monotonic()))
         if self._ticker.is_alive():
             self._ticker.join()
+        self.state.gate.closed = True
         graph.close_pipelines()
         graph.drain(max(0.0, until - time.monotonic()))
         for exporter in graph.exporters.values():

@@ -94,6 +94,8 @@ class Exporter(Protocol):
     """Hands batches to the world. `export` is called by any thread, under the graph's lock.
 
     Optional: `crowded() -> bool`, whether `room` would refuse or wait now. Where `room` may wait it MUST be there.
+    Optional: `fits(raw, items) -> Overloaded | None`, called under the graph's lock: whether `export` would refuse a
+    batch of that size now. Optional: `blind: bool`, true when `export` takes no longer for a large batch.
     """
 
     signals: ClassVar[frozenset[Signal]]

@@ -15,6 +15,7 @@ class Forward(Stateless):
 
     mutates = True
     """What stands behind it may change the batch."""
+    blind = True
 
     def process(self, batch: Batch) -> Batch:
         return batch

@@ -205,8 +205,10 @@ class Graph:
 
         An exporter behind a stage that holds data back need not have room now: there the backlog of the pipeline tells.
         """
-        rooms, queues, fits = [], [], []
+        rooms, queues, fits, queues_fit = [], [], [], []
         for pipeline in self._reachable(pipelines):
+            exporters = [each for each in self._behind(pipeline) if hasattr(each, "export")]
+            queues_fit += [each.fits for each in exporters if hasattr(each, "fits")]
             rooms.append(pipeline.room)
             rooms += [
                 stage.processor.room
@@ -219,18 +221,26 @@ class Graph:
                 if hasattr(stage.processor, "fits")
             ]
             if not pipeline.ticks:
-                queues += [
-                    self.exporters[x]
-                    for x in self.config.pipelines[pipeline.id].exporters
-                    if x in self.exporters
-                ]
+                queues += exporters
         return Route(
             pipelines,
             rooms,
             [exporter.room for exporter in queues],
             fits,
             [_crowded(exporter) for exporter in queues],
+            in_portions=not all(map(self._is_blind, self._reachable(pipelines))),
+            queues_fit=queues_fit,
         )
+
+    def _is_blind(self, pipeline: Pipeline) -> bool:
+        """Whether nothing in a pipeline looks inside its batches."""
+        stages = (stage.processor for stage in pipeline.stages)
+        return all(getattr(each, "blind", False) for each in (*stages, *self._behind(pipeline)))
+
+    def _behind(self, pipeline: Pipeline) -> list[Any]:
+        """Return the exporters and connectors that a pipeline leads to."""
+        known = {**self.exporters, **self.connectors}
+        return [known[name] for name in self.config.pipelines[pipeline.id].exporters]
 
     def _reachable(self, pipelines: Iterable[Pipeline]) -> Iterator[Pipeline]:
         for pipeline in pipelines:

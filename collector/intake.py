@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -11,10 +12,12 @@ from collector.clock import Clock
 from collector.component import Limits, Taken, wait_all
 from collector.errors import Rejected, TooLarge
 from collector.pipeline import Pipeline
+from collector.portions import MOST_BYTES, MOST_ITEMS, PAUSE_S, InBacklog
 from processors.admission import Admitted, admit
 from processors.batch import Batch, Signal
 from processors.errors import Malformed, Overloaded, Oversized
 from processors.ports import Ticket
+from processors.requests import Request, portions
 from processors.stats import Stats
 
 Room = Callable[[], Overloaded | None]
@@ -51,6 +54,8 @@ class Gate:
     lock: threading.Lock = field(default_factory=threading.Lock)
     tickets: list[Ticket] = field(default_factory=list)
     draining: bool = False
+    closed: bool = False
+    """Set once the pipelines are emptied for good: not even the rest of a request enters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,10 @@ class Route:
     """Of the processors on the way that tell by the request itself: asked under the lock, before the first stage."""
     crowded: Sequence[Callable[[], bool]] = ()
     """Of the exporters in `queues`: whether they would refuse or wait now; must not block."""
+    in_portions: bool = False
+    """Whether a large request is taken in portions, because it takes long."""
+    queues_fit: Sequence[Fits] = ()
+    """Of all exporters on the way: asked under the lock whether a request that comes in portions will find room."""
 
 
 class Offer:
@@ -192,24 +201,68 @@ class GraphIntake:
                 raise refused
 
     def _hand_on(self, signal: Signal, raw: bytes, items: int) -> list[Ticket]:
-        gate = self._gate
-        with gate.lock:
+        large = items > MOST_ITEMS or len(raw) > MOST_BYTES
+        if large and self._routes[signal].in_portions:
+            return self._hand_on_in_portions(Request(signal, raw, items))
+        with self._gate.lock:
             route = self._routes[signal]
-            if gate.draining:
-                raise Overloaded("the collector is shutting down", retry_after_s=1.0)
-            for fits in route.fits:
-                refused = fits(raw, items)
-                if refused is not None:
-                    raise refused
-            now_ns = gate.clock.now_ns()
-            try:
-                for pipeline in route.pipelines:
-                    batch = Batch(signal, raw, received_ns=now_ns, items=items)
-                    try:
-                        pipeline.consume(batch)
-                    finally:
-                        batch.release()
-            finally:
-                tickets = gate.tickets.copy()
-                gate.tickets.clear()
+            self._ask(route.fits, raw, items)
+            return self._enter(route, signal, raw, items)
+
+    def _hand_on_in_portions(self, request: Request) -> list[Ticket]:
+        """See `portions`."""
+        signal, raw, items = request
+        pieces = portions(request, MOST_ITEMS, MOST_BYTES)
+        first = next(pieces)
+        with self._gate.lock:
+            route = self._routes[signal]
+            self._ask((*route.fits, *route.queues_fit), raw, items)
+            tickets = self._enter(route, signal, first.raw, first.items)
+        for piece in pieces:
+            time.sleep(PAUSE_S)
+            with self._gate.lock:
+                tickets += self._follow(piece)
         return tickets
+
+    def _ask(self, fits: Iterable[Fits], raw: bytes, items: int) -> None:
+        """Ask whether there is room for a request. Raises: `Overloaded`."""
+        if self._gate.draining:
+            raise Overloaded("the collector is shutting down", retry_after_s=1.0)
+        for fit in fits:
+            refused = fit(raw, items)
+            if refused is not None:
+                raise refused
+
+    def _enter(self, route: Route, signal: Signal, raw: bytes, items: int) -> list[Ticket]:
+        """Let a request, or the first portion of it, into the pipelines. Raises: `Overloaded`."""
+        gate = self._gate
+        now_ns = gate.clock.now_ns()
+        try:
+            for pipeline in route.pipelines:
+                batch = Batch(signal, raw, received_ns=now_ns, items=items)
+                try:
+                    pipeline.consume(batch)
+                finally:
+                    batch.release()
+        finally:
+            tickets = gate.tickets.copy()
+            gate.tickets.clear()
+        return tickets
+
+    def _follow(self, piece: Request) -> list[Ticket]:
+        """Let a later portion in. Raises: `Overloaded` at the very end."""
+        gate, (signal, raw, items) = self._gate, piece
+        if gate.closed:
+            raise Overloaded("the collector is shutting down", retry_after_s=1.0)
+        now_ns, late = gate.clock.now_ns(), list[Ticket]()
+        try:
+            for pipeline in self._routes[signal].pipelines:
+                batch = Batch(signal, raw, received_ns=now_ns, items=items)
+                place = InBacklog(gate, pipeline)
+                if not pipeline.follow(batch, place):
+                    late.append(place)
+                batch.release()
+        finally:
+            late += gate.tickets
+            gate.tickets.clear()
+        return late

@@ -45,7 +45,7 @@ class Config:
 class MemoryLimiter(Stateless):
     """Reads the resident size at most once per `check_interval`, in the thread that asks."""
 
-    mutates: ClassVar[bool] = False
+    blind: ClassVar[bool] = True
 
     def __init__(
         self,

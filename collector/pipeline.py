@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from collector import logs
 from collector.errors import Rejected
 from processors.base import OnError, Processor, Stateless
-from processors.batch import Batch, Signal
+from processors.batch import Batch, Receipt, Signal
 from processors.errors import Overloaded
 from processors.ports import Ticket
 from processors.stats import Stats
@@ -178,6 +178,19 @@ class Pipeline:
         elif stuck is not None:
             raise stuck.why
 
+    def follow(self, batch: Batch, receipt: Receipt) -> bool:
+        """Take a later portion of a request whose first one was taken: it is not refused.
+
+        Returns False when it waits in the backlog; `receipt` is settled once it is as safe as it gets.
+        """
+        stuck = self._advance(batch, 0, self._sinks)
+        if stuck is None:
+            return True
+        if not stuck.held:
+            stuck = replace(stuck, batch=_kept(stuck.batch, receipt))
+        self._backlog.append(stuck)
+        return stuck.held
+
     def tick(self, now_ns: int) -> bool:
         """Let the stages release what is due, unless what was released before still waits.
 
@@ -332,3 +345,10 @@ class Pipeline:
                 return False
             self._backlog.popleft()
         return True
+
+
+def _kept(batch: Batch, receipt: Receipt) -> Batch:
+    """Return a batch that outlives the call: as bytes, what was decoded is the caller's."""
+    kept = Batch(batch.signal, batch.encode(), received_ns=batch.received_ns, items=len(batch))
+    kept.source, kept.receipt = batch.source, receipt
+    return kept

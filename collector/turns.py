@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from collector.intake import Gate
+from collector.portions import PAUSE_S
 
 _TURN_S: Final = 0.01
 """How long requests may have to wait, and the step more that goes beyond it."""
-_PAUSE_S: Final = 0.001
 
 
 def in_turns(gate: Gate, steps: Iterable[bool]) -> None:
@@ -22,7 +22,7 @@ def in_turns(gate: Gate, steps: Iterable[bool]) -> None:
     nothing to do just now."""
     rest = iter(steps)
     while _take_turn(gate, rest):
-        time.sleep(_PAUSE_S)
+        time.sleep(PAUSE_S)
 
 
 def _take_turn(gate: Gate, steps: Iterator[bool]) -> bool:

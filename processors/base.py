@@ -22,6 +22,9 @@ A component is built once from its configuration, then called by one thread at a
   lock: it is asked before a request is read, so that refusing costs nothing and changes no state upstream.
 - It MAY also have a method `fits(raw, items) -> Overloaded | None`, called with the lock when a request was read and no
   stage has seen it: what is refused there was not counted by anybody upstream.
+- A request of many items comes in portions, a trace's spans in one as far as they fit, with other batches in between. A
+  component that never looks inside a batch MAY say so by an attribute `blind`, true: where nobody does, requests come
+  whole.
 - There is one object per pipeline and component id. What the instances of one id must share (the ledger of model
   calls, for traces and logs alike) they take from `Context.shared`; one lock covers the whole graph.
 - A component that holds state MAY have a method `adopt(predecessor)`: on a reload that changed its configuration it is

@@ -57,6 +57,7 @@ __all__ = [
     "Item",
     "LogRecord",
     "Metric",
+    "Receipt",
     "Resource",
     "ResourceGroup",
     "Scope",

@@ -70,31 +70,37 @@ def cut(request: Request, *, most_items: int = 0, most_bytes: int = 0) -> Iterat
 
 
 def portions(request: Request, most_items: int, most_bytes: int) -> Iterator[Request]:
-    """Cut a request into pieces of about that much, with the spans of a trace in one piece, in order.
+    """Cut a request into pieces within the limits, so that the spans of a trace are in one piece if they fit into one.
 
-    A piece that spans of its traces come back to grows to twice as much; of a trace that is longer, the rest follows
-    in later pieces.
+    Spans of a trace, and items of other signals, stay in order; a single item may exceed the limits.
     """
     layout = _Layout(request)
     piece = _Piece()
-    pieces = [piece]
-    homes: dict[bytes, _Piece] = {}
-    traces = request.signal is Signal.TRACES
-    for entry in layout.entries():
-        trace_id = trace_id_at(request.raw, entry[2], entry[3]) if traces else b""
-        home = homes.get(trace_id)
-        if home is None or not home.takes(entry, 2 * most_items, 2 * most_bytes):
-            if not piece.takes(entry, most_items, most_bytes):
-                piece = _Piece()
-                pieces.append(piece)
-            home = piece
-            if traces:
-                homes[trace_id] = piece
-        home.add(entry)
-    homes.clear()
-    for piece in pieces:
-        if piece.runs:
+    for part in _by_trace(request, layout, most_items, most_bytes):
+        if not piece.has_room(part, most_items, most_bytes):
             yield layout.encode(piece)
+            piece = _Piece()
+        piece.merge(part)
+    if piece.runs:
+        yield layout.encode(piece)
+
+
+def _by_trace(
+    request: Request, layout: _Layout, most_items: int, most_bytes: int
+) -> Sequence[_Piece]:
+    """Return the spans of each trace as a piece, of a long trace as several; other signals know no traces."""
+    parts: list[_Piece] = []
+    open_parts: dict[bytes, _Piece] = {}
+    trace_id, traces = b"", request.signal is Signal.TRACES
+    for entry in layout.entries():
+        if traces:
+            trace_id = trace_id_at(request.raw, entry[2], entry[3])
+        part = open_parts.get(trace_id)
+        if part is None or not part.takes(entry, most_items, most_bytes):
+            part = open_parts[trace_id] = _Piece()
+            parts.append(part)
+        part.add(entry)
+    return parts
 
 
 _NO_LIMIT: Final = 1 << 62
@@ -136,6 +142,23 @@ class _Piece:
             run[-1] = end
         else:
             run += (start, end)
+
+    def has_room(self, other: _Piece, most_items: int, most_bytes: int) -> bool:
+        """Whether the limits are kept with another piece; an empty one has room for any."""
+        if not self.runs:
+            return True
+        return self.items + other.items <= most_items and self.size + other.size <= most_bytes
+
+    def merge(self, other: _Piece) -> None:
+        """Take what is in another piece of the same request."""
+        self.items += other.items
+        self.size += other.size
+        for group, run in other.runs.items():
+            mine = self.runs.setdefault(group, [])
+            if mine and mine[-1] == run[0]:
+                mine[-1:] = run[1:]
+            else:
+                mine += run
 
 
 class _Layout:

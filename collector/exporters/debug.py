@@ -71,6 +71,7 @@ class Debug:
         self._show = _SHOW[config.verbosity]
         self._say = say
         self._write = write
+        self.blind = config.verbosity == "basic"
 
     def start(self) -> None:
         """Nothing to open."""

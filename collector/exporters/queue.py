@@ -53,6 +53,9 @@ class Queue(Protocol):
     def crowded(self) -> bool:
         """Say whether `room` would refuse or wait now."""
 
+    def fits(self, items: int, size: int) -> Overloaded | None:
+        """Say whether `put` would refuse a request of that much now."""
+
     def open(self) -> None:
         """Find what is there from before, once, before anything else. Raises: `StartError`."""
 
@@ -86,10 +89,10 @@ class Queue(Protocol):
         """Let go of what is left, after `close` and when nobody takes any more: a durable queue finds it again."""
 
 
-_SIZERS: Final[Mapping[str, Callable[[Waiting], int]]] = {
-    "requests": lambda entry: 1,
-    "items": lambda entry: entry.items,
-    "bytes": lambda entry: entry.size,
+_SIZERS: Final[Mapping[str, Callable[[int, int], int]]] = {
+    "requests": lambda items, size: 1,
+    "items": lambda items, size: items,
+    "bytes": lambda items, size: size,
 }
 
 
@@ -193,6 +196,12 @@ class SendingQueue:
                 self._space.wait_for(lambda: self._closed or not self._full(), _LONGEST_BLOCK_S)
         return self._refusal() if self._closed or self._full() else None
 
+    def fits(self, items: int, size: int) -> Overloaded | None:
+        with self._work:
+            if self._shelf.drops_oldest or not self._overflows(items, size):
+                return None
+            return self._refusal()
+
     def put(self, request: Request, source: str = "") -> Ticket | None:
         entry = Waiting(
             request.signal, request.items, len(request.raw), self._clock(), request=request
@@ -201,9 +210,13 @@ class SendingQueue:
         if refused is not None and not source:
             raise refused
         with self._work:
-            while self._shelf.drops_oldest and self._overflows(entry) and self._drop_oldest():
+            while (
+                self._shelf.drops_oldest
+                and self._overflows(entry.items, entry.size)
+                and self._drop_oldest()
+            ):
                 pass
-            if self._closed or self._overflows(entry):
+            if self._closed or self._overflows(entry.items, entry.size):
                 raise self._refusal()
             ticket, new = self._shelf.keep(entry, source, in_memory=refused is not None)
             if not new:
@@ -281,14 +294,14 @@ class SendingQueue:
     def _full(self) -> bool:
         return self._size >= self.capacity or self._bytes >= self._max_bytes
 
-    def _overflows(self, entry: Waiting) -> bool:
+    def _overflows(self, items: int, size: int) -> bool:
         """An empty queue takes any request: what is larger than the bounds could never leave otherwise."""
         if not self._size:
             return False
         slack = 2 if self._block else 1
         return (
-            self._size + self._measure(entry) > slack * self.capacity
-            or self._bytes + entry.size > slack * self._max_bytes
+            self._size + self._measure(items, size) > slack * self.capacity
+            or self._bytes + size > slack * self._max_bytes
         )
 
     def _refusal(self) -> Overloaded:
@@ -297,7 +310,7 @@ class SendingQueue:
         )
 
     def _fill(self, entry: Waiting, sign: int) -> None:
-        self._size += sign * self._measure(entry)
+        self._size += sign * self._measure(entry.items, entry.size)
         self._bytes += sign * entry.size
 
     def _drop_oldest(self) -> bool:

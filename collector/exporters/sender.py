@@ -54,6 +54,7 @@ class Sender:
     """An exporter: takes batches from a pipeline and delivers them by a transport."""
 
     signals: ClassVar[frozenset[Signal]] = ALL_SIGNALS
+    blind: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -113,6 +114,9 @@ class Sender:
 
     def crowded(self) -> bool:
         return self._queue.crowded()
+
+    def fits(self, raw: bytes, items: int) -> Overloaded | None:
+        return self._queue.fits(items, len(raw))
 
     def export(self, batch: Batch) -> Ticket | None:
         items = len(batch)

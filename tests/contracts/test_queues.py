@@ -126,6 +126,15 @@ def test_a_full_queue_says_so_before(make: Make) -> None:
     assert queue.size() == queue.capacity == 1
 
 
+def test_it_says_whether_a_request_would_fit(make: Make) -> None:
+    queue = make(max_bytes=25, sizer="items", queue_size=5)
+    assert queue.fits(items=100, size=1_000) is None  # nothing waits
+    queue.put(request(0, size=10, items=2))
+    assert queue.fits(items=3, size=15) is None
+    assert isinstance(queue.fits(items=4, size=15), Overloaded)
+    assert isinstance(queue.fits(items=3, size=16), Overloaded)
+
+
 def test_one_request_above_the_bounds_is_taken_when_nothing_waits(make: Make) -> None:
     queue = make(max_bytes=25)
     queue.put(request(0, size=500))

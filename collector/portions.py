@@ -1,0 +1,64 @@
+"""How much of a request goes through the graph in one hold of its lock, and what becomes of portions without room.
+
+A request of 17 MiB of small spans held the lock for 1.5 s: no other request, tick or scrape went on meanwhile. In
+portions, each hold takes some tens of milliseconds and others have their turn in between.
+
+To its sender the request stays one. Whether there is room for all of it is asked before the first portion; that one
+may still be refused, the others may not: they would have to be taken back from where the first ones are. Where the room
+went to others meanwhile, a portion waits in the backlog of its pipeline, and its sender for it. Only when that takes
+too long is the sender told to come back, and what was taken comes twice then, as after any lost answer.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from processors.errors import Overloaded
+
+if TYPE_CHECKING:
+    from collector.intake import Gate
+    from collector.pipeline import Pipeline
+
+MOST_ITEMS: Final = 1_000
+"""In one portion: 35 ms of the whole product."""
+MOST_BYTES: Final = 4 << 20
+"""20 spans of 200 kB take as long to look through as 1,000 small ones."""
+PAUSE_S: Final = 0.001
+"""Between two holds: who asks again at once gets the lock back before others are awake."""
+LONGEST_WAIT_S: Final = 30.0
+"""For room; then the sender is told so, before its own deadline passes without a word."""
+_POLL_S: Final = 0.02
+
+
+class InBacklog:
+    """A portion that waits in the backlog of a pipeline: the receipt of its batch, and a ticket of its sender."""
+
+    __slots__ = ("_gate", "_longest_s", "_pipeline", "_safe")
+
+    def __init__(self, gate: Gate, pipeline: Pipeline, longest_s: float = LONGEST_WAIT_S) -> None:
+        self._gate = gate
+        self._pipeline = pipeline
+        self._longest_s = longest_s
+        self._safe = False
+
+    def settle(self) -> None:
+        self._safe = True
+
+    def settled(self) -> bool:
+        return self._safe
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Hand on what is in the backlog until the portion is safe. Raises: `Overloaded` when that takes too long."""
+        until = time.monotonic() + (self._longest_s if timeout_s is None else timeout_s)
+        while not self._hand_on():
+            if time.monotonic() >= until:
+                raise Overloaded("a part of the request found no room in time")
+            time.sleep(_POLL_S)
+
+    def _hand_on(self) -> bool:
+        with self._gate.lock:
+            self._pipeline.drain_backlog()
+            self._pipeline.settle()
+            self._gate.tickets.clear()
+        return self._safe

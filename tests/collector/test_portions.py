@@ -1,0 +1,304 @@
+"""A large request goes through the graph in portions, and is still one request to its sender."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector import handover
+from collector.clock import Clock
+from collector.component import Limits, Taken
+from collector.config.load import load
+from collector.graph import Graph, State
+from collector.intake import Gate, GraphIntake, InFlight, Offer, Route
+from collector.pipeline import Pipeline, Stage
+from collector.portions import MOST_BYTES, MOST_ITEMS, InBacklog
+from processors.base import Stateless
+from processors.batch import Batch, Signal
+from processors.errors import Overloaded
+from processors.ports import Ticket
+from tests.countable import logs, span_ids, traces
+
+LARGE = 3 * MOST_ITEMS + 1
+IDS = span_ids(LARGE)
+
+
+class Marker(Stateless):
+    """Writes on every span, as processors do."""
+
+    def process(self, batch: Batch) -> Batch:
+        for span in batch.spans():
+            span.set("seen", value=True)
+        return batch
+
+
+class Sink:
+    """Keeps what it gets while it has room for so many batches."""
+
+    def __init__(self, room: int = 100) -> None:
+        self.room = room
+        self.got: list[bytes] = []
+
+    def __call__(self, batch: Batch) -> Ticket | None:
+        if len(self.got) >= self.room:
+            raise Overloaded("full")
+        self.got.append(batch.encode())
+        return None
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(Batch(Signal.TRACES, raw)) for raw in self.got]
+
+    @property
+    def ids(self) -> list[bytes]:
+        spans = [span for raw in self.got for span in Batch(Signal.TRACES, raw).spans()]
+        assert all(span.get("seen") for span in spans)
+        return sorted(span.span_id for span in spans)
+
+
+def intake_with(sink: Callable[[Batch], Any], **route: Any) -> tuple[GraphIntake, Gate, Pipeline]:
+    gate = Gate(Clock(), InFlight(1 << 30))
+    stages = [Stage("marker", Marker())]
+    line = Pipeline("traces", Signal.TRACES, stages, [(sink, False)], gate.tickets)
+    settings = {"rooms": [], "queues": [], "in_portions": True} | route
+    intake = GraphIntake(gate, {Signal.TRACES: Route([line], **settings)})
+    intake.open()
+    return intake, gate, line
+
+
+def offer(intake: GraphIntake, ids: Sequence[bytes] = IDS, text: str = "") -> Offer:
+    return intake.offer(Signal.TRACES, traces(ids, text=text).encode(), Limits(), "grpc")
+
+
+def test_a_large_request_goes_through_in_portions() -> None:
+    sink = Sink()
+    intake, _, _ = intake_with(sink)
+    assert offer(intake).result() == Taken()
+    assert sink.sizes == [MOST_ITEMS] * 3 + [1]
+    assert sink.ids == IDS
+    assert intake.stats.counters == {("otelcol_receiver_accepted_spans_total", "grpc"): LARGE}
+
+
+def test_few_large_items_go_through_in_portions() -> None:
+    sink = Sink()
+    intake, _, _ = intake_with(sink)
+    offer(intake, span_ids(10), text="x" * (MOST_BYTES // 4))
+    assert sink.sizes == [3, 3, 3, 1]
+
+
+def test_a_usual_request_goes_through_as_it_came() -> None:
+    came: list[bytes] = []
+    intake, _, line = intake_with(lambda batch: came.append(batch.raw))
+    sent = traces(span_ids(MOST_ITEMS)).encode()
+    line.stages = []
+    intake.consume(Signal.TRACES, sent, Limits(), "grpc")
+    assert came[0] is sent
+
+
+def test_others_have_their_turn_between_two_portions() -> None:
+    served = threading.Event()
+
+    def serve() -> None:
+        with gate.lock:
+            served.set()
+
+    class Asked(Sink):
+        """Another thread asks for the lock with the first portion; the last one comes after it."""
+
+        def __call__(self, batch: Batch) -> None:
+            if not self.got:
+                threading.Thread(target=serve).start()
+            super().__call__(batch)
+            after.append(served.is_set())
+
+    after: list[bool] = []
+    intake, gate, _ = intake_with(Asked())
+    offer(intake, span_ids(20 * MOST_ITEMS))
+    assert (after[0], after[-1]) == (False, True)
+
+
+def test_each_portion_has_a_time_of_its_own() -> None:
+    """What others brought in between is older than the next portion: time never goes back."""
+    times: list[int] = []
+    intake, _, _ = intake_with(lambda batch: times.append(batch.received_ns))
+    offer(intake)
+    assert times == sorted(set(times))
+
+
+def test_a_request_whose_first_portion_is_refused_was_never_there() -> None:
+    sink = Sink(room=0)
+    intake, _, line = intake_with(sink)
+    with pytest.raises(Overloaded, match="full"):
+        offer(intake)
+    assert (line.waiting, sink.got) == (0, [])
+    assert intake.stats.counters == {("otelcol_receiver_refused_spans_total", "grpc"): LARGE}
+
+
+def test_room_for_all_of_it_is_asked_before_the_first_portion() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def fits(raw: bytes, items: int) -> Overloaded | None:
+        asked.append((len(raw), items))
+        return Overloaded("too little room")
+
+    sink = Sink()
+    intake, _, _ = intake_with(sink, queues_fit=[fits])
+    with pytest.raises(Overloaded, match="too little room"):
+        offer(intake)
+    assert asked == [(len(traces(IDS).encode()), LARGE)]
+    assert sink.got == []
+
+
+def test_later_portions_wait_for_room_and_so_does_their_sender() -> None:
+    sink = Sink(room=2)
+    intake, _, line = intake_with(sink)
+    offered = offer(intake)
+    assert (line.waiting, line.room() is not None) == (MOST_ITEMS + 1, True)
+    assert not offered.settled()
+    sink.room = 4
+    assert offered.result() == Taken()
+    assert (sink.ids, line.waiting) == (IDS, 0)
+
+
+def test_ticks_hand_on_what_waits() -> None:
+    sink = Sink(room=1)
+    intake, _, line = intake_with(sink)
+    offered = offer(intake)
+    sink.room = 4
+    line.tick(1)
+    line.tick(2)
+    assert offered.settled()
+    assert sink.ids == IDS
+
+
+def test_a_sender_that_waits_for_a_disk_waits_for_every_portion() -> None:
+    class Commit:
+        """A ticket that is settled when told so."""
+
+        def __init__(self) -> None:
+            self.known = False
+
+        def settled(self) -> bool:
+            return self.known
+
+        def wait(self, timeout_s: float | None = None) -> None:
+            assert self.known
+
+    commits: list[Commit] = []
+
+    def commit(batch: Batch) -> Ticket:
+        commits.append(Commit())
+        return commits[-1]
+
+    intake, _, _ = intake_with(commit)
+    offered = offer(intake)
+    assert len(commits) == 4
+    for number, one in enumerate(commits):
+        assert not offered.settled(), number
+        one.known = True
+    assert offered.settled()
+
+
+def test_a_sender_is_told_when_room_does_not_come() -> None:
+    _, gate, line = intake_with(Sink(room=0))
+    late = InBacklog(gate, line, longest_s=0.0)
+    assert not line.follow(traces(span_ids(1)), late)
+    with pytest.raises(Overloaded, match="found no room in time"):
+        late.wait()
+    assert line.waiting == 1
+
+
+def test_nothing_enters_pipelines_that_were_emptied() -> None:
+    class Stop(Sink):
+        def __call__(self, batch: Batch) -> None:
+            super().__call__(batch)
+            gate.draining = gate.closed = len(self.got) == 2
+
+    sink = Stop()
+    intake, gate, _ = intake_with(sink)
+    with pytest.raises(Overloaded, match="shutting down"):
+        offer(intake)
+    assert len(sink.got) == 2
+
+
+def test_a_stop_lets_the_rest_of_a_request_in() -> None:
+    class Stop(Sink):
+        def __call__(self, batch: Batch) -> None:
+            super().__call__(batch)
+            gate.draining = True
+
+    sink = Stop()
+    intake, gate, _ = intake_with(sink)
+    assert offer(intake).result() == Taken()
+    assert sink.ids == IDS
+
+
+def test_after_a_reload_the_rest_enters_the_new_graph() -> None:
+    class Reload(Sink):
+        def __call__(self, batch: Batch) -> None:
+            super().__call__(batch)
+            intake.redirect({Signal.TRACES: Route([line], [], [])})
+
+    old, new = Reload(), Sink()
+    intake, _, _ = intake_with(old)
+    _, _, line = intake_with(new)
+    assert offer(intake).result() == Taken()
+    assert (len(old.got), len(new.got)) == (1, 3)
+
+
+# ------------------------------------------------------------------ where it is done
+
+CONFIG = """
+receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:0"}}}}
+processors: {genai: {}, memory_limiter: {check_interval: 1s, limit_mib: 100}}
+connectors: {forward: {}, llm_metrics: {}}
+exporters:
+  otlp: {endpoint: "127.0.0.1:9", tls: {insecure: true}}
+  debug: {verbosity: VERBOSITY}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines:
+    traces/in: {receivers: [otlp], processors: [memory_limiter], exporters: [forward]}
+    traces/out: {receivers: [forward], processors: [STAGES], exporters: [otlp, debug, SINKS]}
+    metrics: {receivers: [llm_metrics], exporters: [debug]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("stages", "sinks", "verbosity", "in_portions"),
+    [
+        ("", "", "basic", False),
+        ("genai", "", "basic", True),
+        ("", "llm_metrics", "basic", True),
+        ("", "", "normal", True),
+    ],
+)
+def test_only_where_somebody_looks_inside_is_a_request_cut(
+    tmp_path: Path, stages: str, sinks: str, verbosity: str, *, in_portions: bool
+) -> None:
+    """Bytes that are only handed on take no time, however many they are."""
+    text = CONFIG.replace("STAGES", stages).replace(", SINKS", f", {sinks}" if sinks else "")
+    if not sinks:
+        text = text.replace("    metrics: {receivers: [llm_metrics], exporters: [debug]}\n", "")
+    path = tmp_path / "collector.yaml"
+    path.write_text(text.replace("VERBOSITY", verbosity))
+    graph = Graph(load([str(path)]).config, State(Gate(Clock(), InFlight(1))))
+    handover.take_over(graph)
+    route = graph.routes("otlp")[Signal.TRACES]
+    assert (route.in_portions, len(route.queues_fit)) == (in_portions, 1)
+
+
+def test_other_signals_are_cut_in_order(tmp_path: Path) -> None:
+    came: list[Batch] = []
+    gate = Gate(Clock(), InFlight(1 << 30))
+    sinks = [(lambda batch: came.append(Batch(Signal.LOGS, batch.encode())), False)]
+    line = Pipeline("logs", Signal.LOGS, [], sinks, gate.tickets)
+    intake = GraphIntake(gate, {Signal.LOGS: Route([line], [], [], in_portions=True)})
+    intake.open()
+    intake.consume(Signal.LOGS, logs(MOST_ITEMS + 5).encode(), Limits())
+    ids = [record.span_id for batch in came for record in batch.log_records()]
+    assert (len(came), ids) == (2, span_ids(MOST_ITEMS + 5))
