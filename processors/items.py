@@ -10,7 +10,7 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from processors.elements import Element, Resource, Scope
-from processors.views import PARSE
+from processors.views import PARSE, status_code
 from processors.wire import (
     Value,
     decode_value,
@@ -108,7 +108,7 @@ class Span(Item):
     @property
     def status_code(self) -> int:
         """0 unset, 1 ok, 2 error."""
-        return int(self.view.status.code)
+        return status_code(self.view)
 
     def events(self) -> list[Event]:
         """Return read-only views of the events, in order."""

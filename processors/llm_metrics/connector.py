@@ -22,6 +22,7 @@ from processors.llm_metrics.sides import EVALUATION, TOOL, Sides, event_name
 from processors.llm_metrics.users import Users
 from processors.ports import Context
 from processors.stats import Stats
+from processors.views import status_code
 
 _VALIDATION, _REJECTED = ABOVE_KEYS
 _ERROR: Final = 2
@@ -94,7 +95,7 @@ class LlmMetrics:
                 present = tuple(read)
             end_ns = view.end_ns
             seconds = (end_ns - view.start_ns) / 1e9
-            code = view.status.code
+            code = status_code(view)
             binding = count(present, read, edits, environment, code, seconds, end_ns, view)
             if view.events:
                 self._sides.events(binding, view.events)
@@ -106,7 +107,7 @@ class LlmMetrics:
         events = view.events
         if not (tool or noted or events):
             return
-        code = view.status.code
+        code = status_code(view)
         if not OVERLAID.isdisjoint(edits):
             read = overlaid(read, edits)
         if tool:

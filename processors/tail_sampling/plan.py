@@ -24,7 +24,7 @@ from processors.tail_sampling.calls import (
 )
 from processors.tail_sampling.traces import Envelope, Trace, text_value
 from processors.tail_sampling.tracestate import explicit_randomness
-from processors.views import PARSE
+from processors.views import PARSE, status_code
 
 HeadNote: TypeAlias = Callable[[Trace, Any], None]
 """Notes something about a span from its view, which may lack attributes, events and links."""
@@ -203,7 +203,7 @@ class Plan:
     ) -> None:
         """Bring what is known of a trace up to date with one more span, as `read` or `arrivals` give it."""
         if self._status:
-            trace.statuses |= 1 << view.status.code
+            trace.statuses |= 1 << status_code(view)
         if self._extent:
             start = view.start_ns
             if start and (start < trace.start_ns or not trace.start_ns):
