@@ -17,7 +17,7 @@ from processors.genai.classes import Classified, classify, untold_operation
 from processors.genai.identity import Identity, first_text, identify
 from processors.genai.names import SERVER_ADDRESS, TIERS
 from processors.genai.plan import Plan, is_cache_hit
-from processors.genai.table import Hint, Role
+from processors.genai.table import Hint, Output, Role
 from processors.genai.usage import NO_USAGE
 from processors.genai.values import reasons, text
 from processors.wire import Value, encode_value
@@ -58,8 +58,8 @@ class Known:
     """What one combination of keys and telling values means."""
 
     __slots__ = (
-        "_classified", "_constants", "_given", "_plan", "asks_events", "cache_hit", "identity", "is_billed", "quick",
-        "quick_counts", "role", "uncounted", "untold_reasons",
+        "_classified", "_constants", "_given", "_plan", "asks_counts", "asks_events", "cache_hit", "identity", "quick",
+        "quick_counts", "role", "told", "uncounted", "untold_reasons",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, attributes: Attributes, given: Given, told: Hint | None) -> None:
@@ -73,14 +73,18 @@ class Known:
         self._constants: dict[tuple[Role, str | None], Constants] = {}
         self.quick: dict[str | None, Constants] = {}
         """The constants of spans that have the role of their kinds, by semantics."""
-        self.role = found.role
-        """None: only the counts can tell."""
+        self.told = found.role is not None
+        """Whether the kinds tell the role; else only the counts can."""
+        self.role = Role.OTHER if found.role is None else found.role
         self.identity: Identity = identify(plan, attributes)
-        self.is_billed = found.role in CALLS
-        self.quick_counts = plan.columns.counts if self.is_billed else None
-        """Those of the columns, where they are all that is to be found out."""
-        self.uncounted = NO_USAGE if self.is_billed and not plan.has_counts else None
+        billed = self.role in CALLS
+        self.uncounted = NO_USAGE if billed and not plan.has_counts else None
         """The usage, where there is none."""
+        self.asks_counts = not self.told or (billed and plan.has_counts)
+        """Whether counts are to be read: to be billed, or to tell the role."""
+        quick = billed and self.identity.output is Output.INCLUDED
+        self.quick_counts = plan.columns.counts if quick else None
+        """Those of the columns, where they are all that is to be found out."""
         self.cache_hit = is_cache_hit(plan, attributes) or _is_cached_kind(attributes)
         self.untold_reasons = _finish_reasons(plan, attributes) is None
         """No attribute says why the call ended; an event may."""
@@ -111,7 +115,7 @@ class Known:
     ) -> Iterator[tuple[str, Value]]:
         yield semconv.APP_LLM_SPAN_CLASS, role.label
         operation = self._classified.operation
-        if self.role is None and role is Role.MODEL_CALL:
+        if not self.told and role is Role.MODEL_CALL:
             operation = untold_operation(self._plan.scope.name)
         if operation is not None:
             yield semconv.GEN_AI_OPERATION_NAME, operation

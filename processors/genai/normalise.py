@@ -79,28 +79,20 @@ def normalise(
     columns = plan.columns
     memory = (given.number, told, values[columns.telling])
     known: Known = plan.known.get(memory) or _learnt(memory, plan, attributes, given, told)
-    likely, usage, semantics, response_id = known.role, None, None, None
-    if name.endswith(_COUNT_TOKENS) or name == _RAW_REQUEST:
-        role = Role.NEVER  # only re-reads or measures a call
-    elif likely is None or known.is_billed:
-        usage = known.uncounted
-        if usage is None and known.quick_counts is not None and override is None:
-            usage = quick_usage(known.quick_counts, values, known.identity)
-        if usage is not None and likely is not None:
-            role = likely
-            semantics = usage.semantics if role is _MODEL_CALL else None
-        else:
-            role, usage = _billed(plan, attributes, known, override)
-            if role is _MODEL_CALL and usage is not None and not plan.normalised:
-                semantics = usage.semantics
-                write_counts(item, attributes, usage)
-    else:
-        role = likely
-    constants = known.quick.get(semantics) if role is likely else None
+    role, usage = known.role, known.uncounted
+    semantics, response_id = None, None
+    if name.endswith(_UNBILLED) and (name == _RAW_REQUEST or name.endswith(_COUNT_TOKENS)):
+        role, usage = Role.NEVER, None  # only re-reads or measures a call
+    elif known.asks_counts:
+        role, usage = _counted(item, plan, attributes, values, known, override)
+    if role is _MODEL_CALL and usage is not None:
+        semantics = usage.semantics
+    constants = known.quick.get(semantics) if role is known.role else None
     if constants is None:
         constants = known.constants(type(item), attributes, role, semantics)
-    fields, written = constants.fields, constants.values.copy()
-    for key, value in constants.overwritten:
+    fields, common, overwritten = constants
+    written = common.copy()
+    for key, value in overwritten:
         item.set(key, value)
     if not plan.plain_values.issuperset(values[columns.plain]):
         for sources in plan.plain_dimensions:
@@ -125,18 +117,29 @@ def normalise(
 _MODEL_CALL: Final = Role.MODEL_CALL
 _RAW_REQUEST: Final = "raw_gen_ai_request"
 _COUNT_TOKENS: Final = "count_tokens"
+_UNBILLED: Final = (_RAW_REQUEST, _COUNT_TOKENS)
+"""Ends of span names to look at twice."""
 _MAX_PLAIN: Final = 256
 _MAX_MIRRORS: Final = 256
 
 
-def _billed(
-    plan: Plan, attributes: Attributes, known: Known, override: Override | None
+def _counted(
+    item: Element,
+    plan: Plan,
+    attributes: Attributes,
+    values: Values,
+    known: Known,
+    override: Override | None,
 ) -> tuple[Role, Usage | None]:
-    """Read the usage of what may be billed: its role, and the usage."""
+    """Read the usage of what may be billed and write what is not there as it should be: its role, and the usage."""
+    if known.quick_counts is not None and override is None:
+        quick = quick_usage(known.quick_counts, values, known.identity)
+        if quick is not None:
+            return known.role, quick
     usage = read_usage(plan, attributes, known.identity, override)
-    role = known.role
-    if role is None:
-        role = _untold_role(plan, known.identity, usage)
+    role = known.role if known.told else _untold_role(plan, known.identity, usage)
+    if role is _MODEL_CALL and not plan.normalised:
+        write_counts(item, attributes, usage)
     return role, usage if role in CALLS else None
 
 

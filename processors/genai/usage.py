@@ -101,15 +101,16 @@ def quick_usage(
 ) -> Usage | None:
     """Read counts that are canonical as they stand; None when they are not, and `read_usage` must decide.
 
-    `places`: see `Columns.counts`.
+    `places`: see `Columns.counts`. The emitter MUST be one that includes reasoning in the output.
     """
     input_at, output_at, read_at, write_at, reasoning_at = places
-    counted = None if input_at is None else _whole(values[input_at])
-    output = None if output_at is None else _whole(values[output_at])
-    read = None if read_at is None else _whole(values[read_at])
-    write = None if write_at is None else _whole(values[write_at])
-    reasoning = None if reasoning_at is None else _whole(values[reasoning_at])
-    if -1 in (counted, output, read, write, reasoning) or identity.output is not Output.INCLUDED:
+    try:
+        counted = None if input_at is None else _whole(values[input_at])
+        output = None if output_at is None else _whole(values[output_at])
+        read = None if read_at is None else _whole(values[read_at])
+        write = None if write_at is None else _whole(values[write_at])
+        reasoning = None if reasoning_at is None else _whole(values[reasoning_at])
+    except _Unusual:
         return None
     if reasoning and reasoning > (output or 0):
         return None
@@ -127,19 +128,21 @@ def quick_usage(
     return _new(Usage, (counted, output, read, write, None, reasoning, semantics, None, None, 0))
 
 
+class _Unusual(Exception):
+    """A count is not encoded as most are: no error, but the end of the short way."""
+
+
 def _whole(raw: bytes) -> int:
-    """Decode an int as emitters encode counts, in up to three bytes; -1 for everything else."""
+    """Decode an int as emitters encode counts, in up to three bytes. Raises `_Unusual` for everything else."""
     size = len(raw)
-    if size < 2 or raw[0] != 0x18:
-        return -1
-    low = raw[1]
-    if size == 2:
-        return low if low < 128 else -1
-    if size == 3:
-        return low & 127 | raw[2] << 7 if raw[2] < 128 else -1
-    if size == 4:
-        return low & 127 | (raw[2] & 127) << 7 | raw[3] << 14 if raw[3] < 128 else -1
-    return -1
+    if size > 1 and raw[0] == 0x18 and raw[-1] < 128:
+        if size == 3:
+            return raw[1] & 127 | raw[2] << 7
+        if size == 2:
+            return raw[1]
+        if size == 4 and raw[1] > 127 < raw[2]:
+            return raw[1] & 127 | (raw[2] & 127) << 7 | raw[3] << 14
+    raise _Unusual
 
 
 def read_usage(
