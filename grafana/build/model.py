@@ -17,15 +17,18 @@ Thresholds = Mapping[str, float | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One query of a panel; `unit` where it is not the panel's."""
+    """One query of a panel; `unit` and `thresholds` where they are not the panel's."""
 
     expr: str
     legend: str = ""
     unit: str = ""
+    thresholds: Thresholds = field(default_factory=dict)
     right: bool = False
     """Drawn against an axis of its own on the right."""
     dashed: bool = False
     """A baseline: drawn dashed."""
+    style: Literal["", "bold", "dotted"] = ""
+    """So that the eye finds one of several lines a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,10 @@ class Panel:
     """What the value's column of a table is called."""
     single: bool = False
     """One number a panel: the name of the series is not shown."""
+    from_zero: bool = True
+    """Whether the axis begins at 0; not where the last hundredth matters."""
+    empty: str = "No traffic"
+    """What it says where there is nothing to show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

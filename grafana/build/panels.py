@@ -33,7 +33,6 @@ from grafana.build import links
 from grafana.build.model import Board, Panel, Query
 from grafana.build.variables import PROMETHEUS, TEMPO
 
-_NO_VALUE: Final = "No traffic"
 _METRIC: Final = re.compile(r"\b(?:(?:llm|otelcol|tempo)_[a-z0-9_]+|slo:[a-z0-9_:]+|ALERTS|up)\b")
 
 
@@ -87,6 +86,8 @@ def _timeseries(panel: Panel) -> Any:
             .display_mode(options.LegendDisplayMode.TABLE)
             .placement(options.LegendPlacement.BOTTOM)
             .calcs(["lastNotNull", "max"])
+            .sort_by("Max")
+            .sort_desc(True)
         )
         .tooltip(
             common.VizTooltipOptions()
@@ -96,6 +97,8 @@ def _timeseries(panel: Panel) -> Any:
     )
     if panel.stacked:
         built.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL).group("A"))
+    if panel.from_zero:
+        built.axis_soft_min(0)  # a line that moved by little looks so
     if panel.thresholds:
         dashed = options.GraphThresholdsStyleMode.DASHED
         built.thresholds_style(common.GraphThresholdsStyleConfig().mode(dashed))
@@ -134,6 +137,7 @@ def _bargauge(_panel: Panel) -> Any:
         .reduce_options(_reduce())
         .orientation(options.VizOrientation.HORIZONTAL)
         .display_mode(options.BarGaugeDisplayMode.BASIC)
+        .name_placement(options.BarGaugeNamePlacement.TOP)  # beside the bar long names are cut
     )
 
 
@@ -141,9 +145,14 @@ def _table(panel: Panel) -> Any:
     built = table.Panel().show_header(True).transformations(_columns(panel))
     if panel.source == "tempo":
         return built
-    for name in _values(panel):
-        cell = {"type": "color-text"} if panel.thresholds else {"type": "auto"}
-        built.override_by_name(name, [models.DynamicConfigValue("custom.cellOptions", cell)])
+    for name, query in zip(_values(panel), panel.queries, strict=True):
+        judged = panel.thresholds or query.thresholds
+        cell = {"type": "color-text"} if judged else {"type": "auto"}
+        changes = [models.DynamicConfigValue("custom.cellOptions", cell)]
+        if size(panel)[0] < 12:  # names need the room
+            width = max(70, 9 * len(name) + 16)
+            changes.append(models.DynamicConfigValue("custom.width", width))
+        built.override_by_name(name, changes)
     return built
 
 
@@ -155,7 +164,7 @@ def _values(panel: Panel) -> list[str]:
 
 
 def _columns(panel: Panel) -> list[models.DataTransformerConfig]:
-    """Show the largest first, without the time of the answer."""
+    """Show the worst first, without the time of the answer: the largest, or the smallest where low is bad."""
     if panel.source == "tempo":
         return [_transform("sortBy", {"sort": [{"field": "duration", "desc": True}]})]
     several = len(panel.queries) > 1
@@ -163,7 +172,8 @@ def _columns(panel: Panel) -> list[models.DataTransformerConfig]:
     renamed = dict(zip(fields, _values(panel), strict=True))
     hidden = {"Time": True, "sloth_id": True}  # the id repeats service and objective
     organize = _transform("organize", {"excludeByName": hidden, "renameByName": renamed})
-    by_value = _transform("sortBy", {"sort": [{"field": _values(panel)[0], "desc": True}]})
+    largest = next(iter(panel.thresholds), "") != "red"
+    by_value = _transform("sortBy", {"sort": [{"field": _values(panel)[0], "desc": largest}]})
     return [*([_transform("merge", {})] if several else []), organize, by_value]
 
 
@@ -256,17 +266,27 @@ def _tempo(panel: Panel, number: int, query: Query) -> Builder[variants.Dataquer
     built.query(query.expr)
     if panel.viz == "table":
         built.limit(200).spss(10).table_type(SearchTableType.SPANS)
-    if re.search(r"\| *(?:sum_over_time|compare)\(", query.expr):
-        built.metrics_query_type(
-            MetricsQueryType.INSTANT if "topk" in query.expr else MetricsQueryType.RANGE
-        )
+    if re.search(r"\| *(?:sum_over_time|count_over_time|compare)\(", query.expr):
+        one_moment = "topk" in query.expr or "count_over_time" in query.expr
+        built.metrics_query_type(MetricsQueryType.INSTANT if one_moment else MetricsQueryType.RANGE)
     return built
+
+
+_STYLES: Final[Mapping[str, Mapping[str, object]]] = {
+    "": {},
+    "bold": {"custom.lineWidth": 2},
+    "dotted": {"custom.lineStyle": {"fill": "dot", "dash": [0, 6]}},
+}
 
 
 def _overrides(built: Any, panel: Panel) -> None:
     """Give single queries their own unit, axis or line."""
     for number, query in enumerate(panel.queries):
         changes: dict[str, object] = {}
+        if query.thresholds:
+            steps = [{"color": c, "value": value} for c, value in query.thresholds.items()]
+            changes["thresholds"] = {"mode": "absolute", "steps": steps}
+            changes["color"] = {"mode": "thresholds"}
         if query.unit:
             changes["unit"] = query.unit
         if query.right:
@@ -274,9 +294,13 @@ def _overrides(built: Any, panel: Panel) -> None:
         if query.dashed:
             changes["custom.lineStyle"] = {"fill": "dash", "dash": [10, 10]}
             changes["custom.fillOpacity"] = 0
+        changes |= _STYLES[query.style]
         if changes:
             values = [models.DynamicConfigValue(key, value) for key, value in changes.items()]
-            built.override_by_query(_ref(number), values)
+            if panel.viz == "table":  # one frame after the merge: its columns have names alone
+                built.override_by_name(query.legend, values)
+            else:
+                built.override_by_query(_ref(number), values)
     for field, trace_id in links.TO_TRACE if "llm-trace" in panel.links else ():
         link = {"title": "Open the trace", "url": links.trace_url(trace_id), "targetBlank": False}
         built.override_by_name(field, [models.DynamicConfigValue("links", [link])])
@@ -287,9 +311,17 @@ def _thresholds(steps: Mapping[str, float | None]) -> dashboard.ThresholdsConfig
     return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(found)
 
 
-def _mappings() -> list[Any]:
-    """NaN and null are no traffic, whatever a ratio made of it."""
-    result = models.ValueMappingResult(text=_NO_VALUE, color="text", index=0)
+def _colour(panel: Panel) -> dashboard.FieldColor:
+    """By thresholds where a number is judged, else the same for all: Grafana's own choice is red from 80 on."""
+    if panel.thresholds:
+        return dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS)
+    plain = "text" if panel.viz in ("stat", "table") else "blue"
+    return dashboard.FieldColor().mode(models.FieldColorModeId.FIXED).fixed_color(plain)
+
+
+def _mappings(panel: Panel) -> list[Any]:
+    """NaN and null are nothing to show, whatever a ratio made of them."""
+    result = models.ValueMappingResult(text=panel.empty, color="text", index=0)
     null = models.SpecialValueMatch.NULL_AND_NAN
     match = models.DashboardSpecialValueMapOptions(match=null, result=result)
     return [models.SpecialValueMap(options=match)]
@@ -307,14 +339,14 @@ def build(board: Board, panel: Panel, number: int, grid: models.GridPos) -> Any:
         built.with_target(encode(panel, position, query))
     if panel.viz == "traces":
         return built.links(links.corner(board, panel))
-    built.unit(panel.unit).no_value(_NO_VALUE).mappings(_mappings())
+    built.unit(panel.unit).no_value(panel.empty).mappings(_mappings(panel))
     built.data_links([_data_link(*link) for link in links.of_panel(board, panel)])
     if panel.unit == "percentunit" and panel.viz in ("stat", "table", "bargauge", "gauge"):
         built.decimals(2)
     if panel.thresholds:
         built.thresholds(_thresholds(panel.thresholds))
-        if panel.viz in ("stat", "bargauge", "gauge", "table"):
-            built.color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
+    if panel.viz in ("stat", "bargauge", "gauge", "table"):
+        built.color_scheme(_colour(panel))
     _overrides(built, panel)
     _times(built, panel)
     return built

@@ -94,10 +94,14 @@ def quantile(
 def quantiles(
     metric: str, selector: str, by: str, levels: tuple[int, ...] = (50, 95, 99)
 ) -> tuple[Query, ...]:
-    """Return one query per percentile, split by labels."""
+    """Return one query per percentile, split by labels; the 95th is the one to look at."""
     legend = legend_of(by)
     return tuple(
-        Query(expr=quantile(level / 100, metric, selector, by), legend=f"p{level} {legend}".strip())
+        Query(
+            expr=quantile(level / 100, metric, selector, by),
+            legend=f"p{level} {legend}".strip(),
+            style="bold" if level == 95 else "dotted" if level == 99 else "",
+        )
         for level in levels
     )
 

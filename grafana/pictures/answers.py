@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ _VIEWS: Final = {
 """Type of a panel → the view that stands for it: Grafana exports no component for every type."""
 
 _POINTS: Final = 240
+_DAY_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ class Window:
     start: float
     end: float
     variables: Mapping[str, str]
+    days: int = 0
+    """Of a panel that shows so many days, a point each, whatever the range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ def board(prometheus: Prometheus, source: Mapping[str, Any], window: Window) -> 
 
 def _panel(prometheus: Prometheus, panel: Mapping[str, Any], window: Window) -> dict[str, Any]:
     drawn: dict[str, Any] = {"title": panel["title"], "grid": panel["gridPos"]}
+    if panel.get("interval") == "1d":
+        window = replace(window, days=int(panel["timeFrom"].removesuffix("d")))
     if panel["type"] == "row":
         return drawn | {"row": True}
     config = panel.get("fieldConfig", {}).get("defaults", {})
@@ -71,8 +76,9 @@ def _panel(prometheus: Prometheus, panel: Mapping[str, Any], window: Window) -> 
         "view": _VIEWS.get(panel["type"]),
         "config": {key: value for key, value in config.items() if key != "links"},
         "content": panel.get("options", {}).get("content", ""),
+        "names": panel.get("options", {}).get("namePlacement", "auto"),
         "single": panel.get("options", {}).get("textMode") == "value",
-        "from": window.start,
+        "from": window.end - window.days * _DAY_S if window.days else window.start,
         "to": window.end,
         "instead": config.get("noValue", "An alert list: it needs Grafana"),
     }
@@ -104,10 +110,7 @@ def _panel(prometheus: Prometheus, panel: Mapping[str, Any], window: Window) -> 
 def _series(
     prometheus: Prometheus, panel: Mapping[str, Any], window: Window
 ) -> Iterator[dict[str, Any]]:
-    changes = {
-        override["matcher"]["options"]: {one["id"]: one["value"] for one in override["properties"]}
-        for override in panel["fieldConfig"].get("overrides", ())
-    }
+    changes = _changes(panel)
     for target in panel["targets"]:
         expr = filled(target["expr"], window.variables)
         change = changes.get(target["refId"], {})
@@ -124,6 +127,15 @@ def _series(
                 "config": config,
                 "order": _number(labels.get("le", "0")) or math.inf,
             } | _bucket(target, labels)
+
+
+def _changes(panel: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what a panel says of single queries and columns: letter or name → setting → value."""
+    changes: dict[str, dict[str, Any]] = {}
+    for override in panel["fieldConfig"].get("overrides", ()):
+        mine = changes.setdefault(override["matcher"]["options"], {})
+        mine |= {one["id"]: one["value"] for one in override["properties"]}
+    return changes
 
 
 def _uncumulated(series: list[dict[str, Any]]) -> None:
@@ -149,7 +161,10 @@ def _found(
     if target["instant"]:
         return prometheus.ask("query", expr, time=window.end)
     step = max(1.0, (window.end - window.start) / _POINTS)
-    return prometheus.ask("query_range", expr, start=window.start, end=window.end, step=step)
+    if window.days:
+        step = _DAY_S
+    start = window.end - (window.days * _DAY_S or window.end - window.start)
+    return prometheus.ask("query_range", expr, start=start, end=window.end, step=step)
 
 
 def _number(value: str) -> float | None:
@@ -159,11 +174,9 @@ def _number(value: str) -> float | None:
 
 def _cells(prometheus: Prometheus, panel: Mapping[str, Any], window: Window) -> dict[str, Any]:
     """Return the columns that Grafana's transformations would leave: labels, then values, the largest first."""
-    renamed = next(
-        step["options"]["renameByName"]
-        for step in panel["transformations"]
-        if step["id"] == "organize"
-    )
+    steps = {step["id"]: step["options"] for step in panel["transformations"]}
+    renamed = steps["organize"]["renameByName"]
+    changes = _changes(panel)
     rows: dict[tuple[tuple[str, str], ...], dict[str, float | None]] = {}
     for target in panel["targets"]:
         expr = filled(target["expr"], window.variables)
@@ -173,7 +186,8 @@ def _cells(prometheus: Prometheus, panel: Mapping[str, Any], window: Window) -> 
                 found["value"][1]
             )
     values = list(renamed.values())
-    ordered = sorted(rows.items(), key=lambda row: -(row[1].get(values[0]) or 0))
+    (by,) = steps["sortBy"]["sort"]
+    ordered = sorted(rows.items(), key=lambda row: row[1].get(by["field"]) or 0, reverse=by["desc"])
     labels = list(
         dict.fromkeys(name for row, _ in ordered for name, _ in row if name != "sloth_id")
     )
@@ -182,10 +196,12 @@ def _cells(prometheus: Prometheus, panel: Mapping[str, Any], window: Window) -> 
         for name in labels
     ]
     columns += [
-        {"name": name, "number": True, "values": [found.get(name) for _, found in ordered]}
+        {
+            "name": name,
+            "number": True,
+            "values": [found.get(name) for _, found in ordered],
+            "config": changes.get(name, {}),
+        }
         for name in values
     ]
-    return {
-        "columns": columns if ordered else [],
-        "coloured": "thresholds" in panel["fieldConfig"]["defaults"],
-    }
+    return {"columns": columns if ordered else []}

@@ -29,12 +29,14 @@ function configOf(panel, series) {
   merged.custom = { ...custom, ...defaults.custom, ...series.custom };
   merged.color ??= { mode: 'palette-classic' };
   delete merged.links;
-  if (merged.thresholds) {
-    // Grafana reads the base step's null as minus infinity
-    const [base, ...steps] = merged.thresholds.steps;
-    merged.thresholds = { ...merged.thresholds, steps: [{ ...base, value: -Infinity }, ...steps] };
-  }
-  return merged;
+  return based(merged);
+}
+
+function based(config) {
+  if (!config.thresholds) return config;
+  // Grafana reads the base step's null as minus infinity
+  const [base, ...steps] = config.thresholds.steps;
+  return { ...config, thresholds: { ...config.thresholds, steps: [{ ...base, value: -Infinity }, ...steps] } };
 }
 
 function Lines({ panel, width, height }) {
@@ -69,13 +71,20 @@ function shownValue(panel, series, index) {
 
 function Numbers({ panel, width, height }) {
   const each = width / panel.series.length;
+  const shown = panel.series.map((series, index) => shownValue(panel, series, index).value);
+  const longest = (texts) => texts.reduce((one, other) => (other.length > one.length ? other : one), '');
+  const same = {
+    title: longest(panel.series.map(({ name }) => name)),
+    text: longest(shown.map(({ prefix = '', text, suffix = '' }) => `${prefix}${text}${suffix}`)),
+  };
   return (
     <div style={{ display: 'flex' }}>
       {panel.series.map((series, index) => {
-        const { value } = shownValue(panel, series, index);
+        const value = shown[index];
         const text = panel.single ? value : { ...value, title: series.name };
         return <BigValue key={index} width={each} height={height} value={text} theme={theme} colorMode="value" graphMode="none"
-          textMode={panel.single ? 'value' : 'value_and_name'} justifyMode="auto" />;
+          textMode={panel.single ? 'value' : 'value_and_name'} justifyMode="auto"
+          alignmentFactors={panel.single ? undefined : same} />;
       })}
     </div>
   );
@@ -90,11 +99,15 @@ function Bars({ panel, width, height }) {
       {rows.map((series, index) => {
         const { field, value } = shownValue(panel, series, index);
         const bounds = { ...field, config: { ...field.config, min: 0, max: panel.config.unit === 'percentunit' ? 1 : Math.max(...all) } };
-        return <BarGauge key={index} width={width} height={each} orientation="horizontal" displayMode="basic" theme={theme}
+        return <BarGauge key={index} width={width} height={each} orientation="horizontal" displayMode="basic" theme={theme} namePlacement={panel.names}
           field={bounds.config} display={field.display} value={{ ...value, title: series.name }} />;
       })}
     </div>
   );
+}
+
+function cellConfig(defaults, { 'custom.cellOptions': cellOptions, 'custom.width': width, ...own }) {
+  return based({ ...defaults, ...own, links: undefined, custom: { cellOptions, width } });
 }
 
 function Cells({ panel, width, height }) {
@@ -102,8 +115,7 @@ function Cells({ panel, width, height }) {
     name: column.name,
     type: column.number ? FieldType.number : FieldType.string,
     values: column.values,
-    config: column.number ? { ...panel.config, links: undefined, custom: { cellOptions: { type: panel.coloured ? 'color-text' : 'auto' } } }
-      : { custom: { cellOptions: { type: 'auto' } } },
+    config: column.number ? cellConfig(panel.config, column.config) : { custom: { cellOptions: { type: 'auto' } } },
   }));
   const frame = toDataFrame({ fields: columns });
   frame.fields.forEach((field, index) => finished(field, index, field.name));

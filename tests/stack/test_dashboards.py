@@ -121,7 +121,7 @@ def test_a_panel_says_why_it_exists_and_what_to_do(shown: Shown) -> None:
 def test_a_panel_has_a_unit_and_a_chosen_data_source(shown: Shown) -> None:
     if shown.panel["type"] != "traces":
         assert shown.panel["fieldConfig"]["defaults"]["unit"]
-        assert shown.panel["fieldConfig"]["defaults"]["noValue"] == "No traffic"
+        assert shown.panel["fieldConfig"]["defaults"]["noValue"]
     sources = {target["datasource"]["uid"] for target in shown.panel["targets"]}
     assert sources == {shown.panel["datasource"]["uid"]}
     assert sources <= {"${ds_prom}", "${ds_tempo}"}

@@ -19,6 +19,7 @@ def _rates(
         Query(expr=rate(metric, "", by), legend=" ".join(filter(None, (what, _legend(by)))))
         for metric, by, what in lines
     )
+    unit = "cps" if unit == "short" else unit
     fields: dict[str, Any] = {"links": ("llm-overview",), "runbook": "telemetry-loss"} | rest
     return Panel(
         title=title, viz="timeseries", unit=unit, why=why, act=act, queries=queries, **fields
@@ -73,6 +74,7 @@ _PIPELINE: Final = Row(
             "retries_exhausted: the backend was away. invalid or permanent: it refused, look at the log.",
             ("otelcol_llm_exporter_dropped_items_total", "exporter, reason", "lost"),
             ("otelcol_llm_exporter_retries_total", "exporter", "retries"),
+            empty="Nothing lost",
         ),
         _gauges(
             "Bytes in flight", "bytes",
@@ -188,6 +190,7 @@ _SAMPLING: Final = Row(
             "Do spans come after the decision?",
             "They follow the verdict while it is remembered. Many: raise decision_wait_after_root_received.",
             (f"{_OURS}_late_spans_total", "decision", ""),
+            empty="None",
         ),
         _rates(
             "Cost of kept and dropped traces (USD/s)", "currencyUSD",
@@ -222,6 +225,7 @@ _PRIVACY: Final = Row(
             "Any is worth a look: the log names the detector; a budget exceeded is a text of nothing but candidates.",
             ("otelcol_llm_redaction_errors_total", "detector", "failed"),
             ("otelcol_llm_redaction_budget_exceeded_total", "", "over budget"),
+            empty="None",
         ),
         _rates(
             "Bytes looked at", "Bps",
@@ -241,6 +245,7 @@ _SAFETY: Final = Row(
             "An identifier became a label value (a prompt version per call, a tenant per user): fix its source.",
             ("llm_cardinality_overflow_total", "label", ""),
             runbook="cardinality",
+            empty="None",
         ),
         _gauges(
             "Series of the LLM metrics", "short",
@@ -253,13 +258,22 @@ _SAFETY: Final = Row(
             ),
             runbook="cardinality",
         ),
-        _gauges(
-            "Sidecars up", "short",
-            "Is anyone blind? Two targets a sidecar: the LLM metrics and its own.",
-            "A target down: the process, its port or the network; nothing of its applications is counted.",
-            ('sum(up{job="otelcol-llm"})', "up"),
-            ('count(up{job="otelcol-llm"} == 0) or vector(0)', "down"),
+        Panel(
+            title="Sidecars up",
             viz="stat",
+            unit="short",
+            why="Is anyone blind? Two targets a sidecar: the LLM metrics and its own.",
+            act="A target down: the process, its port or the network; nothing of its applications is counted.",
+            queries=(
+                Query(expr='sum(up{job="otelcol-llm"})', legend="up"),
+                Query(
+                    expr='count(up{job="otelcol-llm"} == 0) or vector(0)',
+                    legend="down",
+                    thresholds={"green": None, "red": 1},
+                ),
+            ),
+            links=("llm-overview",),
+            runbook="telemetry-loss",
         ),
         _gauges(
             "Sidecar memory", "bytes",
@@ -294,6 +308,7 @@ _BACKEND: Final = Row(
             ("tempo_distributor_attributes_truncated_total", "", "truncated"),
             ("tempo_discarded_spans_total", "reason", "discarded"),
             width=24,
+            empty="The trace store is not scraped",
         ),
     ),
 )  # fmt: skip
@@ -319,6 +334,7 @@ _FRESHNESS: Final = Row(
             thresholds={"green": None, "yellow": 120, "red": 300},
             runbook="freshness",
             width=8,
+            empty="No probe",
         ),
         Panel(
             title="Probes visible within 5 min",
@@ -334,6 +350,7 @@ _FRESHNESS: Final = Row(
             thresholds={"red": None, "green": 0.95},
             runbook="freshness",
             width=8,
+            empty="No probe",
         ),
         Panel(
             title="Seconds since the last visible probe",
@@ -349,6 +366,7 @@ _FRESHNESS: Final = Row(
             thresholds={"green": None, "yellow": 300, "red": 900},
             runbook="freshness",
             width=8,
+            empty="No probe",
         ),
     ),
 )

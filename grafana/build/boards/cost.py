@@ -26,6 +26,9 @@ from grafana.build.promql import (
 
 _SPEND: Final = increase("llm_cost_usd_total", C)
 _REAL: Final = 'environment=~"$environment",data_mode="real"'
+_EXPERIMENTS: Final = C + ',variant!=""'
+_FORECAST: Final = f"sum(rate(llm_cost_usd_total{{{_REAL}}}[6h])) * 86400 * 30"
+_MONTH: Final = 'sum(max by (environment) (llm_budget_usd{scope="global",period="month",environment=~"$environment"}))'
 _PROMPT: Final = "feature, prompt_version, prompt_sha"
 
 
@@ -115,8 +118,8 @@ _QUESTIONS: Final = Row(
             why="Who pays? The team comes from the table of features in the configuration of llm_metrics.",
             act="A feature that is missing from the table is missing here: add it under features.",
             queries=by_label(
-                f"sum by (team) ({increase('llm_cost_usd_total', C, 'feature')}"
-                " * on (feature) group_left(team) max by (feature, team) (llm_feature_info))",
+                f"sort_desc(sum by (team) ({increase('llm_cost_usd_total', C, 'feature')}"
+                " * on (feature) group_left(team) max by (feature, team) (llm_feature_info)))",
                 "team",
             ),
             links=("llm-investigate",),
@@ -129,7 +132,8 @@ _QUESTIONS: Final = Row(
             why="Control against treatment: which variant costs more?",
             act="Compare the cost per call, not the sums, when the split is not even.",
             queries=by_label(
-                increase("llm_cost_usd_total", C + ',variant!=""', "variant"), "variant"
+                f"sort_desc({increase('llm_cost_usd_total', _EXPERIMENTS, 'variant')})",
+                "variant",
             ),
             links=("llm-investigate",),
             runbook="prompt-regression",
@@ -147,10 +151,10 @@ _BUDGET: Final = Row(
             why="Which feature breaks its daily budget?",
             act="80 % warns, 95 % pages. Real traffic only, whatever data_mode is chosen.",
             queries=by_label(
-                f"sum by (environment, feature) (increase(llm_cost_usd_total{{{_REAL}}}[1d]))"
+                f"sort_desc(sum by (environment, feature) (increase(llm_cost_usd_total{{{_REAL}}}[1d]))"
                 " / on (environment, feature) group_left() max by (environment, feature)"
                 ' (label_replace(llm_budget_usd{scope="feature",period="day"},'
-                ' "feature", "$1", "name", "(.*)"))',
+                ' "feature", "$1", "name", "(.*)")))',
                 "feature",
             ),
             links=("llm-focus-feature",),
@@ -177,16 +181,16 @@ _BUDGET: Final = Row(
             why="Do we run out before the month ends, at the pace of the last 6 hours?",
             act="A forecast above the budget: throttle non-critical features or raise the budget, knowingly.",
             queries=(
+                Query(expr=_FORECAST, legend="forecast"),
+                Query(expr=_MONTH, legend="budget"),
                 Query(
-                    expr=f"sum(rate(llm_cost_usd_total{{{_REAL}}}[6h])) * 86400 * 30",
-                    legend="forecast",
-                ),
-                Query(
-                    expr="sum(max by (environment)"
-                    ' (llm_budget_usd{scope="global",period="month",environment=~"$environment"}))',
-                    legend="budget",
+                    expr=ratio(_FORECAST, _MONTH),
+                    legend="of it",
+                    unit="percentunit",
+                    thresholds={"green": None, "yellow": 0.8, "red": 1},
                 ),
             ),
+            empty="No budget",
             links=("llm-slo",),
             runbook="budget",
             width=6,

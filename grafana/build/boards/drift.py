@@ -122,6 +122,7 @@ _MIX: Final = Row(
             ),
             links=("llm-investigate",),
             runbook="drift",
+            empty="No baseline",
         ),
     ),
 )
@@ -195,6 +196,7 @@ _QUALITY: Final = Row(
                 )
             ),
             links=("llm-focus-feature",),
+            thresholds={"red": None, "yellow": 0.5, "green": 0.7},
             runbook="quality-drop",
             value_name="passed",
         ),

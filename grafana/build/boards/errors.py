@@ -23,7 +23,7 @@ from grafana.build.promql import (
 )
 
 _ALL: Final = rate("llm_requests_total", C, "provider")
-_PROMPT: Final = "feature, prompt_version"
+_PROMPT: Final = "feature, prompt_version, prompt_sha"
 
 
 def _status(title: str, matcher: str, **rest: Any) -> Panel:
@@ -192,6 +192,22 @@ _GUARDRAILS: Final = Row(
             runbook="refusal-spike",
         ),
         Panel(
+            title="Guardrail ratio by prompt",
+            viz="timeseries",
+            unit="percentunit",
+            why="Is it one prompt that is rejected?",
+            act="One sha far above its feature's others: roll it back. All of them: the policy or the inputs changed.",
+            queries=by_label(
+                ratio(
+                    rate("llm_guardrail_rejections_total", P, _PROMPT),
+                    rate("llm_requests_total", C, _PROMPT),
+                ),
+                _PROMPT,
+            ),
+            links=("llm-focus-prompt",),
+            runbook="refusal-spike",
+        ),
+        Panel(
             title="Refusal ratio by feature",
             viz="timeseries",
             unit="percentunit",
@@ -236,10 +252,21 @@ _GUARDRAILS: Final = Row(
     ),
 )
 
+_THROTTLED: Final = traceql(
+    "429 by region and address (kept traces only)",
+    f"{{ {T} && (span.http.response.status_code = 429 || span.error.type =~ `(?i).*(429|rate.?limit).*`) }}"
+    " | count_over_time() by (resource.cloud.region, span.server.address)",
+    why="Which region or endpoint is throttled? Regions are no label of the metrics.",
+    act="One of them: route around it or ask for quota there. All: the whole account is over its limit.",
+    runbook="rate-limit",
+    unit="short",
+)
+
 _SAMPLES: Final = Row(
     title="Samples",
     panels=(
         recent_failures(),
+        _THROTTLED,
         traceql(
             "Refusal samples (read ten)",
             f"{{ {T} && span.app.llm.refusal = true }}"

@@ -70,7 +70,10 @@ def _now(label: str) -> Row:
                         expr=f"{_SPEND} / {positive(_GOOD)}", legend="per call", unit="currencyUSD"
                     ),
                     Query(
-                        expr=f"{_GOOD} / {positive(_CALLS)}", legend="success", unit="percentunit"
+                        expr=f"{_GOOD} / {positive(_CALLS)}",
+                        legend="success",
+                        unit="percentunit",
+                        thresholds={"red": None, "yellow": 0.98, "green": 0.995},
                     ),
                 ),
                 links=("llm-investigate",),
@@ -89,6 +92,7 @@ def _now(label: str) -> Row:
                 runbook="prompt-regression",
                 width=8,
                 single=True,
+                empty="No baseline",
             ),
         ),
     )
@@ -133,6 +137,7 @@ def _trend(label: str) -> Row:
                 ),
                 links=("llm-errors",),
                 runbook="error-rate",
+                from_zero=False,
             ),
             Panel(
                 title="Tokens per call (input, output)",

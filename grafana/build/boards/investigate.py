@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from grafana.build.boards.moved import features
 from grafana.build.boards.shared import most_expensive_calls, traceql
 from grafana.build.model import Board, Panel, Query, Row
 from grafana.build.promql import BASELINE, OK, C, T, increase, one, rate, ratio
@@ -51,6 +52,7 @@ def _driver(title: str, expr: str, why: str, act: str, *links: str) -> Panel:
         thresholds={"green": None, "yellow": 1.2, "red": 1.5},
         runbook="cost-spike",
         single=True,
+        empty="No baseline",
     )
 
 
@@ -67,7 +69,7 @@ def _movers(label: str, link: str, by: str = "") -> Panel:
         queries=one(f"topk(10, {now} - ({before} or 0 * {now}))"),
         links=(link,),
         runbook="cost-spike",
-        value_name="USD more than the baseline",
+        value_name="more USD",
         width=12,
     )
 
@@ -117,6 +119,7 @@ _COMPARE: Final = Row(
             "llm-cost",
             "llm-tokens",
         ),
+        features(),
     ),
 )
 _DRIVERS: Final = Row(
@@ -147,6 +150,7 @@ _DRIVERS: Final = Row(
             links=("llm-errors",),
             runbook="abuse",
             width=24,
+            from_zero=False,
         ),
         traceql(
             "What is different about the bad ones",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from grafana.build.boards.moved import MOVED
 from grafana.build.boards.shared import (
     most_expensive_calls,
     quota_used,
@@ -72,13 +73,20 @@ _OKAY: Final = Row(
             unit="short",
             why="Is somebody being paged?",
             act="Any page: open the investigation board and begin at its first row.",
-            queries=one(
-                'count by (severity) (ALERTS{alertstate="firing",alertname=~"LLM.*"})'
-                ' or label_replace(vector(0), "severity", "none", "", "")',
-                "{{severity}}",
+            queries=tuple(
+                Query(
+                    expr='count(ALERTS{alertstate="firing",alertname=~"LLM.*",'
+                    f'severity="{severity}"}}) or vector(0)',
+                    legend=severity,
+                    thresholds={"green": None, colour: 1},
+                )
+                for severity, colour in (
+                    ("page", "red"),
+                    ("ticket", "orange"),
+                    ("warning", "yellow"),
+                )
             ),
             links=("llm-investigate",),
-            thresholds={"green": None, "yellow": 1, "red": 5},
             width=6,
             runbook="watchdog",
         ),
@@ -96,9 +104,16 @@ _OKAY: Final = Row(
             thresholds={"green": None, "yellow": 300, "red": 900},
             width=6,
             runbook="freshness",
+            empty="No probe",
         ),
+    ),
+)
+
+_OBJECTIVES: Final = Row(
+    title="Objectives and the week",
+    panels=(
         Panel(
-            title="SLO traffic lights",
+            title="Error budget left (SLO traffic lights)",
             viz="stat",
             unit="percentunit",
             why="Which objective has spent its error budget?",
@@ -263,7 +278,7 @@ _MOVING: Final = Row(
         Panel(
             title="Decode rate p50 by provider and model",
             viz="timeseries",
-            unit="short",
+            unit="suffix:tok/s",
             why="Is the provider healthy? Tokens per second; 30 reads comfortably, below 10 grates.",
             act="Half of yesterday's rate: fail over, the application did not change.",
             queries=(
@@ -359,7 +374,7 @@ _DEBUG: Final = Row(
 BOARD: Final = Board(
     uid="llm-overview",
     title="LLM overview",
-    about="Are we okay, what is moving, and the traces behind it. Begin here.",
-    rows=(_OKAY, _MOVING, _DEBUG),
+    about="Are we okay, what moved, what it costs and who did it, and the traces behind it. Begin here.",
+    rows=(_OKAY, MOVED, _OBJECTIVES, _MOVING, _DEBUG),
     variables=("slo_service", "min_duration", "min_cost"),
 )

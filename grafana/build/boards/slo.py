@@ -36,7 +36,7 @@ _NOW: Final = Row(
             unit="percentunit",
             why="How much of each objective's budget is left?",
             act="Below 0 it is spent: no risky change of that feature until it recovers.",
-            queries=one(_LEFT, "{{sloth_slo}}"),
+            queries=one(f"sort({_LEFT})", "{{sloth_slo}}"),
             links=("llm-investigate",),
             thresholds={"red": None, "yellow": 0, "green": 0.25},
             runbook="error-rate",
@@ -70,6 +70,7 @@ _NOW: Final = Row(
             thresholds={"red": None, "yellow": 7, "green": 30},
             runbook="error-rate",
             width=8,
+            empty="Nothing burns",
         ),
     ),
 )
@@ -94,6 +95,7 @@ _DETAIL: Final = Row(
             ),
             links=("llm-investigate",),
             runbook="error-rate",
+            from_zero=False,
         ),
         Panel(
             title="Events: total, bad, bad allowed (30 d)",
@@ -130,6 +132,7 @@ _DETAIL: Final = Row(
             ),
             links=("llm-investigate",),
             runbook="error-rate",
+            empty="No alert",
         ),
     ),
 )

@@ -26,6 +26,14 @@ _CALLS: Final = rate("llm_requests_total", C + OK, "feature")
 _READ: Final = "llm_cache_read_tokens_total"
 _INPUT: Final = "llm_input_tokens_total"
 
+
+def _reasoning(offset: str = "") -> str:
+    """Tokens per call."""
+    tokens = increase("llm_reasoning_tokens_total", C, "feature, model", offset=offset)
+    calls = increase("llm_requests_total", C + OK, "feature, model", offset=offset)
+    return f"({tokens} / {calls})"
+
+
 _VOLUME: Final = Row(
     title="Volume",
     panels=(
@@ -59,6 +67,36 @@ _VOLUME: Final = Row(
             runbook="cost-spike",
         ),
         quota_used("80 % of the limit warns, 95 % pages: where are we?"),
+        Panel(
+            title="Reasoning share of the output by feature and model",
+            viz="timeseries",
+            unit="percentunit",
+            why="Who thinks longer than before? Reasoning is billed as output and nobody reads it.",
+            act="A step: the effort setting or another served model. A slope: harder questions.",
+            queries=by_label(
+                ratio(
+                    rate("llm_reasoning_tokens_total", C, "feature, model"),
+                    rate("llm_output_tokens_total", C, "feature, model"),
+                ),
+                "feature, model",
+            ),
+            links=("llm-focus-feature",),
+            runbook="cost-spike",
+            width=12,
+        ),
+        Panel(
+            title="Reasoning tokens per call: now / baseline",
+            viz="table",
+            unit="suffix:x",
+            why="Which feature and model reasons more than it used to?",
+            act="Above 1.5 with the same prompt: set the effort, or cap the output.",
+            queries=one(f"({_reasoning()} > 0) / ({_reasoning(BASELINE)} > 0)"),
+            links=("llm-focus-feature",),
+            thresholds={"green": None, "yellow": 1.2, "red": 1.5},
+            runbook="cost-spike",
+            value_name="times the baseline",
+            empty="No baseline",
+        ),
     ),
 )
 
@@ -69,6 +107,9 @@ def _hit(offset: str = "") -> str:
         f" / {increase(_INPUT, C, 'feature', offset=offset)}"
     )
 
+
+_WRITTEN: Final = increase("llm_cache_write_tokens_total", C, "tenant")
+_READ_BY: Final = increase(_READ, C, "tenant")
 
 _CACHE: Final = Row(
     title="Cache",
@@ -97,6 +138,7 @@ _CACHE: Final = Row(
             thresholds={"red": None, "yellow": -0.2, "green": -0.05},
             runbook="cache-drop",
             width=8,
+            empty="No baseline",
         ),
         Panel(
             title="Per-call hit ratio median",
@@ -127,6 +169,29 @@ _CACHE: Final = Row(
             thresholds={"red": None, "green": 0.28},
             runbook="cache-drop",
             width=8,
+            empty="No writes",
+        ),
+        Panel(
+            title="Cache by tenant: written, read",
+            viz="table",
+            unit="short",
+            why="Who fills the cache, and who gets anything out of it?",
+            act="Much written, little read: prompts that never repeat. Turn caching off for them, it costs 1.25 times.",
+            queries=(
+                Query(expr=f"topk(15, {_WRITTEN})", legend="written"),
+                Query(expr=f"{_READ_BY} and on (tenant) topk(15, {_WRITTEN})", legend="read"),
+                Query(
+                    expr=f"(({_READ_BY} or 0 * {_WRITTEN}) / ({_WRITTEN} > 0))"
+                    f" and on (tenant) topk(15, {_WRITTEN})",
+                    legend="read per written",
+                    unit="suffix:x",
+                    thresholds={"red": None, "green": 0.28},
+                ),
+            ),
+            links=("llm-focus-tenant",),
+            runbook="cache-drop",
+            width=24,
+            empty="–",
         ),
     ),
 )
