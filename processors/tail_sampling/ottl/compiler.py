@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 from processors.tail_sampling.ottl import syntax
+from processors.tail_sampling.ottl.converters import CONVERTERS
 from processors.tail_sampling.ottl.functions import FUNCTIONS, Function, pattern
 from processors.tail_sampling.ottl.paths import read_path
 from processors.tail_sampling.ottl.values import (
@@ -22,6 +23,7 @@ Condition: TypeAlias = Callable[[Subject], bool]
 """Raises: `ConditionFailed` when it cannot be told."""
 _Read: TypeAlias = Callable[[Subject], Any]
 
+_FUNCTIONS: Final[Mapping[str, Function]] = {**FUNCTIONS, **CONVERTERS}
 _ENUMS: Final[Mapping[str, int]] = {
     "SPAN_KIND_UNSPECIFIED": 0,
     "SPAN_KIND_INTERNAL": 1,
@@ -51,12 +53,19 @@ class _Compiler:
         if isinstance(tree, syntax.Junction):
             return _junction([self.test(part) for part in tree.parts], tree.any)
         if isinstance(tree, syntax.Not):
-            inner = self.test(tree.inner)
-            return lambda subject: not inner(subject)
+            return _negation(self.test(tree.inner))
         if isinstance(tree, syntax.Comparison):
-            sign, left, right = tree.operator, self.value(tree.left), self.value(tree.right)
-            return lambda subject: compare(sign, left(subject), right(subject))
+            return self._comparison(tree)
+        if isinstance(tree, syntax.Literal):
+            return _SETTLED[bool(tree.value)]
         return _boolean(self.value(tree))
+
+    def _comparison(self, tree: syntax.Comparison) -> Condition:
+        sign, first, second = tree.operator, tree.left, tree.right
+        if isinstance(first, syntax.Literal) and isinstance(second, syntax.Literal):
+            return _SETTLED[compare(sign, first.value, second.value)]
+        left, right = self.value(first), self.value(second)
+        return lambda subject: compare(sign, left(subject), right(subject))
 
     def value(self, tree: syntax.Value) -> _Read:
         compile_part: Callable[[Any], _Read] = _PARTS[type(tree)].__get__(self)
@@ -92,12 +101,12 @@ class _Compiler:
         return read
 
     def _applied(self, tree: syntax.Call) -> _Read:
-        if tree.name == "IsRootSpan":
+        if tree.name == "IsRootSpan" and self._context == "span":
             self._arguments(tree, Function((), lambda: None))
             return lambda subject: not any(subject.span.parent_span_id)
-        if tree.name not in FUNCTIONS:
+        if tree.name not in _FUNCTIONS:
             raise syntax.fail(self._text, tree.at, f'undefined function "{tree.name}"')
-        function = FUNCTIONS[tree.name]
+        function = _FUNCTIONS[tree.name]
         trees = self._arguments(tree, function)
         if tree.name == "IsMatch":
             self._check_pattern(trees[1])
@@ -115,20 +124,47 @@ class _Compiler:
                 raise syntax.fail(self._text, argument.at, f"no such parameter: {name}")
             given[name] = argument
         required = len(function.parameters) if function.required < 0 else function.required
-        if len(tree.arguments) > len(function.parameters) or any(
+        got = len(tree.arguments) + len(tree.named)
+        if got > len(function.parameters) or any(
             name not in given for name in function.parameters[:required]
         ):
             wanted = ", ".join(function.parameters) or "none"
-            problem = f"incorrect number of arguments to {tree.name}: expected {wanted}"
+            problem = (
+                f'error while parsing arguments for call to "{tree.name}": incorrect number of arguments.'
+                f" Expected: {required} Received: {got} (expected {wanted})"
+            )
             raise syntax.fail(self._text, tree.at, problem)
+        for position, name in enumerate(function.parameters):
+            if name in given:
+                self._check_argument(tree, position, function, given[name])
         return [given[name] for name in function.parameters if name in given]
+
+    def _check_argument(
+        self, call: syntax.Call, position: int, function: Function, argument: syntax.Value
+    ) -> None:
+        """Refuse a constant that the function cannot read. What a path or a call gives is known with the span alone."""
+        letter = function.kinds[position : position + 1]
+        written = _CONSTANT_TYPES.get(type(argument)) or type(getattr(argument, "value", argument))
+        constant = isinstance(argument, (syntax.Literal, syntax.ListOf, syntax.MapOf))
+        if letter not in _KINDS or not (constant or letter in _WRITTEN):
+            return
+        types, wanted = _KINDS[letter]
+        if written not in types:
+            problem = (
+                f'error while parsing arguments for call to "{call.name}": invalid argument at position'
+                f" {position}: expected {wanted} but got {written.__name__.lower()}"
+            )
+            raise syntax.fail(self._text, argument.at, problem)
 
     def _check_pattern(self, tree: syntax.Value) -> None:
         if isinstance(tree, syntax.Literal) and isinstance(tree.value, str):
             try:
                 pattern(tree.value)
-            except ConditionFailed:
-                problem = "the pattern supplied to IsMatch is not a valid regexp pattern"
+            except ConditionFailed as failed:
+                problem = (
+                    "couldn't create function: the regex pattern supplied to IsMatch"
+                    f" {tree.value!r} is not a valid pattern: {failed}"
+                )
                 raise syntax.fail(self._text, tree.at, problem) from None
 
     def _indexed(self, read: _Read, keys: Sequence[str | int]) -> _Read:
@@ -144,6 +180,20 @@ class _Compiler:
         return indexed
 
 
+_KINDS: Final[Mapping[str, tuple[Collection[type], str]]] = {
+    "s": ((str,), "string"),
+    "S": ((str,), "a string that is written out"),
+    "i": ((int,), "int64"),
+    "l": ((list,), "a list"),
+    "L": ((list,), "a list that is written out"),
+    "m": ((dict,), "a map"),
+    "t": ((), "a time"),
+    "d": ((), "a duration"),
+}
+"""`Function.kinds` → what a constant must be there."""
+_WRITTEN: Final = frozenset("SL")
+"""Those of them that must be constants."""
+_CONSTANT_TYPES: Final[Mapping[type, type]] = {syntax.ListOf: list, syntax.MapOf: dict}
 _PARTS: Final[Mapping[type, Callable[..., _Read]]] = {
     syntax.Literal: _Compiler._literal,
     syntax.ListOf: _Compiler._list,
@@ -155,7 +205,30 @@ _PARTS: Final[Mapping[type, Callable[..., _Read]]] = {
 }
 
 
+def _always(subject: Subject) -> bool:
+    return True
+
+
+def _never(subject: Subject) -> bool:
+    return False
+
+
+_SETTLED: Final[Mapping[bool, Condition]] = {True: _always, False: _never}
+"""Conditions that no span can change: what stands beside one that decides is not even asked."""
+
+
+def _negation(inner: Condition) -> Condition:
+    if inner in _SETTLED.values():
+        return _SETTLED[inner is _never]
+    return lambda subject: not inner(subject)
+
+
 def _junction(parts: Sequence[Condition], any_of: bool) -> Condition:
+    if _SETTLED[any_of] in parts:
+        return _SETTLED[any_of]
+    parts = [part for part in parts if part is not _SETTLED[not any_of]]
+    if not parts:
+        return _SETTLED[not any_of]
     if any_of:
         return lambda subject: any(part(subject) for part in parts)
     return lambda subject: all(part(subject) for part in parts)

@@ -6,6 +6,7 @@ Each gets its arguments evaluated and raises `ConditionFailed` for what it canno
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from processors.tail_sampling.ottl.values import (
     ConditionFailed,
     Duration,
     Id,
+    Texts,
     Time,
     compare,
     int64,
@@ -35,27 +37,33 @@ class Function:
     apply: Callable[..., Any_]
     required: int = -1
     """-1: all."""
+    kinds: str = ""
+    """A letter for each parameter that does not take every constant: see the compiler."""
 
 
-def _text(value: Any_) -> str:
+def to_text(value: Any_) -> str:
+    """Read a text. Raises: `ConditionFailed`."""
     if isinstance(value, str):
         return value
     raise ConditionFailed(f"expected string but got {kind(value)}")
 
 
-def _whole(value: Any_) -> int:
+def to_whole(value: Any_) -> int:
+    """Read an integer. Raises: `ConditionFailed`."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise ConditionFailed(f"expected int64 but got {kind(value)}")
 
 
-def _list(value: Any_) -> list[Any_]:
+def to_list(value: Any_) -> list[Any_]:
+    """Read a list. Raises: `ConditionFailed`."""
     if isinstance(value, list):
         return value
     raise ConditionFailed(f"expected a list but got {kind(value)}")
 
 
-def _length(value: Any_) -> Duration:
+def to_duration(value: Any_) -> Duration:
+    """Read a length of time. Raises: `ConditionFailed`."""
     if isinstance(value, Duration):
         return value
     raise ConditionFailed(f"expected a duration but got {kind(value)}")
@@ -74,7 +82,7 @@ def pattern(text: str) -> Any:
 
 def _is_match(target: Any_, regex: Any_) -> bool:
     text = text_of(target)
-    return text is not None and pattern(_text(regex)).search(text) is not None
+    return text is not None and pattern(to_text(regex)).search(text) is not None
 
 
 def _int(value: Any_) -> int | None:
@@ -83,7 +91,7 @@ def _int(value: Any_) -> int | None:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, float):
-        return int64(int(value)) if abs(value) < 2**64 else None
+        return int(value) if abs(value) < 2**63 else -(2**63)
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]+", value):
         number = int(value)
         return number if int64(number) == number else None
@@ -92,17 +100,24 @@ def _int(value: Any_) -> int | None:
     raise ConditionFailed(f"cannot convert {kind(value)} to an integer")
 
 
-def _double(value: Any_) -> float | None:
+def to_double(value: Any_) -> float | None:
+    """Convert to a double; nil stays nil. Raises: `ConditionFailed`."""
     if value is None:
         return None
     if isinstance(value, (bool, int, float)):
         return float(value)
-    if isinstance(value, str):
-        try:
-            return float(value) if value == value.strip() and "_" not in value else None
-        except ValueError:
-            return None
+    if isinstance(value, str) and _GO_FLOAT.fullmatch(value):
+        number = float.fromhex(value) if "x" in value.lower() else float(value)
+        if math.isfinite(number) or "n" in value.lower():
+            return number
     raise ConditionFailed(f"cannot convert {kind(value)} to a double")
+
+
+_GO_FLOAT: Final = re.compile(
+    r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?|nan"
+    r"|0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)p[+-]?[0-9]+)",
+    re.IGNORECASE,
+)
 
 
 def _bool(value: Any_) -> bool | None:
@@ -131,7 +146,9 @@ def _len(value: Any_) -> int:
 
 def _parse_json(value: Any_) -> Any_:
     try:
-        parsed = json.loads(_text(value), parse_int=float, parse_constant=_refused)
+        parsed = json.loads(
+            to_text(value), parse_int=_number, parse_float=_number, parse_constant=_number
+        )
     except (ValueError, RecursionError):
         raise ConditionFailed("could not parse JSON") from None
     if not isinstance(parsed, (dict, list)):
@@ -139,34 +156,37 @@ def _parse_json(value: Any_) -> Any_:
     return parsed
 
 
-def _refused(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no JSON number")
+    return number
 
 
 def _concat(values: Any_, delimiter: Any_) -> str:
-    texts = (text_of(value) for value in _list(values))
-    return _text(delimiter).join("<nil>" if text is None else text for text in texts)
+    texts = (text_of(value) for value in to_list(values))
+    return to_text(delimiter).join("<nil>" if text is None else text for text in texts)
 
 
 def _substring(target: Any_, start: Any_, length: Any_) -> str:
-    raw, begin, size = _text(target).encode(), _whole(start), _whole(length)
+    raw, begin, size = to_text(target).encode(), to_whole(start), to_whole(length)
     if begin < 0 or size <= 0 or begin + size > len(raw):
         raise ConditionFailed("invalid range for substring function")
     return raw[begin : begin + size].decode("utf-8", "replace")
 
 
 def _contains_value(target: Any_, item: Any_) -> bool:
-    return any(compare("==", value, item) for value in _list(target))
+    return any(compare("==", value, item) for value in to_list(target))
 
 
 def _index(target: Any_, value: Any_) -> int:
     if isinstance(target, list):
         return next((i for i, item in enumerate(target) if compare("==", item, value)), -1)
-    return _text(target).encode().find(_text(value).encode())
+    return to_text(target).encode().find(to_text(value).encode())
 
 
 def _duration(value: Any_) -> Duration:
-    text = _text(value)
+    text = to_text(value)
     if not _GO_DURATION.fullmatch(text):
         raise ConditionFailed("invalid duration")
     sign = -1 if text.startswith("-") else 1
@@ -175,22 +195,22 @@ def _duration(value: Any_) -> Duration:
 
 
 _UNITS: Final = {
-    "ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9
+    "ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9
 }  # fmt: skip
-_GO_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
+_GO_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _GO_DURATION: Final = re.compile(rf"[+-]?(?:{_GO_PART.pattern})+|[+-]?0")
 
 
 def _in_whole(unit: int) -> Callable[[Any_], int]:
     def convert(value: Any_) -> int:
-        ns = _length(value).ns
+        ns = to_duration(value).ns
         return ns // unit if ns >= 0 else -(-ns // unit)
 
     return convert
 
 
 def _in_units(unit: int) -> Callable[[Any_], float]:
-    return lambda value: _length(value).ns / unit
+    return lambda value: to_duration(value).ns / unit
 
 
 def _unix(unit: int) -> Callable[[Any_], int]:
@@ -204,7 +224,7 @@ def _unix(unit: int) -> Callable[[Any_], int]:
 
 def _id(size: int) -> Callable[[Any_], Id]:
     def convert(value: Any_) -> Id:
-        raw = value if isinstance(value, bytes) else _from_hex(_text(value))
+        raw = value if isinstance(value, bytes) else _from_hex(to_text(value))
         if len(raw) != size:
             raise ConditionFailed(f"ids of this kind must be {size} bytes")
         return Id(raw)
@@ -228,48 +248,61 @@ _LENGTH: Final = ("duration",)
 
 FUNCTIONS: Final[Mapping[str, Function]] = {
     "Bool": Function(_ONE, _bool),
-    "Concat": Function(("values", "delimiter"), _concat),
-    "ContainsValue": Function(("target", "item"), _contains_value),
-    "Double": Function(_ONE, _double),
-    "Duration": Function(_LENGTH, _duration),
-    "HasPrefix": Function(("target", "prefix"), lambda t, p: _text(t).startswith(_text(p))),
-    "HasSuffix": Function(("target", "suffix"), lambda t, s: _text(t).endswith(_text(s))),
-    "Hours": Function(_LENGTH, _in_units(_UNITS["h"])),
+    "Concat": Function(("vals", "delimiter"), _concat, kinds="Ls"),
+    "ContainsValue": Function(("target", "item"), _contains_value, kinds="l"),
+    "Double": Function(_ONE, to_double),
+    "Duration": Function(_LENGTH, _duration, kinds="s"),
+    "HasPrefix": Function(
+        ("target", "prefix"), lambda t, p: to_text(t).startswith(to_text(p)), kinds="ss"
+    ),
+    "HasSuffix": Function(
+        ("target", "suffix"), lambda t, s: to_text(t).endswith(to_text(s)), kinds="ss"
+    ),
+    "Hours": Function(_LENGTH, _in_units(_UNITS["h"]), kinds="d"),
     "Index": Function(("target", "value"), _index),
     "Int": Function(_ONE, _int),
     "IsBool": Function(_ONE, _is(bool)),
     "IsDouble": Function(_ONE, _is(float)),
     "IsInt": Function(_ONE, _is(int)),
-    "IsList": Function(_ONE, _is(list)),
+    "IsList": Function(_ONE, _is(list, Texts)),
     "IsMap": Function(_ONE, _is(dict)),
-    "IsMatch": Function(("target", "pattern"), _is_match),
-    "IsString": Function(_ONE, _is(str)),
+    "IsMatch": Function(("target", "pattern"), _is_match, kinds="*s"),
+    "IsString": Function(_ONE, _is(str), kinds="s"),
     "Len": Function(_ONE, _len),
-    "Microseconds": Function(_LENGTH, _in_whole(_UNITS["us"])),
-    "Milliseconds": Function(_LENGTH, _in_whole(_UNITS["ms"])),
-    "Minutes": Function(_LENGTH, _in_units(_UNITS["m"])),
-    "Nanoseconds": Function(_LENGTH, _in_whole(_UNITS["ns"])),
-    "ParseJSON": Function(_ONE, _parse_json),
-    "Seconds": Function(_LENGTH, _in_units(_UNITS["s"])),
+    "Microseconds": Function(_LENGTH, _in_whole(_UNITS["us"]), kinds="d"),
+    "Milliseconds": Function(_LENGTH, _in_whole(_UNITS["ms"]), kinds="d"),
+    "Minutes": Function(_LENGTH, _in_units(_UNITS["m"]), kinds="d"),
+    "Nanoseconds": Function(_LENGTH, _in_whole(_UNITS["ns"]), kinds="d"),
+    "ParseJSON": Function(_ONE, _parse_json, kinds="s"),
+    "Seconds": Function(_LENGTH, _in_units(_UNITS["s"]), kinds="d"),
     "SpanID": Function(_ONE, _id(8)),
-    "Split": Function(("target", "delimiter"), lambda t, d: _split(_text(t), _text(d))),
+    "Split": Function(
+        ("target", "delimiter"), lambda t, d: _split(to_text(t), to_text(d)), kinds="ss"
+    ),
     "String": Function(_ONE, text_of),
-    "Substring": Function(("target", "start", "length"), _substring),
-    "ToLowerCase": Function(_ONE, lambda target: _text(target).lower()),
-    "ToUpperCase": Function(_ONE, lambda target: _text(target).upper()),
+    "Substring": Function(("target", "start", "length"), _substring, kinds="sii"),
+    "ToLowerCase": Function(_ONE, lambda target: to_text(target).lower(), kinds="s"),
+    "ToUpperCase": Function(_ONE, lambda target: to_text(target).upper(), kinds="s"),
     "TraceID": Function(_ONE, _id(16)),
     "Trim": Function(
-        ("target", "replacement"), lambda t, r=" ": _text(t).strip(_text(r)), required=1
+        ("target", "replacement"),
+        lambda t, r=" ": to_text(t).strip(to_text(r)),
+        required=1,
+        kinds="sS",
     ),
-    "TrimPrefix": Function(("target", "prefix"), lambda t, p: _text(t).removeprefix(_text(p))),
-    "TrimSuffix": Function(("target", "suffix"), lambda t, s: _text(t).removesuffix(_text(s))),
-    "UnixMicro": Function(("time",), _unix(_UNITS["us"])),
-    "UnixMilli": Function(("time",), _unix(_UNITS["ms"])),
-    "UnixNano": Function(("time",), _unix(_UNITS["ns"])),
-    "UnixSeconds": Function(("time",), _unix(_UNITS["s"])),
+    "TrimPrefix": Function(
+        ("target", "prefix"), lambda t, p: to_text(t).removeprefix(to_text(p)), kinds="ss"
+    ),
+    "TrimSuffix": Function(
+        ("target", "suffix"), lambda t, s: to_text(t).removesuffix(to_text(s)), kinds="ss"
+    ),
+    "UnixMicro": Function(("time",), _unix(_UNITS["us"]), kinds="t"),
+    "UnixMilli": Function(("time",), _unix(_UNITS["ms"]), kinds="t"),
+    "UnixNano": Function(("time",), _unix(_UNITS["ns"]), kinds="t"),
+    "UnixSeconds": Function(("time",), _unix(_UNITS["s"]), kinds="t"),
 }
 """`IsRootSpan()` is the compiler's: it looks at the span."""
 
 
-def _split(text: str, delimiter: str) -> list[str]:
-    return text.split(delimiter) if delimiter else list(text)
+def _split(text: str, delimiter: str) -> Texts:
+    return Texts(text.split(delimiter) if delimiter else text)

@@ -20,9 +20,9 @@ def _kind_name(names: tuple[str, ...], view: Any) -> str:
     return names[view.kind] if 0 <= view.kind < len(names) else ""
 
 
-def _hex(raw: bytes) -> str:
-    """An id that is all zeros counts as none."""
-    return raw.hex() if any(raw) else ""
+def _hex(raw: bytes, size: int) -> str:
+    """An id that is missing is all zeros."""
+    return raw.hex().rjust(2 * size, "0")
 
 
 def _id(raw: bytes, size: int) -> Id:
@@ -37,11 +37,11 @@ _SPAN: Final[Mapping[str, Callable[[Any], Any_]]] = {
     "status.code": lambda span: span.status.code,
     "status.message": lambda span: span.status.message,
     "trace_id": lambda span: _id(span.trace_id, 16),
-    "trace_id.string": lambda span: _hex(span.trace_id),
+    "trace_id.string": lambda span: _hex(span.trace_id, 16),
     "span_id": lambda span: _id(span.span_id, 8),
-    "span_id.string": lambda span: _hex(span.span_id),
+    "span_id.string": lambda span: _hex(span.span_id, 8),
     "parent_span_id": lambda span: _id(span.parent_span_id, 8),
-    "parent_span_id.string": lambda span: _hex(span.parent_span_id),
+    "parent_span_id.string": lambda span: _hex(span.parent_span_id, 8),
     "trace_state": lambda span: span.trace_state,
     "start_time_unix_nano": lambda span: span.start_ns,
     "end_time_unix_nano": lambda span: span.end_ns,
@@ -90,7 +90,10 @@ def read_path(text: str, path: Path, context: str) -> Read:
     if fields[0].name in _CONTEXTS and not fields[0].keys and len(fields) > 1:
         where, fields = fields[0].name, fields[1:]
     if where == "spanevent" != context:
-        raise fail(text, path.at, "a condition on spans cannot read spanevent")
+        problem = (
+            'segment "spanevent" is not a valid path nor a valid OTTL keyword for the span context'
+        )
+        raise fail(text, path.at, problem)
     name = ".".join(field.name for field in fields)
     keys = fields[-1].keys
     if any(field.keys for field in fields[:-1]):
@@ -105,7 +108,10 @@ def read_path(text: str, path: Path, context: str) -> Read:
     if where == "span" and name == "trace_state" and len(keys) == 1 and isinstance(keys[0], str):
         return _trace_state_member(keys[0])
     if name not in table or keys:
-        problem = f'segment "{name}" from path "{where}.{name}" is not a valid path for the {where} context'
+        problem = (
+            f'segment "{name}" from path "{where}.{name}" is not a valid path nor a valid OTTL keyword'
+            f" for the {where} context"
+        )
         raise fail(text, path.at, problem)
     read = table[name]
     return lambda subject: read(view_of(subject))
@@ -142,6 +148,6 @@ def _absent(value: Any_, key: str | int) -> bool:
 def _trace_state_member(key: str) -> Read:
     def read(subject: Subject) -> Any_:
         members = parse_tracestate(subject.span.trace_state)
-        return None if members is None else members.get(key)
+        return None if members is None else members.get(key, "")
 
     return read

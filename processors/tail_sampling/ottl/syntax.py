@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from processors.errors import InvalidConfig
 _TOKEN: Final = re.compile(
     r"(?P<space>\s+)"
     r"|(?P<bytes>0x[0-9a-fA-F]+)"
-    r"|(?P<float>\d*\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+)"
+    r"|(?P<float>(?:\d+\.\d*|\d*\.\d+)(?:[eE][-+]?\d+)?)"
     r"|(?P<int>\d+)"
     r'|(?P<string>"(?:\\.|[^\\"])*")'
     r"|(?P<comparison>==|!=|<=|>=|<|>)"
@@ -21,6 +20,12 @@ _TOKEN: Final = re.compile(
     r"|(?P<name>[A-Za-z][A-Za-z0-9_]*)",
     re.DOTALL,
 )
+_QUOTED: Final = re.compile(
+    r'"(?:[^\\"]|\\(?:[abfnrtv\\"]|[0-3][0-7]{2}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00[01][0-9a-fA-F]{5}))*"'
+)
+"""Strings with Go's escapes."""
+_ESCAPE: Final = re.compile(rb"\\(?:[0-7]{3}|x..|u.{4}|U.{8}|.)", re.DOTALL)
+_LETTERS: Final = dict(zip(b'abfnrtv\\"', b'\a\b\f\n\r\t\v\\"', strict=True))
 _KEYWORDS: Final = frozenset(("and", "or", "not", "true", "false", "nil"))
 _DEEPEST: Final = 50
 _MOST_INT: Final = (1 << 63) - 1
@@ -137,6 +142,16 @@ def fail(text: str, at: int, problem: str) -> InvalidConfig:
     return InvalidConfig("", f"unable to parse OTTL condition {text!r}, column {at + 1}: {problem}")
 
 
+def _unescape(found: re.Match[bytes]) -> bytes:
+    """Return what an escape of Go stands for: a character, or a byte of one."""
+    body = found[0][1:]
+    if body[:1] in b"uU":
+        return chr(int(body[1:], 16)).encode("utf-8", "replace")
+    if len(body) == 1:
+        return bytes((_LETTERS[body[0]],))
+    return bytes((int(body[1:], 16) if body[:1] == b"x" else int(body, 8),))
+
+
 def parse(text: str) -> Test:
     """Return the tree of a condition. Raises: `InvalidConfig`, with the position."""
     parser = _Parser(text)
@@ -192,8 +207,9 @@ class _Parser:
 
     def _unexpected(self, wanted: str) -> InvalidConfig:
         token = self._peek()
-        found = "the end" if token.kind == "end" else repr(token.text)
-        return fail(self._text, token.at, f"unexpected token: expected {wanted}, got {found}")
+        found = "<EOF>" if token.kind == "end" else token.text
+        problem = f'condition has invalid syntax: unexpected token "{found}" (expected {wanted})'
+        return fail(self._text, token.at, problem)
 
     # -- conditions
 
@@ -267,11 +283,11 @@ class _Parser:
         return self._sum(depth)
 
     def _unquote(self, token: Token) -> str:
-        """Go's escapes; those that JSON has too mean the same."""
-        try:
-            return str(json.loads(token.text, strict=False))
-        except ValueError:
-            raise fail(self._text, token.at, f"invalid quoted string {token.text}") from None
+        text = token.text
+        if "\n" in text or not _QUOTED.fullmatch(text):
+            raise fail(self._text, token.at, f"invalid quoted string {text}")
+        raw = _ESCAPE.sub(_unescape, text[1:-1].encode("utf-8", "surrogatepass"))
+        return raw.decode("utf-8", "replace")
 
     def _bytes(self, token: Token) -> bytes:
         if len(token.text) % 2:

@@ -6,7 +6,10 @@ Besides those of attributes there are points and lengths of time and ids, which 
 from __future__ import annotations
 
 import json
+import math
 import operator
+import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -46,6 +49,10 @@ Any_: TypeAlias = Any
 """None, bool, int, float, str, bytes, list, dict, Time, Duration or Id."""
 
 
+class Texts(list[str]):
+    """What `Split` returns: a list that equals no other list."""
+
+
 @dataclass(slots=True)
 class Subject:
     """What a condition is asked about: views of a span and perhaps of one of its events."""
@@ -69,6 +76,8 @@ _ORDERED: Final = (bool, str, bytes, Time, Duration)
 
 def compare(sign: str, left: Any_, right: Any_) -> bool:
     """Values of different kinds are unequal and in no order; integers and doubles are one kind, nil is its own."""
+    if isinstance(left, bytes) or isinstance(right, bytes):
+        left, right = _or_nil(left), _or_nil(right)
     if left is None or right is None:
         return (left is right) == (sign in ("==", "<=", ">=")) if left is right else sign == "!="
     if _is_number(left) and _is_number(right):
@@ -82,8 +91,13 @@ def compare(sign: str, left: Any_, right: Any_) -> bool:
     return sign == "!=" and not _equal(left, right)
 
 
+def _or_nil(value: Any_) -> Any_:
+    """No bytes are nil."""
+    return None if value == b"" else value
+
+
 def _equal(left: Any_, right: Any_) -> bool:
-    """Compare ids, lists and maps, whose parts must be of the same kind."""
+    """Compare ids, lists and maps, whose parts must be of the same kind: integers and doubles are two there."""
     if type(left) is not type(right):
         return False
     if isinstance(left, list):
@@ -94,7 +108,7 @@ def _equal(left: Any_, right: Any_) -> bool:
 
 
 def _same(left: Any_, right: Any_) -> bool:
-    return compare("==", left, right)
+    return type(left) is type(right) and (_equal(left, right) if left is not None else True)
 
 
 def _is_number(value: Any_) -> bool:
@@ -169,12 +183,44 @@ def text_of(value: Any_) -> str | None:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, float):
-        return repr(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)
+        return _text_of_float(value)
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, Id):
+        return json.dumps(list(value.raw), separators=(",", ":"))
     if isinstance(value, (list, dict)):
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=text_of)
+        return _text_of_parts(value)
     raise ConditionFailed(f"cannot write {kind(value)} as text")
+
+
+def _text_of_float(value: float) -> str:
+    """Write a double as Go's JSON does."""
+    if not math.isfinite(value):
+        raise ConditionFailed("cannot write what is no finite number as text")
+    if value.is_integer() and abs(value) < 1e21:
+        return f"{value:.0f}"
+    return repr(value)
+
+
+def _text_of_parts(value: Any_) -> str:
+    """Write a list or map as Go's JSON does."""
+    text = json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+_UNSAFE: Final = re.compile("[<>&\u2028\u2029]")
+
+
+def _plain(value: Any_) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, float) and _text_of_float(value).lstrip("-").isdigit():
+        return int(value)
+    return value
 
 
 def index(value: Any_, key: str | int) -> Any_:
