@@ -250,7 +250,7 @@ def _encode_items(items: Iterable[Item]) -> _Encoded:
             start = end = 0
             buf = item._buf
             came = memoryview(buf)
-        if item._frame >= 0 and not item._edits:
+        if item._frame >= 0 and not item.edits:
             if item._frame != end:
                 if end > start:
                     pieces.append(came[start:end])
@@ -262,7 +262,7 @@ def _encode_items(items: Iterable[Item]) -> _Encoded:
             pieces.append(came[start:end])
         start = end = 0
         tail = item._tail
-        if tail is not None and len(tail[1]) == len(item._edits or ()):
+        if tail is not None and len(tail[1]) == len(item.edits):
             fields = tail[0]
             size = item._end - item._start + len(fields)
             head = b"\x12" + varint(size)

@@ -33,7 +33,8 @@ class _Removed:
 
 
 _REMOVED: Final = _Removed()
-_UNEDITED: Final[Mapping[str, Value | _Removed]] = {}
+UNEDITED: Final[Mapping[str, Value | _Removed]] = {}
+"""The edits of all elements that have none."""
 
 
 class Element:
@@ -43,7 +44,7 @@ class Element:
     A key that occurs twice (invalid OTLP) reads as its last value and is forwarded as it came.
     """
 
-    __slots__ = ("_buf", "_edits", "_end", "_frame", "_present", "_start", "_tail", "_view")
+    __slots__ = ("_buf", "_end", "_frame", "_present", "_start", "_tail", "_view", "edits")
 
     ATTRIBUTES: ClassVar[bytes]
     """Tag of the repeated KeyValue field."""
@@ -60,7 +61,9 @@ class Element:
         self._end = end
         self._view: Any = None
         self._present: tuple[str, ...] | None = None
-        self._edits: dict[str, Value | _Removed] | None = None
+        self.edits: Mapping[str, Value | _Removed] = UNEDITED
+        """What was written since the message came in, for hot loops: it goes before `view.attributes`. Not to be
+        changed; what stands for a removed attribute is false, as absent ones are."""
         self._tail: tuple[bytes, dict[str, Value]] | None = None
 
     @classmethod
@@ -97,10 +100,10 @@ class Element:
     def keys(self) -> Collection[str]:
         """The attribute keys, edits included, each once."""
         present: Mapping[str, bytes] = (self._view or self.view).attributes
-        if not self._edits:
+        if not self.edits:
             return present
         edited = dict.fromkeys(present)
-        for key, value in self._edits.items():
+        for key, value in self.edits.items():
             if isinstance(value, _Removed):
                 edited.pop(key, None)
             else:
@@ -109,14 +112,14 @@ class Element:
 
     def __contains__(self, key: str) -> bool:
         """Whether the attribute is there, with whatever value."""
-        if self._edits is not None and key in self._edits:
-            return self._edits[key] is not _REMOVED
+        if key in self.edits:
+            return self.edits[key] is not _REMOVED
         return key in (self._view or self.view).attributes
 
     def get(self, key: str) -> Value:
         """Return the attribute's value; None when it is absent or empty. Lists and dicts are copies."""
-        edits = self._edits
-        if edits is not None and key in edits:
+        edits = self.edits
+        if key in edits:
             edited = edits[key]
             return None if isinstance(edited, _Removed) else edited
         raw = (self._view or self.view).attributes.get(key)
@@ -129,16 +132,16 @@ class Element:
 
     def encoded(self, key: str) -> bytes | None:
         """Return the attribute's encoded AnyValue, edits included; None when it is absent."""
-        if self._edits is None or key not in self._edits:
+        if key not in self.edits:
             return self.raw(key)
-        value = self._edits[key]
+        value = self.edits[key]
         return None if isinstance(value, _Removed) else encode_value(value)
 
     def set(self, key: str, value: Value) -> None:
         """Write the attribute, in place of an old one or behind all others."""
-        if self._edits is None:
-            self._edits = {}
-        self._edits[key] = value
+        if self.edits is UNEDITED:
+            self.edits = {}
+        self.edits[key] = value  # type: ignore[index] # a mapping to others: they only read it
         self._tail = None
 
     @classmethod
@@ -153,13 +156,13 @@ class Element:
         Spares the encoding of what many elements have in common: 0.5 µs against 4 µs for eight attributes.
         `values` is the element's from now on.
         """
-        if not self._edits:
-            self._edits = values  # type: ignore[assignment] # removals are marked only after `set`
+        if not self.edits:
+            self.edits = values
         else:
-            self._edits.update(values)
+            self.edits.update(values)  # type: ignore[attr-defined] # as in `set`
             if self._tail is not None:
                 before, covered = self._tail
-                if covered is not self._edits:
+                if covered is not self.edits:
                     covered.update(values)
                 fields, values = before + fields, covered
         self._tail = (fields, values)
@@ -180,7 +183,7 @@ class Element:
     @property
     def touched(self) -> bool:
         """Whether the element differs from the bytes it came in."""
-        return self._frame < 0 or bool(self._edits)
+        return self._frame < 0 or bool(self.edits)
 
     @property
     def place(self) -> tuple[bytes, int, int] | None:
@@ -190,19 +193,11 @@ class Element:
         """
         return None if self._frame < 0 else (self._buf, self._start, self._end)
 
-    @property
-    def edits(self) -> Mapping[str, Value | _Removed]:
-        """What was written since the message came in, for hot loops: it goes before `view.attributes`.
-
-        What stands for a removed attribute is false, as absent ones are.
-        """
-        return self._edits or _UNEDITED
-
     def body(self) -> bytes:
         """Encode the message, edits included."""
-        if not self._edits:
+        if not self.edits:
             return self._buf[self._start : self._end]
-        return b"".join(self._pieces(self._edits))
+        return b"".join(self._pieces(self.edits))
 
     def _pieces(self, edits: Mapping[str, Value | _Removed]) -> list[bytes | memoryview]:
         """Return the encoded message in pieces."""
@@ -255,7 +250,7 @@ class Element:
 
     def frame(self) -> bytes:
         """Encode the message as a field of its parent, ready to be joined with its neighbours."""
-        if self._frame < 0 or self._edits:
+        if self._frame < 0 or self.edits:
             return delimited(self.TAG, self.body())
         return self._buf[self._frame : self._end]
 
@@ -267,7 +262,7 @@ class Element:
         """Put another message, or its encoded body, in place of this one."""
         body = message if isinstance(message, bytes) else message.SerializeToString()
         self.rebase(body)
-        self._edits, self._tail = None, None
+        self.edits, self._tail = UNEDITED, None
 
     def rebase(self, body: bytes) -> None:
         """Put another encoded body in place of the one that came; what was written since stays written."""

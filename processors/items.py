@@ -9,7 +9,7 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from processors.elements import Element, Resource, Scope
+from processors.elements import UNEDITED, Element, Resource, Scope
 from processors.views import PARSE, status_code
 from processors.wire import (
     Value,
@@ -32,7 +32,7 @@ class Item(Element):
         self._end = end
         self._view = None
         self._present = None
-        self._edits = None
+        self.edits = UNEDITED
         self._tail = None
         self.group = group
         self._dropped = False
