@@ -41,7 +41,7 @@ _ENTRY_BYTES: Final = 200
 class Visit:
     """What one request brings of one trace."""
 
-    __slots__ = ("entry", "links", "peculiar", "reports", "spans", "tools")
+    __slots__ = ("cached", "entry", "links", "peculiar", "reports", "spans", "tools")
 
     def __init__(self, entry: bytes | Trace | None) -> None:
         self.entry = entry
@@ -50,8 +50,10 @@ class Visit:
         """Of calls, by span id."""
         self.peculiar: dict[bytes, Call] | None = None
         """Those of them of which more is to be said than a report does; None when there are none."""
-        self.spans: list[tuple[Span, bool]] = []
-        """The spans of the reports, in their order, and whether a gateway answered from its cache."""
+        self.spans: list[Span] = []
+        """The spans of the reports, in their order."""
+        self.cached: tuple[Span, ...] = ()
+        """Those that a gateway answered from its cache."""
         self.links: list[bytes] = []
         """Of spans that left no report: see `Trace.link`."""
         self.tools: tuple[tuple[bytes, int, int], ...] = ()
@@ -171,10 +173,11 @@ class Ledger:
         return True
 
     def _put(self, trace_id: bytes, entry: bytes) -> None:
-        """Remember a folded trace as the one that was seen last."""
+        """Remember a folded trace, which was one before if it was there, as the one that was seen last."""
         before = self._traces.pop(trace_id, None)
         self._traces[trace_id] = entry
-        self._size += _size(entry) - (_size(before) if before is not None else 0)
+        freed = -_ENTRY_BYTES if before is None else len(before)  # type: ignore[arg-type] # no Trace
+        self._size += len(entry) - freed
 
     def _awake(self, trace_id: bytes, entry: bytes | Trace | None, now_ns: int) -> Trace:
         """Return the trace as an object, which has been seen now."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from processors import semconv
 from processors.allowance import length
-from processors.batch import Element, Span
+from processors.batch import Element, LogRecord, Span
 from processors.genai.config import Override
 from processors.genai.dimensions import DIMENSIONS, METADATA
 from processors.genai.identity import Identity, first_text
@@ -38,11 +38,17 @@ _CHOICE: Final = "gen_ai.choice"
 _SHORT: Final = 100
 """Values up to here need one byte for each length around them."""
 _MIRROR_KEY: Final = delimited(b"\x0a", semconv.APP_LLM_CONVERSATION_ID.encode())
-_MIRROR: Final = tuple(
-    bytes((len(_MIRROR_KEY) + 2 + size,)) + _MIRROR_KEY + bytes((0x12, size))
-    for size in range(_SHORT)
-)
-"""By the size of an encoded value: what comes before it in the KeyValue of the conversation, tag aside."""
+_MIRROR: Final = {
+    kind.ATTRIBUTES: tuple(
+        kind.ATTRIBUTES + bytes((len(_MIRROR_KEY) + 2 + size,)) + _MIRROR_KEY + bytes((0x12, size))
+        for size in range(_SHORT)
+    )
+    for kind in (Span, LogRecord)
+}
+"""By tag of the attributes and size of an encoded value: what comes before it when it is the other name of a
+conversation."""
+_TEXT: Final = tuple(bytes((0x0A, max(size - 2, 0))) for size in range(_SHORT))
+"""By its size: how an AnyValue begins that is a text and nothing else."""
 
 Values = Sequence[bytes]
 """Of the plan's columns, encoded."""
@@ -84,7 +90,10 @@ def normalise(
     if name.endswith(_UNBILLED) and (name == _RAW_REQUEST or name.endswith(_COUNT_TOKENS)):
         role, usage = Role.NEVER, None  # only re-reads or measures a call
     elif known.asks_counts:
-        role, usage = _counted(item, plan, attributes, values, known, override)
+        if known.quick_counts is not None and override is None:
+            usage = quick_usage(known.quick_counts, values, known.identity)
+        if usage is None:
+            role, usage = _counted(item, plan, attributes, known, override)
     if role is _MODEL_CALL and usage is not None:
         semantics = usage.semantics
     constants = known.quick.get(semantics) if role is known.role else None
@@ -107,8 +116,11 @@ def normalise(
             _write_optional(item, plan, attributes)
         if known.asks_events and isinstance(item, Span) and item.view.events:
             _write_from_events(item, known)
-    if plan.conversation:
-        fields += _conversation(item, plan, attributes, values, written)
+    if columns.conversation is not None and _is_plain(raw := values[columns.conversation]):
+        fields += _MIRROR[item.ATTRIBUTES][len(raw)] + raw
+        written[semconv.APP_LLM_CONVERSATION_ID] = raw[2:].decode("utf-8", "replace")
+    elif plan.conversation:
+        _write_conversation(item, plan, attributes)
     if written:
         item.append(fields, written)
     return role, usage, response_id, known
@@ -120,22 +132,12 @@ _COUNT_TOKENS: Final = "count_tokens"
 _UNBILLED: Final = (_RAW_REQUEST, _COUNT_TOKENS)
 """Ends of span names to look at twice."""
 _MAX_PLAIN: Final = 256
-_MAX_MIRRORS: Final = 256
 
 
 def _counted(
-    item: Element,
-    plan: Plan,
-    attributes: Attributes,
-    values: Values,
-    known: Known,
-    override: Override | None,
+    item: Element, plan: Plan, attributes: Attributes, known: Known, override: Override | None
 ) -> tuple[Role, Usage | None]:
     """Read the usage of what may be billed and write what is not there as it should be: its role, and the usage."""
-    if known.quick_counts is not None and override is None:
-        quick = quick_usage(known.quick_counts, values, known.identity)
-        if quick is not None:
-            return known.role, quick
     usage = read_usage(plan, attributes, known.identity, override)
     role = known.role if known.told else _untold_role(plan, known.identity, usage)
     if role is _MODEL_CALL and not plan.normalised:
@@ -170,43 +172,17 @@ def _put(item: Element, attributes: Attributes, key: str, value: Value) -> None:
         item.set(key, value)
 
 
-def _conversation(
-    item: Element,
-    plan: Plan,
-    attributes: Attributes,
-    values: Values,
-    written: dict[str, Value],
-) -> bytes:
-    """Return the conversation's mirror to append, entered in `written` too; what is there in another form is set."""
-    place = plan.columns.conversation
-    if place is not None:
-        raw = values[place]
-        mirror = plan.scope.mirrors.get(raw) or _mirror(plan.scope.mirrors, raw)
-        if mirror is not None:
-            encoded, written[semconv.APP_LLM_CONVERSATION_ID] = mirror
-            return item.ATTRIBUTES + encoded
+def _write_conversation(item: Element, plan: Plan, attributes: Attributes) -> None:
     value = first_text(plan.conversation, attributes)
     if value is not None:
         _put(item, attributes, semconv.GEN_AI_CONVERSATION_ID, value)
         _put(item, attributes, semconv.APP_LLM_CONVERSATION_ID, value)
-    return b""
-
-
-def _mirror(mirrors: dict[bytes, tuple[bytes, str]], raw: bytes) -> tuple[bytes, str] | None:
-    """Return how a conversation is written under its other name; it is remembered, since its spans come together."""
-    size = len(raw)
-    if size >= _SHORT or not _is_plain(raw):
-        return None
-    if len(mirrors) >= _MAX_MIRRORS:
-        mirrors.clear()
-    found = mirrors[raw] = (_MIRROR[size] + raw, raw[2:].decode("utf-8", "replace"))
-    return found
 
 
 def _is_plain(raw: bytes) -> bool:
     """Whether an AnyValue is a short text that needs no trimming and no unquoting: no decoding to find out."""
     size = len(raw)
-    return size > 2 and raw[0] == 0x0A and raw[1] == size - 2 and raw[2] > 0x22 and raw[-1] > 0x20
+    return 2 < size < _SHORT and raw[:2] == _TEXT[size] and raw[2] > 0x22 and raw[-1] > 0x20
 
 
 def _check_dimension(

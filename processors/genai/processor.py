@@ -155,6 +155,10 @@ class Genai:
 
     def _spans(self, batch: Batch) -> bool:
         """Normalise the spans of a batch; says whether some wait."""
+        if batch.decoded:
+            for span in batch.spans():
+                if span.edits:
+                    span.replace(span.body())
         batch.view_all()
         touched: dict[bytes, Visit] = {}
         for items, sender in self._groups(batch):
@@ -164,8 +168,6 @@ class Genai:
         return any(waiting)
 
     def _span(self, span: Span, sender: _Sender, touched: dict[bytes, Visit]) -> None:
-        if span.edits:
-            span.replace(span.body())
         view = span.view
         attributes, trace_id = view.attributes, view.trace_id
         some = touched.get(trace_id)
@@ -226,7 +228,9 @@ class Genai:
             view.end_ns,
             view.kind,
         )
-        visit.spans.append((span, known.cache_hit))
+        visit.spans.append(span)
+        if known.cache_hit:
+            visit.cached += (span,)
         if role is _AGGREGATE:
             visit.add(_aggregate(report, plan, view.attributes))
         elif plan.spring and known.identity.provider == _BEDROCK:
@@ -236,12 +240,12 @@ class Genai:
         """Ask for the verdicts on what one batch brought of a trace and act on them; says whether anything waits."""
         calls = self._ledger.close(trace_id, visit, self._now_ns)
         if not calls:
-            for span, cached in visit.spans:
-                if cached:
-                    span.set(semconv.APP_LLM_COST_STATUS, _CACHED)
+            for span in visit.cached:
+                span.set(semconv.APP_LLM_COST_STATUS, _CACHED)
             return False
         waits = False
-        for call, (span, cached) in zip(calls, visit.spans, strict=True):
+        for call, span in zip(calls, visit.spans, strict=True):
+            cached = span in visit.cached
             if call.verdict is None:
                 self._ledger.hold(self._held.take(trace_id, call, span, cached=cached))
                 waits = True

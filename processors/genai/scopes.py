@@ -53,8 +53,6 @@ class ScopeProfile:
     """Filled by `shapes`: one entry per set of attribute keys."""
     latest: dict[int, Any] = field(default_factory=dict, compare=False)
     """Number of keys → the shape that the last span with as many had."""
-    mirrors: dict[bytes, tuple[bytes, str]] = field(default_factory=dict, compare=False)
-    """Memory of `normalise`: an encoded conversation → how its other name is written, tag aside, and the text."""
 
 
 def profile(name: str, version: str, allowance: Allowance) -> ScopeProfile:
