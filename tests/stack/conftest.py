@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from tests.e2e.servers import Prometheus, installed
-from tests.stack.served import made_once, serve
+from tests.stack import blind_day
+from tests.stack.served import made_once, serve, weeks
 
 
 @pytest.fixture(scope="session")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """The week without incidents."""
     installed("promtool")
-    folder = made_once(tmp_path_factory, plant=False)
+    folder = made_once(tmp_path_factory, "good-week", partial(weeks, plant=False))
     yield from serve(folder, tmp_path_factory.mktemp("good"))
 
 
@@ -22,5 +24,13 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
 def bad(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """The week with an incident a day."""
     installed("promtool")
-    folder = made_once(tmp_path_factory, plant=True)
+    folder = made_once(tmp_path_factory, "bad-week", partial(weeks, plant=True))
     yield from serve(folder, tmp_path_factory.mktemp("bad"))
+
+
+@pytest.fixture(scope="session")
+def blind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A day with an incident every two hours, and the same day of the week before."""
+    installed("promtool")
+    folder = made_once(tmp_path_factory, "blind-day", blind_day.backfill)
+    yield from serve(folder, tmp_path_factory.mktemp("blind"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +37,22 @@ def record(folder: Path) -> None:
             stop(prometheus)
 
 
-def made_once(factory: pytest.TempPathFactory, *, plant: bool) -> Path:
-    """Return a folder with the database of the weeks; the workers of one run make it once for all."""
+def weeks(folder: Path, *, plant: bool) -> None:
+    """Make the database of both weeks, recordings included."""
+    week.backfill(folder, plant=plant)
+    record(folder)
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder with a database; the workers of one run make it once for all."""
     here = factory.getbasetemp()
     shared = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
-    folder = shared / ("bad-week" if plant else "good-week")
+    folder = shared / name
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             making = factory.mktemp("week")
-            week.backfill(making, plant=plant)
-            record(making)
+            make(making)
             making.rename(folder)
     return folder
 

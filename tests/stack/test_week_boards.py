@@ -67,6 +67,34 @@ GLANCES: Final = (
         "Top movers by feature (delta USD)", 9.5, {"feature": "summarize"},
     ),
     Glance(
+        "a prompt version costs 1.8 times as much", "llm-overview",
+        "Features: now against the baseline", 9.5, {"feature": "summarize"}, stands_out=5,
+    ),
+    Glance(
+        "a prompt version costs 1.8 times as much", "llm-overview",
+        "Features: now against the baseline", 9.5, {"feature": "summarize"}, query=2,
+    ),
+    Glance(
+        "a prompt version costs 1.8 times as much", "llm-overview", "Prompts that cost more", 9.5,
+        SUMMARIZE,
+    ),
+    Glance(
+        "a provider is down", "llm-overview", "Providers that fail or slow down", 10.44,
+        {"provider": "anthropic"}, stands_out=20, hours=1,
+    ),
+    Glance(
+        "a cache is invalidated", "llm-overview", "Features: now against the baseline", 11.5,
+        {"feature": "chat"}, first="minus", query=4,
+    ),
+    Glance(
+        "a tenant abuses a feature", "llm-overview", "Tenants that cost more", 12.7,
+        {"tenant": "mallory"}, stands_out=5,
+    ),
+    Glance(
+        "first tokens come later every hour", "llm-overview",
+        "Features: now against the baseline", 13.5, {"feature": "search"}, query=5,
+    ),
+    Glance(
         "a provider is down", "llm-errors", "API error ratio by provider", 10.44,
         {"provider": "anthropic"}, stands_out=20, hours=1,
     ),

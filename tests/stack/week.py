@@ -49,6 +49,8 @@ class Feature:
     tenants: Mapping[str, float] = field(
         default_factory=lambda: {"acme": 0.5, "beta": 0.3, "gamma": 0.2}
     )
+    slow: float = 1.0
+    """So many times as long as usual."""
 
     def cost_usd(self) -> float:
         """What a call costs: 2.50 and 10 dollars a million tokens, a tenth for cached ones."""
@@ -159,7 +161,8 @@ def _observe(
     counters.add(f"{name}_count", labels, total)
 
 
-def _step(counters: Counters, rnd: random.Random, feature: Feature, at: int) -> None:
+def step(counters: Counters, rnd: random.Random, feature: Feature, at: int) -> int:
+    """Count what a feature does in a step. Returns the calls that were answered."""
     calls = _some(rnd, feature.calls * _rhythm(at))
     failed = _some(rnd, calls * feature.failing) if calls else 0
     failed = min(failed, calls)
@@ -187,6 +190,7 @@ def _step(counters: Counters, rnd: random.Random, feature: Feature, at: int) -> 
     counters.add("llm_eval_score_sum", quality, samples * min(1, rnd.gauss(feature.score, 0.03)))
     for name, share in (("llm_validation_errors_total", 0.005), ("llm_refusals_total", 0.005)):
         counters.add(name, quality, _some(rnd, calls * share))
+    return calls - failed
 
 
 def _timings(
@@ -195,7 +199,10 @@ def _timings(
     """Observe up to 30 calls of a step: enough for a percentile."""
     first = [feature.ttft_s * rnd.lognormvariate(0, 0.35) for _ in range(calls)]
     pace = [rnd.gauss(55, 8) for _ in range(calls)]
-    total = [f + feature.output_tokens / max(p, 5) / 6 for f, p in zip(first, pace, strict=True)]
+    total = [
+        feature.slow * (f + feature.output_tokens / max(p, 5) / 6)
+        for f, p in zip(first, pace, strict=True)
+    ]
     sizes = [feature.input_tokens * rnd.lognormvariate(0, 0.3) for _ in range(calls)]
     _observe(counters, "llm_ttft_seconds", where, TTFT, first)
     _observe(counters, "llm_total_latency_seconds", where, LATENCY, total)
@@ -224,8 +231,13 @@ def backfill(folder: Path, plant: bool) -> None:
         day = (at - START_S) / DAY_S
         for feature in COMPANY:
             today = planted(feature, day) if plant else clean(feature, day)
-            _step(counters, rnd, today, at)
+            step(counters, rnd, today, at)
         counters.scrape(at)
+    store(counters, folder)
+
+
+def store(counters: Counters, folder: Path) -> None:
+    """Make a database of Prometheus in `folder`."""
     text = folder / "weeks.om"
     counters.write(text)
     _blocks("openmetrics", "--quiet", str(text), str(folder / "prometheus"))

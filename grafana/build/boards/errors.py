@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from grafana.build.boards.shared import recent_failures, traceql
-from grafana.build.model import Board, Panel, Row
+from grafana.build.model import Board, Panel, Query, Row
 from grafana.build.promql import (
     OK,
     C,
@@ -15,7 +15,9 @@ from grafana.build.promql import (
     S,
     T,
     by_label,
+    increase,
     one,
+    positive,
     quantile,
     rate,
     ratio,
@@ -23,6 +25,7 @@ from grafana.build.promql import (
 )
 
 _ALL: Final = rate("llm_requests_total", C, "provider")
+_WHO: Final = "feature, tenant"
 _PROMPT: Final = "feature, prompt_version, prompt_sha"
 
 
@@ -84,6 +87,30 @@ _API: Final = Row(
     ),
 )
 
+_FAILED: Final = rate("llm_requests_total", f'{C},status!="success"', _WHO, window="$__range")
+_CALLED: Final = rate("llm_requests_total", C, _WHO, window="$__range")
+_AFFECTED: Final = Panel(
+    title="Who is affected: failed calls by feature and tenant",
+    viz="table",
+    unit="percentunit",
+    why="Everybody, or one customer with a key or an input of its own?",
+    act="One tenant: tell it, limit it. One feature: its release. Everybody: the provider, one row above.",
+    queries=(
+        Query(expr=f"topk(20, {_FAILED} / {positive(_CALLED)})", legend="failed"),
+        Query(
+            expr=f"{increase('llm_requests_total', C, _WHO)}"
+            f" and on ({_WHO}) topk(20, {_FAILED} / {positive(_CALLED)})",
+            legend="calls",
+            unit="short",
+        ),
+    ),
+    links=("llm-focus-tenant", "llm-focus-feature"),
+    thresholds={"green": None, "yellow": 0.02, "red": 0.05},
+    runbook="error-rate",
+    width=24,
+    empty="–",
+)
+
 _PROVIDERS: Final = Row(
     title="Provider health",
     panels=(
@@ -137,6 +164,7 @@ _PROVIDERS: Final = Row(
             runbook="provider-outage",
             exemplars=True,
         ),
+        _AFFECTED,
     ),
 )
 

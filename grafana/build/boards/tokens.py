@@ -109,6 +109,10 @@ def _hit(offset: str = "") -> str:
 
 
 _WRITTEN: Final = increase("llm_cache_write_tokens_total", C, "tenant")
+_WRITE_MORE: Final = (
+    f"topk(15, {_WRITTEN}"
+    f" - ({increase('llm_cache_write_tokens_total', C, 'tenant', offset=BASELINE)} or 0 * {_WRITTEN}))"
+)
 _READ_BY: Final = increase(_READ, C, "tenant")
 
 _CACHE: Final = Row(
@@ -172,17 +176,17 @@ _CACHE: Final = Row(
             empty="No writes",
         ),
         Panel(
-            title="Cache by tenant: written, read",
+            title="Cache by tenant: who writes more",
             viz="table",
             unit="short",
             why="Who fills the cache, and who gets anything out of it?",
             act="Much written, little read: prompts that never repeat. Turn caching off for them, it costs 1.25 times.",
             queries=(
-                Query(expr=f"topk(15, {_WRITTEN})", legend="written"),
-                Query(expr=f"{_READ_BY} and on (tenant) topk(15, {_WRITTEN})", legend="read"),
+                Query(expr=_WRITE_MORE, legend="more written"),
+                Query(expr=f"{_WRITTEN} and on (tenant) {_WRITE_MORE}", legend="written"),
                 Query(
                     expr=f"(({_READ_BY} or 0 * {_WRITTEN}) / ({_WRITTEN} > 0))"
-                    f" and on (tenant) topk(15, {_WRITTEN})",
+                    f" and on (tenant) {_WRITE_MORE}",
                     legend="read per written",
                     unit="suffix:x",
                     thresholds={"red": None, "green": 0.28},
