@@ -20,6 +20,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
+from collector.demo.told import Teller
+
 _MS: Final = 1_000_000
 _TENANTS: Final = ("acme", "globex", "initech", "umbrella")
 
@@ -162,6 +164,7 @@ class Company:
     def __init__(self, endpoint: str, seed: int = 7) -> None:
         """`endpoint`: OTLP/gRPC receiver, `host:port`."""
         self._rnd = random.Random(seed)  # noqa: S311 - invented data
+        self._teller = Teller(seed)
         self._providers: dict[str, TracerProvider] = {}
         self._endpoint = endpoint
         self.questions: dict[tuple[str, str], str] = {}
@@ -233,6 +236,11 @@ class Company:
             "app.llm.feature": service.feature,
             "app.llm.tenant.id": root.attributes["app.llm.tenant.id"],  # type: ignore[attr-defined] # an SDK span
         }
+        if failed:
+            attributes |= self._teller.failure()
+        else:
+            took_s = (ended - began) / 1_000 / _MS
+            attributes |= self._teller.call(service.feature, service.provider, took_s)
         span = self._tracer(service, scope).start_span(
             f"chat {service.model}",
             context=set_span_in_context(root),

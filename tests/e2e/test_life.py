@@ -159,3 +159,11 @@ def test_the_demo_shows_the_product(tmp_path: Path) -> None:
         assert expected in shown.stdout
     assert "\x1b[" not in shown.stdout
     assert (tmp_path / "traces.jsonl").stat().st_size > 0
+    metrics = (tmp_path / "metrics.txt").read_text("utf-8")
+    for panel_needs in (
+        "llm_ttft_seconds",
+        "llm_decode_tokens",
+        "llm_provider_quota",
+        'prompt_version="v2"',
+    ):
+        assert panel_needs in metrics  # or the overview is half empty with it
