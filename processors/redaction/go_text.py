@@ -11,7 +11,7 @@ from processors.wire import Value
 
 
 def as_string(value: Value) -> str:
-    """Return the text of a value; lists and maps are JSON with sorted keys and without spaces."""
+    """Return the text of a value; lists and maps are JSON with sorted keys and without spaces, or no text at all."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -24,7 +24,14 @@ def as_string(value: Value) -> str:
         return _number(value)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
-    return _json(value)
+    try:
+        return _json(value)
+    except _NoJson:
+        return ""
+
+
+class _NoJson(ValueError):
+    """A list or map holds a double that JSON cannot write."""
 
 
 def _number(value: float) -> str:
@@ -43,8 +50,10 @@ def _json(value: Value) -> str:
         return f"{{{members}}}"
     if isinstance(value, list):
         return f"[{','.join(map(_json, value))}]"
-    if value is None:
+    if value is None or value == b"":
         return "null"
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _NoJson
     if isinstance(value, (str, bytes)):
         return _quoted(as_string(value))
     return as_string(value)

@@ -54,9 +54,8 @@ class Summary:
                 written[label] = b",".join(sorted([*keys, *old])).decode("utf-8", "replace")
             label = f"{self.prefix}{name}.count"
             counted = present.get(label)
-            written[label] = len(keys) + (
-                counted if isinstance(counted, int) and not isinstance(counted, bool) else 0
-            )
+            before_it = counted if type(counted) is int else 0
+            written[label] = (before_it + len(keys) + _SIGN) % _WRAP - _SIGN
         return written
 
     def write(
@@ -95,4 +94,6 @@ def _now(buf: bytes, found: Found, edited: Mapping[int, Edit]) -> tuple[bytes, V
     return key, decode_value(buf, first, last)
 
 
+_WRAP: Final = 1 << 64
+_SIGN: Final = 1 << 63
 _NAMES: Final = ("redacted", "masked", "allowed", "ignored")

@@ -38,7 +38,7 @@ class Sanitizers:
     ) -> None:
         """`without_system`: attributes need no `db.system` beside them (contrib: in logs)."""
         self._url = bool(urls["enabled"])
-        self._url_keys = {key.encode() for key in urls["attributes"] or ()}
+        self._url_keys = {key.encode() for key in urls["attributes"] or () if self._url}
         self._url_names = self._url and urls["sanitize_span_name"]
         self._databases = [
             (

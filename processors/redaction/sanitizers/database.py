@@ -52,6 +52,7 @@ _AFTER_KEYWORD: Final = frozenset(" \t\n\r(),;.:[]{}")
 
 def obfuscate_sql(query: str, system: str) -> str:
     """Put `?` for strings, numbers, booleans, NULL, parameters and the digits in identifiers."""
+    query = query.partition("\0")[0]  # where the lexer ends
     pieces: list[str] = []
     at = 0
     while at < len(query):

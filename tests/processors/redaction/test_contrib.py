@@ -176,6 +176,25 @@ def test_numbers_in_log_bodies_are_looked_at_where_nothing_else_has_a_hit(
     assert all(plain(record.attributes[0].value) == 4111111111111111 for record in got)
 
 
+def test_a_body_that_is_exempt_as_a_whole_is_not_counted():
+    request = ExportLogsServiceRequest()
+    records = request.resource_logs.add().scope_logs.add().log_records
+    for body in ("ok 1234", ["ok 1234"]):
+        records.add(body=any_value(body))
+    config = {**ALL, "allowed_values": ["^ok"], "blocked_values": [r"\d{4}"], "summary": "debug"}
+    out = through(processor(config), Signal.LOGS, request)
+    got = out.resource_logs[0].scope_logs[0].log_records
+    assert [plain(record.body) for record in got] == ["ok 1234", ["ok 1234"]]
+    assert plain_attributes(got[0].attributes) == {}
+    assert plain_attributes(got[1].attributes)["redaction.body.allowed.keys"] == "[0]"
+
+
+def test_a_count_that_is_full_begins_again():
+    sent = {"a": "x", "redaction.masked.count": 2**63 - 1}
+    config = {**ALL, "blocked_values": ["x"], "summary": "info"}
+    assert after(config, sent) == {"a": "****", "redaction.masked.count": -(2**63)}
+
+
 def test_data_points_of_every_kind_are_redacted():
     request = ExportMetricsServiceRequest()
     metrics = request.resource_metrics.add().scope_metrics.add().metrics
@@ -232,6 +251,16 @@ def test_sanitizers_need_their_database_in_spans_but_not_in_logs():
     assert out.body.string_value == "WHERE b = ?"
 
 
+def test_a_sanitizer_that_is_off_leaves_its_attributes_alone():
+    config = {
+        **ALL,
+        "url_sanitizer": {"enabled": False, "attributes": ["u"]},
+        "db_sanitizer": {"sql": {"enabled": True, "attributes": ["q"]}},
+    }
+    sent = {"db.system": "mysql", "u": "/users/42", "q": "a = 1"}
+    assert after(config, sent) == {**sent, "q": "a = ?"}
+
+
 def test_span_names_are_sanitized_by_kind_and_system():
     config = {**ALL, "url_sanitizer": {"enabled": True}, "db_sanitizer": {"sql": {"enabled": True}}}
     subject = processor(config)
@@ -249,6 +278,7 @@ def test_span_names_are_sanitized_by_kind_and_system():
     [
         (17.0, "17"), (1e-7, "1e-7"), (1e21, "1e+21"), (1e20, "100000000000000000000"), (0.1, "0.1"), (-0.0, "-0"),
         (float("nan"), "NaN"), (float("-inf"), "-Infinity"), (b"\x01\x02", "AQI="), (False, "false"), (None, ""),
+        ([b"", b"a", ""], '[null,"YQ==",""]'), ({"a": [float("inf")]}, ""), ([float("nan")], ""),
         ({"b": [1, None], "a": "<é>"}, '{"a":"\\u003cé\\u003e","b":[1,null]}'),
     ],
 )  # fmt: skip
