@@ -22,14 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias
 
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from processors.elements import Element, Resource, Scope
+from processors.elements import UNEDITED, Element, Resource, Scope
 from processors.items import (
     POINTS,
     Event,
@@ -75,8 +75,6 @@ __all__ = [
     "with_trace_state",
     "without_schema_url",
 ]
-
-_Owner = TypeVar("_Owner", "Resource", "Scope")
 
 
 class Signal(Enum):
@@ -295,33 +293,39 @@ def _decode(signal: Signal, raw: bytes) -> list[ResourceGroup]:
     ]
 
 
-def _decode_group(signal: Signal, raw: bytes, start: int, end: int) -> ResourceGroup:
-    resource, rest, children = _partition(Resource, raw, start, end)
-    group = ResourceGroup(resource, rest)
-    item_type = _ITEMS[signal]
-    for _, child_start, child_end in children:
-        scope, scope_rest, items = _partition(Scope, raw, child_start, child_end)
-        scope_group = ScopeGroup(group, scope, scope_rest)
-        scope_group.items = [item_type(raw, *item, scope_group) for item in items]
-        group.scopes.append(scope_group)
+def _decode_group(signal: Signal, raw: bytes, at: int, end: int) -> ResourceGroup:
+    group = ResourceGroup(Resource(b"", 0, 0, 0), b"")
+    rest: list[bytes] = []
+    for tag, frame, start, behind in fields(raw, at, end):
+        if tag == 0x12:
+            group.scopes.append(_decode_scope(group, _ITEMS[signal], raw, start, behind))
+        elif tag == 0x0A:
+            group.resource = Resource(raw, frame, start, behind)
+        else:
+            rest.append(raw[frame:behind])
+    group._rest = b"".join(rest)
     return group
 
 
-def _partition(
-    owner_type: type[_Owner], raw: bytes, start: int, end: int
-) -> tuple[_Owner, bytes, list[tuple[int, int, int]]]:
-    """Split a group into its owner (field 1), its other plain fields and its children (field 2: frame, start, end)."""
-    owner = owner_type(b"", 0, 0, 0)  # an absent one encodes to nothing until it is edited
+def _decode_scope(
+    parent: ResourceGroup, kind: type[Item], raw: bytes, at: int, end: int
+) -> ScopeGroup:
+    """Find the items of a scope group. They are made without a call of their class: 0.29 µs each instead of 0.48."""
+    group = ScopeGroup(parent, Scope(b"", 0, 0, 0), b"")
     rest: list[bytes] = []
-    children: list[tuple[int, int, int]] = []
-    at = start
+    new, append = kind.__new__, group.items.append
     while at < end:
         tag = raw[at]
-        if tag not in (0x12, 0x0A):
+        if tag != 0x12:
             behind = skip(raw, at)
-            rest.append(raw[at:behind])
+            if tag == 0x0A:
+                group.scope = Scope(raw, at, read_varint(raw, at + 1)[1], behind)
+            else:
+                rest.append(raw[at:behind])
             at = behind
             continue
+        item = new(kind)
+        item._frame = at
         size, body = raw[at + 1], at + 2
         if size > 127:
             more = raw[body]
@@ -329,13 +333,15 @@ def _partition(
                 size, body = size & 127 | more << 7, body + 1
             else:
                 size, body = read_varint(raw, at + 1)
-        behind = body + size
-        if tag == 0x12:
-            children.append((at, body, behind))
-        else:
-            owner = owner_type(raw, at, body, behind)
-        at = behind
-    return owner, b"".join(rest), children
+        item._start = body
+        item._end = at = body + size
+        item._buf, item.group = raw, group
+        item.edits = UNEDITED
+        item._view = item._present = item._tail = None
+        item._dropped = False
+        append(item)
+    group._rest = b"".join(rest)
+    return group
 
 
 def count_points(metric: bytes) -> int:
@@ -355,9 +361,9 @@ def split(raw: bytes) -> Iterator[tuple[bytes, bytes, Sequence[bytes]]]:
     for tag, _, start, end in fields(raw, 0, len(raw)):
         if tag == 0x0A:
             resource, scopes = _dissect(raw, start, end)
-            for scope_start, scope_end in scopes:
+            for _, scope_start, scope_end in scopes:
                 scope, items = _dissect(raw, scope_start, scope_end)
-                yield resource, scope, tuple([raw[at:behind] for at, behind in items])
+                yield resource, scope, tuple([raw[body:behind] for _, body, behind in items])
 
 
 def span_views(raw: bytes) -> Iterator[Sequence[Any]]:
@@ -377,11 +383,9 @@ def outline(raw: bytes) -> Iterator[tuple[bytes, bytes, Sequence[tuple[int, int,
     """
     for tag, _, start, end in fields(raw, 0, len(raw)):
         if tag == 0x0A:
-            resource, rest, scopes = _partition(Resource, raw, start, end)
-            before = resource.frame() + rest
+            resource, scopes = _dissect(raw, start, end)
             for _, scope_start, scope_end in scopes:
-                scope, rest, items = _partition(Scope, raw, scope_start, scope_end)
-                yield before, scope.frame() + rest, items
+                yield resource, *_dissect(raw, scope_start, scope_end)
 
 
 def trace_id_at(raw: bytes, start: int, end: int) -> bytes:
@@ -391,10 +395,10 @@ def trace_id_at(raw: bytes, start: int, end: int) -> bytes:
     return bytes(PARSE["SpanHead"](raw[start:end]).trace_id)
 
 
-def _dissect(raw: bytes, at: int, end: int) -> tuple[bytes, list[tuple[int, int]]]:
-    """Return a group's envelope, as it came, and start and end of the bodies of its children (field 2)."""
+def _dissect(raw: bytes, at: int, end: int) -> tuple[bytes, list[tuple[int, int, int]]]:
+    """Return a group's envelope, as it came, and the places of its children (field 2), as `outline` has them."""
     rest: list[bytes] = []
-    children: list[tuple[int, int]] = []
+    children: list[tuple[int, int, int]] = []
     while at < end:
         if raw[at] != 0x12:
             behind = skip(raw, at)
@@ -408,8 +412,9 @@ def _dissect(raw: bytes, at: int, end: int) -> tuple[bytes, list[tuple[int, int]
                 size, body = size - 128 + (high << 7), body + 1
             else:
                 size, body = read_varint(raw, at + 1)
-        at = body + size
-        children.append((body, at))
+        behind = body + size
+        children.append((at, body, behind))
+        at = behind
     return b"".join(rest), children
 
 

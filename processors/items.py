@@ -9,7 +9,7 @@ from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from processors.elements import UNEDITED, Element, Resource, Scope
+from processors.elements import Element, Resource, Scope
 from processors.views import PARSE, status_code
 from processors.wire import (
     Value,
@@ -26,14 +26,8 @@ class Item(Element):
     TAG = b"\x12"
 
     def __init__(self, buf: bytes, frame: int, start: int, end: int, group: ScopeGroup) -> None:
-        self._buf = buf  # not by super(): one call less for every span
-        self._frame = frame
-        self._start = start
-        self._end = end
-        self._view = None
-        self._present = None
-        self.edits = UNEDITED
-        self._tail = None
+        """For items that are in no batch, or not yet: `batch` makes its own without this call."""
+        super().__init__(buf, frame, start, end)
         self.group = group
         self._dropped = False
 
@@ -221,13 +215,10 @@ class Metric(Item):
     """One metric. Its own attributes are the `metadata`; what people call attributes are those of its `points`."""
 
     __slots__ = ("_points",)
+    """Unset until somebody asks for them."""
     ATTRIBUTES = b"\x62"
     MESSAGE = metrics_pb2.Metric
     PARSE = PARSE["Metric"]
-
-    def __init__(self, buf: bytes, frame: int, start: int, end: int, group: ScopeGroup) -> None:
-        super().__init__(buf, frame, start, end, group)
-        self._points: list[Point] | None = None
 
     @property
     def name(self) -> str:
@@ -235,7 +226,7 @@ class Metric(Item):
 
     def points(self) -> list[Point]:
         """Return the data points. After editing them call `settle`."""
-        if self._points is None:
+        if not hasattr(self, "_points"):
             self._points = [
                 kind(self._buf, frame, start, end)
                 for kind, holder_start, holder_end in self._holders()
@@ -254,7 +245,7 @@ class Metric(Item):
 
     def settle(self) -> None:
         """Put edited points into the metric."""
-        if not self._points or not any(point.touched for point in self._points):
+        if not hasattr(self, "_points") or not any(point.touched for point in self._points):
             return
         points = iter(self._points)
         body = []
@@ -267,7 +258,7 @@ class Metric(Item):
                 for inner, at, _, behind in fields(self._buf, start, end)
             ]
             body.append(delimited(bytes((tag,)), b"".join(holder)))
-        self._points = None
+        del self._points
         self.replace(b"".join(body))
 
 
