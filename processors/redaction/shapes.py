@@ -34,7 +34,7 @@ class Shape:
 
 
 _ASSERTIONS: Final = frozenset(("^", "$", r"\b", r"\B", r"\A", r"\z"))
-_ASCII: Final = tuple(bytes((n,)) for n in range(128))
+_ASCII: Final = bytes(range(128))
 _HIGH: Final = frozenset(range(128, 256))
 NO_LETTER: Final = _HIGH | {0x0A}
 """Bytes one of which stands two bytes before every text in a request: the tag of a string, or a length's first byte."""
@@ -114,8 +114,8 @@ def _flags(tokens: Iterable[_Token]) -> str:
 
 def _alphabet(atom: str, flags: str) -> frozenset[int]:
     """Return the bytes an atom can match. Bytes above 127 are one class: all of them, or none."""
-    found = compiled(flags + atom)
-    ascii_bytes = frozenset(n for n, char in enumerate(_ASCII) if found.fullmatch(char))
+    found = compiled(flags + atom).finditer(_ASCII)
+    ascii_bytes = frozenset(match.start() for match in found if match.end() == match.start() + 1)
     return ascii_bytes | _HIGH if _beyond_ascii(atom, flags) else ascii_bytes
 
 
