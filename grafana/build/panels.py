@@ -272,6 +272,8 @@ def _tempo(panel: Panel, number: int, query: Query) -> Builder[variants.Dataquer
     return built
 
 
+_DECIMALS: Final = {"percentunit": 1, "suffix:x": 2}
+"""In columns beside others; a lone share has two."""
 _STYLES: Final[Mapping[str, Mapping[str, object]]] = {
     "": {},
     "bold": {"custom.lineWidth": 2},
@@ -289,6 +291,8 @@ def _overrides(built: Any, panel: Panel) -> None:
             changes["color"] = {"mode": "thresholds"}
         if query.unit:
             changes["unit"] = query.unit
+        if panel.viz == "table" and query.unit in _DECIMALS:
+            changes["decimals"] = _DECIMALS[query.unit]
         if query.right:
             changes["custom.axisPlacement"] = "right"
         if query.dashed:

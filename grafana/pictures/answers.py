@@ -80,7 +80,9 @@ def _panel(prometheus: Prometheus, panel: Mapping[str, Any], window: Window) -> 
         "single": panel.get("options", {}).get("textMode") == "value",
         "from": window.end - window.days * _DAY_S if window.days else window.start,
         "to": window.end,
-        "instead": config.get("noValue", "An alert list: it needs Grafana"),
+        "instead": config["noValue"]
+        if panel["type"] in _VIEWS
+        else f"This needs Grafana: {panel['type']}",
     }
     if panel.get("datasource", {}).get("type") == "tempo":
         return drawn | {

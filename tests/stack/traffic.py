@@ -161,7 +161,7 @@ class Shop:
             "gen_ai.response.finish_reasons": ["stop"],
             "app.llm.ttft_s": round(feature.ttft_s * rnd.lognormvariate(0, 0.4), 4),
             "app.llm.prompt.template.version": version,
-            "app.llm.prompt.template.sha": f"{feature.name}{version}".encode().hex()[:12],
+            "app.llm.prompt.template.sha": f"{feature.name}{version}".encode().hex()[-12:],
             "app.llm.prompt.language": rnd.choice(LANGUAGES),
             **{key: value for key, value in QUOTA.items() if feature.provider == "openai"},
         }

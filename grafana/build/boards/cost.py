@@ -185,7 +185,7 @@ _BUDGET: Final = Row(
                 Query(expr=_MONTH, legend="budget"),
                 Query(
                     expr=ratio(_FORECAST, _MONTH),
-                    legend="of it",
+                    legend="of budget",
                     unit="percentunit",
                     thresholds={"green": None, "yellow": 0.8, "red": 1},
                 ),

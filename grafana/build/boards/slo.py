@@ -57,13 +57,13 @@ _NOW: Final = Row(
         ),
         Panel(
             title="Days to exhaustion at the 6 h burn",
-            viz="stat",
+            viz="bargauge",
             unit="d",
             why="When is the budget gone, at this pace?",
             act="Less than a week: plan the fix now. 0: it is gone. Nothing shown: nothing burns.",
             queries=one(
-                f"clamp_min(slo:time_period:days{{{L}}} * {_ON} {_LEFT}"
-                f" / {_ON} group_left() ({_burn('6h')} > 0), 0)",
+                f"sort(clamp_min(slo:time_period:days{{{L}}} * {_ON} {_LEFT}"
+                f" / {_ON} group_left() ({_burn('6h')} > 0), 0))",
                 "{{sloth_slo}}",
             ),
             links=("llm-investigate",),
