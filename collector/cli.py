@@ -93,8 +93,9 @@ def cli(ctx: click.Context, configs: _Words, sets: _Words, gates: _Words) -> Non
 
 
 def _run(configs: _Words, sets: _Words, gates: _Words) -> int:
-    from collector.tuning import poll_where_calls_are_served
+    from collector.tuning import poll_where_calls_are_served, put_off_garbage_collection
 
+    put_off_garbage_collection()
     poll_where_calls_are_served()  # before the imports below: grpc looks once
     from collector import app, logs
     from collector.config.load import load

