@@ -40,6 +40,8 @@ ORDINARY: Final = frozenset(
     {"", "default", "auto", "standard", "standard_only", "normal", "on_demand"}
 )
 """Context values that ask for nothing special."""
+_BATCH_TIER: Final = ("service_tier", "batch")
+"""Said as a processing too."""
 
 
 class Identity(NamedTuple):
@@ -197,8 +199,7 @@ class Book:
     def _candidates(self, provider: str, identity: Identity) -> Iterator[_Candidate]:
         """Yield entries in the order in which they may price the call."""
         if provider == DEPLOYMENTS and identity.request_model:
-            found = self.overlay.find((provider,), identity.request_model)
-            if found:
+            for found in self.overlay.found((provider,), identity.request_model):
                 yield _own(found, "pattern" if found.pattern else "exact")
         if identity.response_model:
             yield from self._ladder(provider, identity.response_model)
@@ -233,16 +234,14 @@ class Book:
         self, provider: str, family: Sequence[str], rung: str, name: str
     ) -> Iterator[_Candidate]:
         own = self.overlay.providers.get(provider) or Provider(provider)
-        found = self.overlay.find((provider, *own.inherit), name)
-        if found:
+        for found in self.overlay.found((provider, *own.inherit), name):
             yield _own(found, rung or ("pattern" if found.pattern else "exact"))
         hit = self.base.find(family, name)
         if hit is None:
             return
         if hit.model.lower() != name:
-            by_id = self.overlay.find((provider, hit.provider), hit.model.lower())
-            if by_id:
-                yield _own(by_id, "base_id")
+            for found in self.overlay.found((provider, hit.provider), hit.model.lower()):
+                yield _own(found, "base_id")
         match = rung or ("open_rule" if hit.open_rule else "exact")
         yield _Candidate(match, name, hit.entry, ONE, hit.provider == provider)
 
@@ -283,7 +282,11 @@ class Book:
             effective_from=price.stated,
             variant=",".join(variant),
             factors=stated,
-            unpriced=tuple(k for k, v in context.items() if v not in ORDINARY and k not in priced),
+            unpriced=tuple(
+                key
+                for key, value in context.items()
+                if value not in ORDINARY and key not in priced and (key, value) != _BATCH_TIER
+            ),
             tariffs=_tariffs(card, price, [factor for _, factor in stated]),
         )
 

@@ -60,13 +60,14 @@ class Provider:
     """Clean name → (name as written, item)."""
     patterns: list[tuple[Callable[[str], bool], Own]] = field(default_factory=list)
 
-    def find(self, name: str) -> Found | None:
-        """Return the item for a clean name: exact names first, then patterns in file order."""
+    def found(self, name: str) -> Iterator[Found]:
+        """Yield the items for a clean name: exact names first, then patterns in file order."""
         stated = self.exact.get(name)
         if stated:
-            return Found(stated[1], stated[0], pattern=False)
-        item = next((own for matches, own in self.patterns if matches(name)), None)
-        return Found(item, name, pattern=True) if item else None
+            yield Found(stated[1], stated[0], pattern=False)
+        for matches, own in self.patterns:
+            if matches(name):
+                yield Found(own, name, pattern=True)
 
     def region_factor(self, region: str, model: str) -> Decimal | None:
         """Return the factor for a region, if it is one for this model."""
@@ -119,14 +120,13 @@ class Overlay:
             except InvalidConfig as error:
                 yield error
 
-    def find(self, providers: Sequence[str], name: str) -> Found | None:
-        """Look a clean name up at the first provider's, then at each next one's."""
+    def found(self, providers: Sequence[str], name: str) -> Iterator[Found]:
+        """Look a clean name up at the first provider's, then at each next one's. One after the other may answer to it:
+        an item without a price in force counts as none."""
         for id in providers:
             provider = self.providers.get(id)
-            found = provider.find(name) if provider else None
-            if found:
-                return found
-        return None
+            if provider:
+                yield from provider.found(name)
 
     def provider_of(self, value: str) -> str | None:
         """Return the provider id of a clean value of `gen_ai.provider.name`."""
@@ -198,7 +198,7 @@ class Overlay:
     def _target(self, own: Own) -> Found | Entry:
         provider, _, model = own.row["same_as"].partition("/")
         id, name = self.spellings.get(clean(provider), clean(provider)), clean(model)
-        found = self.find((id,), name)
+        found = next(self.found((id,), name), None)
         if found:
             return found
         hit = self._base.find((id, *self._base.fallback(id)), name)

@@ -172,7 +172,6 @@ class Shape:
         tier = served or (requested if requested not in {"auto", "default"} else "")
         if tier == "batch" or self.batch:
             processing = processing or "batch"
-            tier = "" if tier == "batch" else tier
         return Identity(
             provider=provider,
             response_model=response,
