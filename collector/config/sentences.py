@@ -118,20 +118,28 @@ def key_meant(error: Violation) -> str:
     """Return the key that is missing, or that was probably meant by one that is not known."""
     if error.keyword == "required":
         return _missing(error)
+    absent = [name for name in _known_keys(error) if name not in error.value]
+    return nearest(str(error.path[-1]), absent)
+
+
+def _known_keys(error: Violation) -> Sequence[str]:
     holder = error.schema
     known = [*holder.get("properties", {})]
     if "x-block" in holder:
         kind = error.value.get("type")
         known += [kind] if isinstance(kind, str) else [*holder["x-block"]]
-    return nearest(str(error.path[-1]), [name for name in known if name not in error.value])
+    return known
 
 
 def _key_sentence(error: Violation) -> str:
     """Contains what the Collector (mapstructure) says, so that a search for it finds this."""
     *parent, key = error.path
-    meant = key_meant(error)
-    guess = f"; did you mean {meant!r}?" if meant else ""
-    return f"no such key{guess} ({dotted(parent)!r} has invalid keys: {key})"
+    guess = did_you_mean(str(key), _known_keys(error))
+    meant = nearest(str(key), _known_keys(error))
+    if meant in error.value:
+        guess = f"; {meant!r} is there already"
+    holder = f"{dotted(parent)!r} " if parent else ""
+    return f"no such key{guess} ({holder}has invalid keys: {key})"
 
 
 def _missing(error: Violation) -> str:
@@ -172,7 +180,8 @@ def _bound_sentence(words: str) -> Callable[[Violation], str]:
 
 def _count_sentence(words: str, noun: str) -> Callable[[Violation], str]:
     def sentence(error: Violation) -> str:
-        return f"expected {words} {error.rule} {noun}, got {len(error.value)}"
+        counted = noun if error.rule == 1 else f"{noun}s"
+        return f"expected {words} {error.rule} {counted}, got {len(error.value)}"
 
     return sentence
 
@@ -196,12 +205,12 @@ _SENTENCES: Final[Mapping[str, Callable[[Violation], str]]] = {
     "maximum": _bound_sentence("at most"),
     "exclusiveMinimum": _bound_sentence("more than"),
     "exclusiveMaximum": _bound_sentence("less than"),
-    "minItems": _count_sentence("at least", "item(s)"),
-    "maxItems": _count_sentence("at most", "item(s)"),
-    "minLength": _count_sentence("at least", "character(s)"),
-    "maxLength": _count_sentence("at most", "character(s)"),
-    "minProperties": _count_sentence("at least", "key(s)"),
-    "maxProperties": _count_sentence("at most", "key(s)"),
+    "minItems": _count_sentence("at least", "item"),
+    "maxItems": _count_sentence("at most", "item"),
+    "minLength": _count_sentence("at least", "character"),
+    "maxLength": _count_sentence("at most", "character"),
+    "minProperties": _count_sentence("at least", "key"),
+    "maxProperties": _count_sentence("at most", "key"),
     "pattern": lambda e: f"expected text that matches {e.rule}, got {_described(e)}",
     "uniqueItems": lambda error: "expected every item once, got one twice",
 }

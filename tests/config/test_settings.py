@@ -141,7 +141,7 @@ def test_blocks_named_after_their_type_get_their_defaults() -> None:
 @pytest.mark.parametrize(
     ("settings", "path", "text"),
     [
-        ({"wiat": "1s"}, "wiat", "no such key; did you mean 'wait'? ('' has invalid keys: wiat)"),
+        ({"wiat": "1s"}, "wiat", "no such key; did you mean 'wait'? (has invalid keys: wiat)"),
         (
             {"policies": [{"name": "a", "type": "latency", "latncy": {}}]},
             "policies[0].latncy",
@@ -152,6 +152,11 @@ def test_blocks_named_after_their_type_get_their_defaults() -> None:
             "policies[0].latency.treshold_ms",
             "no such key; did you mean 'threshold_ms'?"
             " ('policies[0].latency' has invalid keys: treshold_ms)",
+        ),
+        (
+            {"wait": "1s", "wiat": "2s"},
+            "wiat",
+            "no such key; 'wait' is there already (has invalid keys: wiat)",
         ),
         (
             {"policies": [{"name": "a", "type": "latncy"}]},
@@ -176,7 +181,7 @@ def test_blocks_named_after_their_type_get_their_defaults() -> None:
         ),
         ({"names": [12]}, "names[0]", "expected text, got 12; put quotes around it"),
         ({"names": "x"}, "names", 'expected a list, got "x"; write it as a list, [...]'),
-        ({"names": []}, "names", "expected at least 1 item(s), got 0"),
+        ({"names": []}, "names", "expected at least 1 item, got 0"),
         ({"names": ["a", "a"]}, "names", "expected every item once, got one twice"),
         (
             {"wait": "soon"},
@@ -228,7 +233,7 @@ def test_blocks_named_after_their_type_get_their_defaults() -> None:
             "tls.insecure",
             'expected true or false, got "true"; write it without quotes',
         ),
-        ({"token": "hunter2"}, "token", "expected at least 8 character(s), got 7"),
+        ({"token": "hunter2"}, "token", "expected at least 8 characters, got 7"),
     ],
 )
 def test_a_violation_is_told_by_place_and_in_a_sentence(
