@@ -36,6 +36,9 @@ _REMOVED: Final = _Removed()
 UNEDITED: Final[Mapping[str, Value | _Removed]] = {}
 """The edits of all elements that have none."""
 
+_SHORT: Final = 8192
+"""Up to so many bytes are copied twice rather than joined by a view of them: 0.2 µs against 0.4."""
+
 
 class Element:
     """A message that carries attributes: a resource, a scope, a span or a log record.
@@ -195,9 +198,12 @@ class Element:
 
     def body(self) -> bytes:
         """Encode the message, edits included."""
-        if not self.edits:
-            return self._buf[self._start : self._end]
-        return b"".join(self._pieces(self.edits))
+        edits, tail, start, end = self.edits, self._tail, self._start, self._end
+        if not edits:
+            return self._buf[start:end]
+        if tail is not None and len(tail[1]) == len(edits) and end - start < _SHORT:
+            return self._buf[start:end] + tail[0]
+        return b"".join(self._pieces(edits))
 
     def _pieces(self, edits: Mapping[str, Value | _Removed]) -> list[bytes | memoryview]:
         """Return the encoded message in pieces."""
