@@ -20,8 +20,8 @@ from typing import Any, Final
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _F: Final = descriptor_pb2.FieldDescriptorProto
-_STRING, _BYTES, _INT32, _FIXED32, _FIXED64, _SFIXED64, _DOUBLE, _BOOL = (
-    _F.TYPE_STRING, _F.TYPE_BYTES, _F.TYPE_INT32, _F.TYPE_FIXED32, _F.TYPE_FIXED64, _F.TYPE_SFIXED64,
+_STRING, _BYTES, _INT32, _UINT64, _FIXED32, _FIXED64, _SFIXED64, _DOUBLE, _BOOL = (
+    _F.TYPE_STRING, _F.TYPE_BYTES, _F.TYPE_INT32, _F.TYPE_UINT64, _F.TYPE_FIXED32, _F.TYPE_FIXED64, _F.TYPE_SFIXED64,
     _F.TYPE_DOUBLE, _F.TYPE_BOOL,
 )  # fmt: skip
 
@@ -113,6 +113,8 @@ _LAYOUTS: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
     "Traces": {"groups": (1, ["TracesGroup"])},
     "TracesGroup": {"scopes": (2, ["TracesScope"])},
     "TracesScope": {"items": (2, ["Span"])},
+    # AnyValues behind each other: those that are integers, negative ones as very large
+    "Integers": {"found": (3, [_UINT64])},
     # what stands around the items, and what is edited without knowing the rest
     "Schema": {"schema_url": (3, _STRING)},
     "TraceState": {"trace_state": (3, _STRING)},

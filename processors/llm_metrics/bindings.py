@@ -8,6 +8,7 @@ attributes become label values. Losing bindings costs time only: label limits an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any, Final, TypeAlias
 
 from processors import semconv
@@ -30,6 +31,9 @@ SLOTS: Final = (
     catalogue.DECODE_RATE,
 )  # fmt: skip
 """The metric of each place in `Binding.series`."""
+_GROUPING: Final = tuple(
+    dict.fromkeys(label for metric in SLOTS if metric.buckets for label in metric.labels)
+)
 
 _PROVIDER: Final = semconv.GEN_AI_PROVIDER_NAME
 _SERVED: Final = semconv.GEN_AI_RESPONSE_MODEL
@@ -59,14 +63,16 @@ def spellings(*words: str) -> frozenset[Any]:
 class Binding:
     """Label values and series of one combination; a series is opened by the first call that needs it."""
 
-    __slots__ = ("_book", "labels", "rare", "series", "served")
+    __slots__ = ("_book", "group", "labels", "rare", "series", "served")
 
-    def __init__(self, book: Book, labels: Mapping[str, str], served: bool) -> None:
+    def __init__(self, book: Book, labels: Mapping[str, str], served: bool, group: int) -> None:
         self._book = book
         self.series: list[Any] = [None] * len(SLOTS)
         self.labels = labels
         self.served = served
         """Whether the calls say which model answered."""
+        self.group = group
+        """The same for bindings whose labels are the same as far as histograms of `SLOTS` carry them."""
         self.rare: dict[tuple[str, ...], Any] = {}
 
     def open(self, slot: int) -> Any:
@@ -91,6 +97,8 @@ class Bindings:
         self.book = book
         self.labels = labels
         self._bindings: dict[tuple[Any, ...], Binding] = {}
+        self._groups: dict[Values, int] = {}
+        self._numbers = count()  # none is used twice: calls of forgotten bindings may still wait
         self._served: dict[tuple[str, str], str] = {}
         self._unserved: dict[tuple[str, str], list[Callable[[], object]]] = {}
 
@@ -99,7 +107,9 @@ class Bindings:
         labels, served = self._resolve(read, edits, environment)
         same = (*labels.values(), served)
         if same not in self._bindings:
-            self._bindings[same] = Binding(self.book, labels, served)
+            group = tuple([labels[name] for name in _GROUPING])
+            number = self._groups.setdefault(group, next(self._numbers))
+            self._bindings[same] = Binding(self.book, labels, served, number)
         return self._bindings[same]
 
     def rare(self, binding: Binding, metric: Metric, **more: str) -> Any:
@@ -128,6 +138,7 @@ class Bindings:
     def forget(self) -> None:
         """Forget all bindings, after series were dropped."""
         self._bindings.clear()
+        self._groups.clear()
         self._unserved.clear()
 
     def _resolve(self, read: Read, edits: Read, environment: str) -> tuple[dict[str, str], bool]:

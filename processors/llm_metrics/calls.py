@@ -7,47 +7,41 @@ series together with those of others (see `settling`). What few calls tell is co
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
+from processors.batch import Item
 from processors.llm_metrics import bindings
 from processors.llm_metrics.bindings import Binding, Bindings, Read
 from processors.llm_metrics.catalogue import (
     COST_ESTIMATED,
     COST_REPORTED,
     REQUESTS,
-    TOKENS_IN,
-    TOKENS_OUT,
     UNPRICED_REQUESTS,
     UNPRICED_TOKENS,
 )
 from processors.llm_metrics.exemplars import Exemplars
 from processors.llm_metrics.kinds import (
-    CACHE_WRITE,
     COST,
+    INPUT,
     LATENCY,
+    OUTPUT,
     REASON,
-    REASONING,
     REPORTED,
     TTFT,
     Kind,
-    Kinds,
-    Noted,
+    Shape,
+    overlaid,
 )
 from processors.llm_metrics.labels import clean, number
-from processors.llm_metrics.money import atto_usd
+from processors.llm_metrics.money import SURE_USD, atto_usd
 from processors.llm_metrics.notes import REFUSAL, Notes, is_true
 from processors.llm_metrics.outcomes import PLAIN
 from processors.llm_metrics.quotas import Quotas
-from processors.llm_metrics.settling import settle
+from processors.llm_metrics.settling import settle, tokens
 from processors.llm_metrics.users import Users, user_of
 
-_MAX_WAITING: Final = 8192
-"""Calls noted before they are added to the series."""
-_MAX_SIZES: Final = 16_384
-_MAX_COUNT: Final = 16
-"""Bytes of an encoded number that is worth remembering; all integers are shorter."""
+_MAX_WAITING: Final = 16_384
+"""Spans looked at before their calls are added to the series; a call takes 300 bytes until then."""
 _SLOW_S: Final = 5.0
 """Calls that take longer are always candidates for exemplars."""
 _SHORTEST_S: Final = 0.001
@@ -60,73 +54,65 @@ REASONS: Final = frozenset(
 class Calls:
     """Counts model calls into the series of their bindings."""
 
-    def __init__(
-        self, bindings: Bindings, kinds: Kinds, exemplars: Exemplars, users: Users
-    ) -> None:
+    def __init__(self, bindings: Bindings, exemplars: Exemplars, users: Users) -> None:
         self._bindings = bindings
-        self._kinds = kinds
         self._exemplars = exemplars
         self.notes = Notes(bindings)
         self._users = users if users.wanted else None
         self._quotas = Quotas(bindings)
-        self._inputs = _Sizes(TOKENS_IN)
-        self._outputs = _Sizes(TOKENS_OUT)
         self._noting: list[Kind] = []
         self._settled: dict[Binding, None] = {}
         self._waiting = 0
 
     def count(
         self,
-        present: tuple[str, ...],
+        shape: Shape,
+        kind: Kind,
         read: Read,
         edits: Read,
-        environment: str,
-        code: int,
         seconds: float | None,
         end_ns: int,
-        view: Any,
-    ) -> Binding:
-        """Count one call and return its binding. `present`: the keys of `read`. A log record has no `seconds`."""
-        kind = self._kinds.find(present, read, edits, environment, code)
-        shape, noted = kind.shape, kind.noted
+        item: Item,
+    ) -> None:
+        """Count one call, which `expect` was told of. A log record has no `seconds`."""
+        noted = kind.noted
         fresh = not noted
         if fresh:
             self._noting.append(kind)
-            self._quotas.note(kind.binding, view.attributes)
+            self._quotas.note(kind.binding, item.view.attributes)
         if shape.latency:
-            seconds = number(read[LATENCY])
+            seconds = number(edits[LATENCY] if LATENCY in edits else read[LATENCY])
         elif seconds is not None and seconds < 0:
             seconds = None
         usd = None
         if kind.billed:
-            usd = edits[COST] if COST in edits else read[COST] if shape.priced else None
-            if usd.__class__ is not float:
+            usd = edits[COST] if shape.cost_written else read[COST] if shape.cost_came else None
+            if usd.__class__ is not float or not 0.0 <= usd < SURE_USD:
                 usd = number(usd)
-        counts = shape.counts(read)
-        input_at, output_at, reads_at = shape.places
-        call = (
-            self._inputs[counts[input_at]] if input_at >= 0 else None,
-            self._outputs[counts[output_at]] if output_at >= 0 else None,
-            self._inputs[counts[reads_at]] if reads_at >= 0 else None,
-            usd,
-            seconds,
-        )
-        noted.append(call)
+        noted += shape.counts(read)
+        if shape.mixed:
+            noted += shape.counts_written(edits)
+        noted += (usd, seconds)
         if fresh or kind.rare or (seconds is not None and seconds >= _SLOW_S):
-            self._look_closer(kind, call, read, edits, end_ns, view)
+            if shape.mixed:
+                read = overlaid(read, edits)
+            self._look_closer(kind, read, edits, fresh, usd, seconds, end_ns, item)
         if self._users is not None and usd is not None:
-            self._users.spend(kind.binding, user_of(view.attributes, edits), usd)
-        self._waiting += 1
-        if self._waiting >= _MAX_WAITING:
+            self._users.spend(kind.binding, user_of(item.view.attributes, item.edits), usd)
+
+    def expect(self, number: int) -> None:
+        """Make room for up to so many calls."""
+        self._waiting += number
+        if self._waiting > _MAX_WAITING:
             self.settle()
-        return kind.binding
+            self._waiting = number
 
     def settle(self) -> None:
         """Add what was noted to the series."""
         noting, self._noting = self._noting, []
         self._waiting = 0
+        settle(noting)
         for kind in noting:
-            settle(kind)
             self._settled[kind.binding] = None
 
     def queue(self) -> None:
@@ -137,23 +123,29 @@ class Calls:
         self._settled.clear()
 
     def _look_closer(
-        self, kind: Kind, call: Noted, read: Read, edits: Read, end_ns: int, view: Any
+        self,
+        kind: Kind,
+        read: Read,
+        edits: Read,
+        fresh: bool,
+        usd: float | None,
+        seconds: float | None,
+        end_ns: int,
+        item: Item,
     ) -> None:
         """Count what few calls tell, and offer the call as an exemplar."""
-        asked, said, _, usd, seconds = call
-        tokens_in, tokens_out = asked[0] if asked else 0, said[0] if said else 0
         binding = kind.binding
         ttft = rate = None
         if kind.shape.more:
             ttft = self._more(binding, read)
         if ttft is not None:
-            rate = _stream(binding, tokens_out, seconds, ttft)
+            rate = _stream(binding, tokens(read.get(OUTPUT)), seconds, ttft)
         if not kind.billed:
-            self._unbilled(kind, read, edits, tokens_in + tokens_out)
+            self._unbilled(kind, read, edits, tokens(read.get(INPUT)) + tokens(read.get(OUTPUT)))
         if kind.outcome is not PLAIN:
             self._unusual(kind, read)
-        if len(kind.noted) == 1 or kind.outcome is not PLAIN or (seconds or 0) >= _SLOW_S:
-            self._exemplars.offer(binding, view.trace_id, end_ns, usd, seconds, ttft, rate)
+        if fresh or kind.outcome is not PLAIN or (seconds or 0) >= _SLOW_S:
+            self._exemplars.offer(binding, item.view.trace_id, end_ns, usd, seconds, ttft, rate)
 
     def _unusual(self, kind: Kind, read: Read) -> None:
         """Count what failed, was filtered or refused."""
@@ -180,9 +172,6 @@ class Calls:
 
     def _more(self, binding: Binding, read: Read) -> float | None:
         """Count what few calls tell; return the time to the first token."""
-        for key, slot in _MORE_TOKENS:
-            if key in read:
-                binding.open(slot).value += int(number(read[key]) or 0)
         if REPORTED in read:
             reported = number(read[REPORTED])
             self._bindings.rare(binding, COST_REPORTED).value += atto_usd(reported or 0.0)
@@ -199,25 +188,3 @@ def _stream(binding: Binding, tokens_out: int, seconds: float | None, ttft: floa
     binding.open(bindings.DECODE).observe(rate)
     binding.open(bindings.TPOT).observe((seconds - ttft) / (tokens_out - 1))
     return rate
-
-
-class _Sizes(dict[Any, tuple[int, int]]):
-    """Token counts by how they came, and the bucket they belong in; what is no count counts nothing."""
-
-    def __init__(self, buckets: Sequence[float]) -> None:
-        super().__init__()
-        self._buckets = buckets
-
-    def __missing__(self, raw: Any) -> tuple[int, int]:
-        tokens = int(number(raw) or 0)
-        found = (tokens, bisect_left(self._buckets, tokens))
-        if isinstance(raw, bytes) and len(raw) <= _MAX_COUNT:  # a written True would be found as 1
-            if len(self) >= _MAX_SIZES:
-                self.clear()
-            self[raw] = found
-        return found
-
-
-_MORE_TOKENS: Final = (
-    (CACHE_WRITE, bindings.CACHE_WRITE), (REASONING, bindings.REASONING),
-)  # fmt: skip

@@ -13,7 +13,16 @@ from processors.llm_metrics.calls import Calls
 from processors.llm_metrics.catalogue import BUDGET, FEATURE_INFO, METRICS, SERVICE_INFO
 from processors.llm_metrics.config import Config
 from processors.llm_metrics.exemplars import Exemplars
-from processors.llm_metrics.kinds import CLASS, OVERLAID, STATUS, Kinds, overlaid
+from processors.llm_metrics.kinds import (
+    CLASS,
+    NOTHING,
+    OVERLAID,
+    SIMPLE,
+    STATUS,
+    Keys,
+    Kinds,
+    overlaid,
+)
 from processors.llm_metrics.labels import LabelValues
 from processors.llm_metrics.notes import ABOVE_KEYS
 from processors.llm_metrics.passing import common_labels, labelled
@@ -50,7 +59,7 @@ class LlmMetrics:
         self._kinds = Kinds(bindings)
         self._exemplars = Exemplars(context.decisions)
         self._users = Users(config.users, self._book, self._labels, self.stats)
-        self._calls = Calls(bindings, self._kinds, self._exemplars, self._users)
+        self._calls = Calls(bindings, self._exemplars, self._users)
         self._sides = Sides(bindings, config.evaluation_pass_score)
         self._environments: dict[bytes, str] = {}
         self._due_ns = 0
@@ -78,27 +87,36 @@ class LlmMetrics:
         return None
 
     def _count_spans(self, scope: ScopeGroup, environment: str) -> None:
-        count = self._calls.count
+        calls, shapes, find = self._calls, self._kinds.shapes, self._kinds.find
+        latest: Keys = ((), ())
+        shape = shapes[latest]
+        calls.expect(len(scope.items))
         for item in scope.items:
             if scope.dropped and item.dropped:
                 continue
             view, edits = item.view, item.edits
             read: Any = view.attributes
-            status = edits[STATUS] if STATUS in edits else read[STATUS] if STATUS in read else None
-            if not status:  # or it was taken away: the call counts elsewhere
+            if STATUS not in edits and STATUS not in read:
                 if CLASS in edits or CLASS in read:
                     self._beside(view, read, edits, environment)
                 continue
-            present = item.present
-            if not OVERLAID.isdisjoint(edits):
-                read = overlaid(read, edits)
-                present = tuple(read)
+            keys = (item.present, tuple(edits))
+            if keys != latest:  # neighbours are often alike: that spares the hashes of the keys
+                latest, shape = keys, shapes[keys]
+            if shape.mixed and not SIMPLE.issuperset(map(type, shape.written(edits))):
+                read, edits = NOTHING, overlaid(read, edits)
+                latest = ((), tuple(edits))
+                shape = shapes[latest]
+            kind = find(shape, read, edits, environment, status_code(view))
+            if not kind.counted:
+                if CLASS in edits or CLASS in read:
+                    self._beside(view, view.attributes, item.edits, environment)
+                continue
             end_ns = view.end_ns
             seconds = (end_ns - view.start_ns) / 1e9
-            code = status_code(view)
-            binding = count(present, read, edits, environment, code, seconds, end_ns, view)
+            calls.count(shape, kind, read, edits, seconds, end_ns, item)
             if view.events:
-                self._sides.events(binding, view.events)
+                self._sides.events(kind.binding, view.events)
 
     def _beside(self, view: Any, read: Any, edits: Any, environment: str) -> None:
         """Count what a span that is no counted call says."""
@@ -114,7 +132,7 @@ class LlmMetrics:
             seconds = (view.end_ns - view.start_ns) / 1e9
             self._sides.tool(read, edits, environment, seconds, code)
         if noted or events:
-            kind = self._kinds.find(tuple(read), read, edits, environment, code)
+            kind = self._kinds.find_overlaid(overlaid(read, edits), environment, code)
             self._calls.notes.above(kind.binding, read)
             self._sides.events(kind.binding, events)
 
@@ -122,20 +140,19 @@ class LlmMetrics:
         for item in scope.items:
             if item.dropped:
                 continue
-            view, edits = item.view, item.edits
-            read = overlaid(view.attributes, edits)
-            status = edits[STATUS] if STATUS in edits else read.get(STATUS)
+            view = item.view
+            read = overlaid(view.attributes, item.edits)
             evaluation = event_name(view) == EVALUATION
-            if not status and not evaluation:
+            if not evaluation and STATUS not in read:
                 continue
             code = _ERROR if view.severity_number >= _SEVERITY_ERROR else 0
-            present = tuple(read)
+            kind = self._kinds.find_overlaid(read, environment, code)
             if evaluation:
-                kind = self._kinds.find(present, read, edits, environment, code)
                 self._sides.evaluation(kind.binding, view.attributes)
-            if status:
+            if kind.counted:
+                self._calls.expect(1)
                 when_ns = view.time_ns or view.observed_ns
-                self._calls.count(present, read, edits, environment, code, None, when_ns, view)
+                self._calls.count(kind.shape, kind, NOTHING, read, None, when_ns, item)
 
     def tick(self, now_ns: int) -> Iterable[Batch]:
         """Yield what changed, when it is time."""

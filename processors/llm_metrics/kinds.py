@@ -14,6 +14,8 @@ from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from processors import semconv
+from processors.allowance import length
+from processors.llm_metrics import bindings
 from processors.llm_metrics.bindings import (
     ENVIRONMENT,
     LABEL_KEYS,
@@ -43,19 +45,23 @@ _SOURCE: Final = semconv.APP_LLM_COST_PRICE_SOURCE
 _OUTCOME_KEYS: Final = (
     semconv.HTTP_RESPONSE_STATUS_CODE, semconv.ERROR_TYPE, semconv.GEN_AI_RESPONSE_FINISH_REASONS
 )  # fmt: skip
-_COUNTS: Final = (INPUT, OUTPUT, CACHE_READ)
-_MORE: Final = (CACHE_WRITE, REASONING, TTFT, REPORTED, *NOTE_KEYS)
+_COUNTS: Final = (
+    (INPUT, bindings.INPUT), (OUTPUT, bindings.OUTPUT), (CACHE_READ, bindings.CACHE_READ),
+    (CACHE_WRITE, bindings.CACHE_WRITE), (REASONING, bindings.REASONING),
+)  # fmt: skip
+"""Attributes that count tokens, and the places of their series in a binding."""
+_MORE: Final = (TTFT, REPORTED, *NOTE_KEYS)
 
 _IDENTITY: Final = (*LABEL_KEYS, *_OUTCOME_KEYS, STATUS, _SOURCE, ENVIRONMENT, MODE)
-"""What tells kinds apart; the last four are often written by `genai` and `llm_cost`, so edits are asked as well."""
-_TOLD: Final = (STATUS, _SOURCE, ENVIRONMENT)
-"""What `genai` and `llm_cost` write on nearly every call."""
-_told: Final = itemgetter(*_TOLD)
-OVERLAID: Final = frozenset(
-    (*LABEL_KEYS, semconv.GEN_AI_TOOL_NAME, *_OUTCOME_KEYS, *_COUNTS, *_MORE, LATENCY)
-)
-"""Keys whose edits need an overlay."""
+"""What tells kinds apart."""
+_TOLD: Final = (STATUS, _SOURCE, ENVIRONMENT, MODE)
+"""Those of them that `genai` and `llm_cost` often write."""
+_MATTERS: Final = frozenset((*LABEL_KEYS, *_OUTCOME_KEYS, *dict(_COUNTS), *_MORE, LATENCY))
+"""Keys by whose edits a call becomes another than it came, beside those that are told of nearly every call."""
+OVERLAID: Final = _MATTERS.union((semconv.GEN_AI_TOOL_NAME,))
 _READ: Final = OVERLAID.union(_IDENTITY, CONVERSATION_KEYS, (CLASS, COST, REASON))
+SIMPLE: Final = frozenset((str, int, float))
+"""Types of written values that can be taken as they are."""
 
 _UNPRICED: Final = spellings("unpriced")
 _UNBILLED: Final = spellings("unpriced", "cached")
@@ -66,17 +72,20 @@ _MAX_KINDS: Final = 16_384
 MAX_KEY: Final = 2048
 """Bytes of values by which a kind is remembered; one that has longer ones is worked out each time."""
 
-Size: TypeAlias = "tuple[int, int] | None"
-"""Tokens, and the bucket they belong in; None: not told."""
-Noted: TypeAlias = "tuple[Size, Size, Size, float | None, float | None]"
-"""A call that is counted with others of its kind: input, output, cache reads, dollars, seconds."""
+NOTHING: Final[Read] = {}
+
+Keys: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...]]"
+_joined: Final = b"\xff".join
+"""Joins encoded values to one that is found by comparing once. No AnyValue begins with this byte (there is no wire type
+7), so where each ends is certain."""
 
 
 class Kind:
     """What holds for all calls that are told apart by nothing but their numbers."""
 
     __slots__ = (
-        "billed", "binding", "estimated", "noted", "outcome", "rare", "shape", "success", "unpriced"
+        "billed", "binding", "counted", "estimated", "noted", "outcome", "rare", "shape", "success",
+        "unpriced",
     )  # fmt: skip
 
     def __init__(
@@ -85,39 +94,60 @@ class Kind:
         self.shape = shape
         self.binding = binding
         self.outcome = became
+        self.counted = bool(status)
+        """Otherwise these are no calls, or their status was taken away: they count elsewhere."""
         self.success = became.status == PLAIN.status
         self.unpriced = status in _UNPRICED
         self.estimated = status not in _UNBILLED and source in _ESTIMATE
         self.billed = status not in _UNBILLED and not self.estimated
         self.rare = shape.more or became is not PLAIN or not self.billed
         """Whether there is more to count than what is noted."""
-        self.noted: list[Noted] = []
-        """Calls that wait to be added to the series, see `settling`."""
+        self.noted: list[Any] = []
+        """Of each call that waits to be added to the series (see `settling`) as many entries as the shape's `width`:
+        the counts as they came, then dollars and seconds, None where they are not known. One list, because a tuple for
+        each call is slower to make and to find again."""
 
 
 class Shape:
-    """What of the attributes that matter to a call an item with these keys has."""
+    """What of the attributes that matter to a call an item with these keys has, and where it stands."""
 
     __slots__ = (
-        "counts", "identity", "kinds", "latency", "more", "places", "priced"
+        "columns", "cost_came", "cost_written", "counts", "counts_written", "groups", "identity",
+        "identity_written", "latency", "mixed", "more", "told", "width", "written",
     )  # fmt: skip
 
-    def __init__(self, keys: Sequence[str]) -> None:
-        here = frozenset(keys)
-        self.kinds: dict[tuple[Any, ...], Kind] = {}
-        self.priced = COST in here
+    def __init__(self, keys: Keys) -> None:
+        """`keys`: those that came, and those of the edits, which go first."""
+        edited = frozenset(keys[1])
+        came = frozenset(keys[0]) - edited
+        here = came | edited
+        self.groups: dict[tuple[Any, ...], dict[Any, Kind]] = {}
+        """By what holds for nearly all its calls, kinds by what does not."""
+        self.mixed = not _MATTERS.isdisjoint(edited)
+        """Whether something that matters was written, beside what is written on nearly every call."""
+        self.written = _getter([key for key in _MATTERS if key in edited])
+        """Returns what that is."""
+        self.cost_came = COST in came
+        self.cost_written = COST in edited
         self.latency = LATENCY in here
         self.more = not here.isdisjoint(_MORE)
         """Whether there is anything that few calls tell."""
-        identity = [key for key in _IDENTITY if key in here]
-        counts = [key for key in _COUNTS if key in here]
-        self.identity = _getter(identity)
-        """Returns the values that tell kinds apart."""
-        self.counts = _getter(counts)
-        """Returns the counts that nearly all calls tell."""
-        at = {key: place for place, key in enumerate(counts)}
-        self.places = tuple([at.get(key, -1) for key in _COUNTS])
-        """Where those of input, output and cache reads stand in what `counts` returns; -1 = not there."""
+        self.told = _getter([key for key in _TOLD if key in edited])
+        self.identity = _getter([key for key in _IDENTITY if key in came])
+        """Returns the values that came and tell kinds apart."""
+        self.identity_written = _getter(
+            [key for key in (*LABEL_KEYS, *_OUTCOME_KEYS) if key in edited]
+        )
+        counts = [(key, slot) for key, slot in _COUNTS if key in came]
+        counts_written = [(key, slot) for key, slot in _COUNTS if key in edited]
+        self.counts = _getter([key for key, _ in counts])
+        """Returns the token counts that came; `counts_written` those that were written."""
+        self.counts_written = _getter([key for key, _ in counts_written])
+        self.columns = tuple(
+            [(place, slot) for place, (_, slot) in enumerate(counts + counts_written)]
+        )
+        """Where each stands in what both return, and the place of its series in a binding."""
+        self.width = len(self.columns) + 2
 
 
 class Kinds:
@@ -125,45 +155,45 @@ class Kinds:
 
     def __init__(self, bindings: Bindings) -> None:
         self._bindings = bindings
-        self._shapes: Memory[tuple[str, ...], Shape] = Memory(_MAX_SHAPES, Shape)
+        self.shapes: Memory[Keys, Shape] = Memory(_MAX_SHAPES, Shape)
+        """By the keys that came and those of the edits."""
         self._known = 0
 
-    def find(
-        self, present: tuple[str, ...], read: Read, edits: Read, environment: str, code: int
-    ) -> Kind:
-        """Return the kind of an item. `present`: the keys of `read`."""
-        shape = self._shapes[present]
-        identity = shape.identity(read)
-        try:
-            told = _told(edits)
-        except KeyError:
-            told = tuple([edits[key] if key in edits else None for key in _TOLD])
-        mode = edits[MODE] if MODE in edits else None
-        key = (identity, told, mode, environment, code)
-        kind = shape.kinds.get(key)
-        if kind is None:
-            kind = self._learn(shape, key, read, edits, environment, code)
-        return kind
+    def find(self, shape: Shape, read: Read, edits: Read, environment: str, code: int) -> Kind:
+        """Return the kind of an item of a shape.
+
+        A kind is in no cache when the next of its calls comes: what is compared then should be one string of bytes.
+        """
+        key: Any = shape.identity(read)
+        if shape.mixed:
+            key += shape.identity_written(edits)
+        else:
+            key = _joined(key)
+        group = (shape.told(edits), environment, code)
+        kinds = shape.groups.get(group)
+        kind = kinds.get(key) if kinds is not None else None
+        return self._learn(shape, group, key, read, edits) if kind is None else kind
+
+    def find_overlaid(self, read: Read, environment: str, code: int) -> Kind:
+        """Return the kind of an item by what `overlaid` returned."""
+        return self.find(self.shapes[(), tuple(read)], NOTHING, read, environment, code)
 
     def _learn(
-        self,
-        shape: Shape,
-        key: tuple[Any, ...],
-        read: Read,
-        edits: Read,
-        environment: str,
-        code: int,
+        self, shape: Shape, group: tuple[Any, str, int], key: Any, read: Read, edits: Read
     ) -> Kind:
-        """Work out the kind of an item, and remember it by its key in the shape."""
+        """Work out the kind of an item, and remember it by its key in the group."""
+        _, environment, code = group
+        if shape.mixed:
+            read = overlaid(read, edits)
         binding = self._bindings.bind(read, edits, environment)
         status, source = (edits[k] if k in edits else read.get(k) for k in (STATUS, _SOURCE))
         kind = Kind(shape, binding, _outcome(read, code), status, source)
-        if sum(len(value) for value in key[0] if isinstance(value, bytes | str)) > MAX_KEY:
+        if length(key) > MAX_KEY:
             return kind
         if self._known >= _MAX_KINDS:
             self.forget()
         self._known += 1
-        kinds = shape.kinds
+        kinds = shape.groups.setdefault(group, {})
         kinds[key] = kind
         if not binding.served:
             self._bindings.until_served(binding, lambda: kinds.pop(key, None))
@@ -172,9 +202,9 @@ class Kinds:
     def forget(self) -> None:
         """Forget everything, also the bindings."""
         self._known = 0
-        for shape in self._shapes.values():
-            shape.kinds.clear()  # they point at each other: nothing is left to the garbage collector
-        self._shapes.clear()
+        for shape in self.shapes.values():
+            shape.groups.clear()  # they point at each other: nothing is left to the garbage collector
+        self.shapes.clear()
         self._bindings.forget()
 
 
@@ -187,7 +217,10 @@ def _getter(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ..
     """Return what reads the values of these names, all of which are there."""
     if len(names) > 1:
         return itemgetter(*names)
-    return lambda attributes: tuple(attributes[name] for name in names)
+    if names:
+        (name,) = names
+        return lambda attributes: (attributes[name],)
+    return lambda attributes: ()
 
 
 def overlaid(attributes: Read, edits: Read) -> Read:

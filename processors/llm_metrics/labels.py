@@ -18,7 +18,7 @@ MAX_LENGTH: Final = 128
 SHA_LENGTH: Final = 12
 """Characters of a hash that identify a prompt well enough."""
 
-_TOO_LARGE: Final = 1e18
+TOO_LARGE: Final = 1e18
 _CONTROL: Final = dict.fromkeys((*range(32), *range(127, 160)))
 
 
@@ -72,7 +72,7 @@ def number(value: Value | bytes) -> float | None:
     value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if 0 <= value < _TOO_LARGE else None
+    return value if 0 <= value < TOO_LARGE else None
 
 
 def clean(value: Value | bytes) -> str:

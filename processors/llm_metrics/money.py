@@ -23,3 +23,14 @@ def atto_usd(usd: float) -> int:
         if pico / PICO == usd:
             return pico * 10**6
     return int(Decimal(repr(usd)).scaleb(18)) if isfinite(usd) else 0
+
+
+def atto_of_each(amounts: list[float | None]) -> list[int | None]:
+    """Return `atto_usd` of each, none of which is negative, in a third of the time where all are known."""
+    try:
+        pico = [int(usd * PICO + 0.5) for usd in amounts]  # type: ignore[operator] # that is what is tried
+        if [near / PICO for near in pico] == amounts and max(pico, default=0) < SURE_USD * PICO:
+            return [near * 10**6 for near in pico]
+    except TypeError:
+        pass
+    return [None if usd is None else atto_usd(usd) for usd in amounts]

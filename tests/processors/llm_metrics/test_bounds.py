@@ -207,7 +207,7 @@ def test_kinds_that_are_told_apart_by_long_values_are_not_remembered() -> None:
 
     def same(feature: str) -> bool:
         read = {semconv.APP_LLM_FEATURE: feature}
-        one, other = (kinds.find(tuple(read), read, {}, "here", 0) for _ in range(2))
+        one, other = (kinds.find_overlaid(read, "here", 0) for _ in range(2))
         assert one.binding is other.binding
         return one is other
 

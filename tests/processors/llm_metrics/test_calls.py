@@ -3,14 +3,51 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.llm_metrics.money import atto_usd
+from processors.llm_metrics.money import atto_of_each, atto_usd
 
 from .support import NOW, SECOND, connector, priced, read, span, total, traces
+
+ODD_COUNTS = st.lists(
+    st.one_of(
+        st.integers(-5, 300),
+        st.sampled_from((16_383, 16_384, 2**21, 2**40, 10**18 - 1, 10**18, 2**63 - 1, -(2**63))),
+        st.sampled_from((12.0, 12.9, float("nan"), "12", "", True, [12])),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(ODD_COUNTS, st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_what_is_no_count_counts_nothing(values: list[Any], written: bool) -> None:
+    metrics = connector()
+    came = [{} if written else {"gen_ai.usage.input_tokens": value} for value in values]
+    batch = traces([span({**priced(gen_ai__usage__input_tokens=None), **one}) for one in came])
+    for one, value in zip(batch.spans(), values, strict=True):
+        if written:
+            one.set("gen_ai.usage.input_tokens", value)
+    metrics.process(batch)
+    told = read(metrics.tick(NOW))
+    counts = [int(value) for value in values if type(value) in (int, float) and 0 <= value < 10**18]
+    assert total(told, "llm_input_tokens_total") == min(sum(counts), 2**63 - 1)
+    ((observed, tokens),) = told["llm_request_input_tokens"].values()
+    assert tokens == pytest.approx(sum(counts))
+    assert observed in (len(values), len(values) - values.count([12]) * written)
+
+
+PICODOLLARS = st.integers(0, 10**15).map(lambda n: n / 10**12)
+
+
+@given(st.one_of(st.lists(PICODOLLARS), st.lists(st.none() | PICODOLLARS | st.floats(0, 2000))))
+def test_many_dollars_are_as_exact_as_single_ones(amounts: list[float | None]) -> None:
+    assert atto_of_each(amounts) == [None if one is None else atto_usd(one) for one in amounts]
 
 
 def test_only_spans_with_a_cost_status_count() -> None:
