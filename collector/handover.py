@@ -66,9 +66,11 @@ def take_over(graph: Graph, previous: Graph | None = None) -> None:
         if previous is not None:
             _adopt(graph, previous)
         for name, intake in graph.intakes.items():
-            if previous is not None and id(graph.receivers[name]) in graph.carried:
-                graph.intakes[name] = previous.intakes[name]
-                graph.intakes[name].redirect(graph.routes(name))
+            before = previous.intakes.get(name) if previous else None
+            if before is not None:  # a receiver that is replaced finishes what it reads
+                before.redirect(graph.routes(name))
+            if before is not None and id(graph.receivers[name]) in graph.carried:
+                graph.intakes[name] = before
             else:
                 intake.open()
 

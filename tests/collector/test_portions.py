@@ -250,6 +250,31 @@ def test_after_a_reload_the_rest_enters_the_new_graph() -> None:
     assert (len(old.got), len(new.got)) == (1, 3)
 
 
+def test_what_a_replaced_receiver_still_reads_enters_the_new_graph(tmp_path: Path) -> None:
+    state = State(Gate(Clock(), InFlight(1)))
+    path = tmp_path / "collector.yaml"
+    path.write_text(RELOADED)
+    old = Graph(load([str(path)]).config, state)
+    handover.take_over(old)
+    path.write_text(RELOADED.replace("16", "32"))
+    new = Graph(load([str(path)]).config, state, previous=old)
+    assert new.receivers["otlp"] is not old.receivers["otlp"]
+    intake = old.intakes["otlp"]
+    handover.take_over(new, old)
+    intake.consume(Signal.TRACES, traces(span_ids(1)).encode(), Limits())
+    stages = [graph.stage("traces", "batch") for graph in (old, new)]
+    assert [stage and stage.flow.incoming for stage in stages] == [0, 1]
+
+
+RELOADED = """
+receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:0", max_recv_msg_size_mib: 16}}}}
+processors: {batch: {timeout: 16s}}
+exporters: {otlp: {endpoint: "127.0.0.1:9", tls: {insecure: true}}}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines: {traces: {receivers: [otlp], processors: [batch], exporters: [otlp]}}
+"""
+
 # ------------------------------------------------------------------ where it is done
 
 CONFIG = """
