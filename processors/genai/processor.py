@@ -90,6 +90,8 @@ class Genai:
         self._given_number = 0
         self._senders: dict[tuple[bytes, bytes], _Sender] = {}
         self._roles = [0] * len(Role)
+        self._loops = False
+        """Whether emitters were here whose counts grow over a tool loop: then every tool's span is noted."""
         self._now_ns = 0
         self._held = HeldSpans()
         self._ledger: Ledger = context.shared("genai.ledger", lambda: Ledger(config))
@@ -103,6 +105,7 @@ class Genai:
         self._ledger = predecessor._ledger
         self._ledger.configure(self._config)
         self._held, predecessor._held = predecessor._held, HeldSpans()
+        self._loops = predecessor._loops
 
     # -- the contract
 
@@ -188,7 +191,7 @@ class Genai:
             sort = SOLID
         elif role is _TOOL:
             sort = SOLID
-            if plan.spring:
+            if plan.spring or self._loops:
                 parent = view.parent_span_id or NO_PARENT
                 some.tools += ((parent, view.start_ns, view.end_ns),)
         elif plan.has_counts and not plan.skipped:
@@ -234,6 +237,7 @@ class Genai:
         if role is _AGGREGATE:
             visit.add(_aggregate(report, plan, view.attributes))
         elif plan.spring and known.identity.provider == _BEDROCK:
+            self._loops = True
             visit.add(_loop(report))
 
     def _settle(self, trace_id: bytes, visit: Visit) -> bool:

@@ -276,6 +276,22 @@ def test_of_tasks_of_one_agent_the_last_holds_all() -> None:
     assert [item.span_id[-1] for item in left if item.counted] == ["3"]
 
 
+def test_running_totals_end_at_the_tool_of_any_emitter() -> None:
+    (signal, request), *_ = requests(golden("m15-spring-bedrock-tool-loop"))
+    group = request.resource_spans[0]  # type: ignore[attr-defined]
+    scope = group.scope_spans[0]
+    tool = next(one for one in scope.spans if one.name.startswith("tool_call"))
+    other = group.scope_spans.add()
+    other.scope.name = "acme.mcp"
+    other.spans.add().CopyFrom(tool)
+    scope.spans.remove(tool)
+    del other.spans[0].attributes[1:]  # the operation alone is left
+    graph = Graph()
+    graph.send(signal, request.SerializeToString())
+    got = ledger(graph.close())
+    assert (got["model_calls"], got["input_tokens"]) == (1, 3800)
+
+
 def test_running_totals_count_by_their_differences_across_requests() -> None:
     (signal, request), *_ = requests(golden("m15-spring-bedrock-tool-loop"))
     scope = request.resource_spans[0].scope_spans[0]  # type: ignore[attr-defined]
