@@ -96,16 +96,19 @@ _AFFECTED: Final = Panel(
     why="Everybody, or one customer with a key or an input of its own?",
     act="One tenant: tell it, limit it. One feature: its release. Everybody: the provider, one row above.",
     queries=(
-        Query(expr=f"topk(20, {_FAILED} / {positive(_CALLED)})", legend="failed"),
         Query(
-            expr=f"{increase('llm_requests_total', C, _WHO)}"
+            expr=f"topk(20, {_FAILED} / {positive(_CALLED)})",
+            legend="failed",
+            thresholds={"green": None, "yellow": 0.02, "red": 0.05},
+        ),
+        Query(
+            expr=f"round({increase('llm_requests_total', C, _WHO)})"
             f" and on ({_WHO}) topk(20, {_FAILED} / {positive(_CALLED)})",
             legend="calls",
             unit="short",
         ),
     ),
     links=("llm-focus-tenant", "llm-focus-feature"),
-    thresholds={"green": None, "yellow": 0.02, "red": 0.05},
     runbook="error-rate",
     width=24,
     empty="–",
