@@ -376,9 +376,9 @@ def _through(stage: Stage, targets: Mapping[Signal, list[Pipeline]], batch: Batc
     if out is not None:
         behind = targets[out.signal]
         for pipeline in behind[1:]:
-            pipeline.consume(
-                Batch(out.signal, out.encode(), received_ns=out.received_ns, items=len(out))
-            )
+            copy = Batch(out.signal, out.encode(), received_ns=out.received_ns, items=len(out))
+            copy.follows = out.follows
+            pipeline.consume(copy)
         for pipeline in behind[:1]:
             pipeline.consume(out)
     return None

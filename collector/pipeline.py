@@ -183,6 +183,7 @@ class Pipeline:
 
         Returns False when it waits in the backlog; `receipt` is settled once it is as safe as it gets.
         """
+        batch.follows = True
         stuck = self._advance(batch, 0, self._sinks)
         if stuck is None:
             return True
@@ -314,7 +315,7 @@ class Pipeline:
             if writes and (place < len(sinks) or left):
                 raw = batch.encode() if raw is None else raw
                 mine = Batch(batch.signal, raw, received_ns=batch.received_ns, items=len(batch))
-                mine.source = batch.source
+                mine.source, mine.follows = batch.source, batch.follows
             try:
                 ticket = sink(mine)
             except Overloaded as full:
@@ -350,5 +351,5 @@ class Pipeline:
 def _kept(batch: Batch, receipt: Receipt) -> Batch:
     """Return a batch that outlives the call: as bytes, what was decoded is the caller's."""
     kept = Batch(batch.signal, batch.encode(), received_ns=batch.received_ns, items=len(batch))
-    kept.source, kept.receipt = batch.source, receipt
+    kept.source, kept.follows, kept.receipt = batch.source, batch.follows, receipt
     return kept

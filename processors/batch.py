@@ -114,7 +114,8 @@ class Batch:
     """
 
     __slots__ = (
-        *("_groups", "_items", "_viewed", "raw", "receipt", "received_ns", "signal", "source"),
+        *("_groups", "_items", "_viewed", "follows", "raw", "receipt"),
+        *("received_ns", "signal", "source"),
     )
 
     def __init__(
@@ -126,6 +127,8 @@ class Batch:
         self.received_ns = received_ns
         self.source = ""
         """A name of what it holds; a durable queue that has it already does not take it again."""
+        self.follows = False
+        """Whether it is a later portion of a request whose first one was taken: not to be refused where that can be."""
         self.receipt: Receipt | None = None
         """To be settled by the shell once the batch is as safe behind this pipeline as it gets."""
         self._groups: list[ResourceGroup] | None = None

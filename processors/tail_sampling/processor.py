@@ -85,11 +85,16 @@ class TailSampling:
         """Hold the spans; what comes back are late spans of kept traces, and spans of traces that were decided.
 
         With a journal nothing comes back: what leaves, leaves by `tick` once the disk has it.
-        Raises: `Overloaded` when the buffer is full and configured to refuse.
+        Raises: `Overloaded` when the buffer is full and configured to refuse. Not so for the rest of a request that was
+        let in: where there is too little room for that, the oldest traces are decided early.
         """
         self._pass(batch.received_ns)
         raw, spans = batch.raw, len(batch)
-        if self.config.refuse and self._holder.lacks_room(batch.encode(), spans):
+        if (
+            self.config.refuse
+            and not batch.follows
+            and self._holder.lacks_room(batch.encode(), spans)
+        ):
             raise self._refused(spans)
         self._holder.take_in(arrivals(batch, self._table, self._plan))
         self._relieve(_A_STEP + 2 * cost(spans, len(raw)))

@@ -164,6 +164,56 @@ def test_later_portions_wait_for_room_and_so_does_their_sender() -> None:
     assert (sink.ids, line.waiting) == (IDS, 0)
 
 
+def test_a_sender_waits_until_there_is_room() -> None:
+    class Slow(Sink):
+        """Has room for one more each time it refused."""
+
+        def __call__(self, batch: Batch) -> None:
+            try:
+                super().__call__(batch)
+            except Overloaded:
+                self.room += 1
+                raise
+
+    sink = Slow(room=1)
+    intake, _, _ = intake_with(sink)
+    assert offer(intake).result() == Taken()
+    assert sink.ids == IDS
+
+
+def test_nobody_waits_for_what_a_portion_pushes_out() -> None:
+    """The portion itself is held, and what comes out is another request's: that one was answered before."""
+
+    class Swapper(Stateless):
+        """Holds what comes, and hands on what came before."""
+
+        held: Batch | None = None
+
+        def process(self, batch: Batch) -> Batch | None:
+            before, self.held = self.held, Batch(batch.signal, batch.encode())
+            return before
+
+        def tick(self, now_ns: int) -> Sequence[Batch]:
+            return ()
+
+    intake, _, line = intake_with(Sink(room=0))
+    line.stages = [Stage("swapper", Swapper())]
+    assert offer(intake).settled()
+    assert line.waiting == LARGE - 1
+
+
+def test_branches_know_what_follows() -> None:
+    """Who could refuse sees which portions are not to be."""
+    seen: list[list[bool]] = [[], []]
+    gate = Gate(Clock(), InFlight(1 << 30))
+    sinks = [(lambda batch, to=to: to.append(batch.follows), True) for to in seen]
+    line = Pipeline("traces", Signal.TRACES, [], sinks, gate.tickets)
+    intake = GraphIntake(gate, {Signal.TRACES: Route([line], [], [], in_portions=True)})
+    intake.open()
+    offer(intake)
+    assert seen == [[False, True, True, True]] * 2
+
+
 def test_ticks_hand_on_what_waits() -> None:
     sink = Sink(room=1)
     intake, _, line = intake_with(sink)

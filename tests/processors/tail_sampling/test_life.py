@@ -280,6 +280,20 @@ def test_a_request_that_will_not_fit_is_refused_before_any_stage_sees_it() -> No
     assert run.sampler.fits(large, 4) is None
 
 
+def test_the_rest_of_a_request_is_not_refused_but_bounded() -> None:
+    run = Run(ALWAYS, buffer={"on_full": "refuse", "max_bytes": 8_000})
+    run.send(span("a", "a"))
+    rest = Batch(
+        Signal.TRACES, request([span(str(i), f"t{i}") for i in range(12)]), received_ns=run.now
+    )
+    rest.follows = True
+    out = run.sampler.process(rest)
+    assert out is not None
+    assert len(out) > 0, "the oldest are decided early"
+    assert "refused" not in run.ledger()
+    assert run.sampler._table.size <= 8_000
+
+
 def test_what_earlier_stages_add_is_allowed_for() -> None:
     run = Run(ALWAYS, buffer={"on_full": "refuse", "max_bytes": 3_500})
     run.send(span("a", "a"))
