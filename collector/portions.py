@@ -49,10 +49,11 @@ class InBacklog:
         return self._safe
 
     def wait(self, timeout_s: float | None = None) -> None:
-        """Hand on what is in the backlog until the portion is safe. Raises: `Overloaded` when that takes too long."""
+        """Hand on what is in the backlog until the portion is safe. Raises: `Overloaded` when that takes too long, or the
+        process ends."""
         until = time.monotonic() + (self._longest_s if timeout_s is None else timeout_s)
         while not self._hand_on():
-            if time.monotonic() >= until:
+            if self._gate.closed or time.monotonic() >= until:
                 raise Overloaded("a part of the request found no room in time")
             time.sleep(_POLL_S)
 

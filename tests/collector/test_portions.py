@@ -262,6 +262,14 @@ def test_a_sender_is_told_when_room_does_not_come() -> None:
     assert line.waiting == 1
 
 
+def test_the_end_of_the_process_does_not_wait_for_room() -> None:
+    intake, gate, _ = intake_with(Sink(room=1))
+    offered = offer(intake)
+    gate.closed = True
+    with pytest.raises(Overloaded, match="found no room in time"):
+        offered.result()
+
+
 def test_nothing_enters_pipelines_that_were_emptied() -> None:
     class Stop(Sink):
         def __call__(self, batch: Batch) -> None:
