@@ -127,6 +127,30 @@ def test_a_panel_has_a_unit_and_a_chosen_data_source(shown: Shown) -> None:
     assert sources <= {"${ds_prom}", "${ds_tempo}"}
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [one for one in EVERYTHING if one.panel["type"] in ("stat", "table", "bargauge", "gauge")],
+    ids=str,
+)
+def test_only_a_number_that_is_judged_is_coloured(shown: Shown) -> None:
+    """Left to itself Grafana draws numbers from 80 on in red, dollars and calls too."""
+    config = shown.panel["fieldConfig"]
+    overrides = [
+        {change["id"]: change["value"] for change in override["properties"]}
+        for override in config["overrides"]
+    ]
+    parts = [config["defaults"], *overrides]
+    for part in parts:
+        judged = "thresholds" in part
+        assert part.get("color", {}).get("mode", "") == (
+            "thresholds" if judged else "fixed" if part is parts[0] else ""
+        )
+        if judged:
+            values = [step["value"] for step in part["thresholds"]["steps"]]
+            assert values[0] is None
+            assert values[1:] == sorted(values[1:])
+
+
 @pytest.mark.parametrize("shown", EVERYTHING, ids=str)
 def test_a_panel_leads_on_with_filters_and_time_kept(shown: Shown) -> None:
     links = shown.links()
