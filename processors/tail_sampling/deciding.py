@@ -224,10 +224,16 @@ class Decider:
             self._ledger.spans("dropped", trace.spans)
             self._table.settle(trace)
         trace.verdict, trace.decided_ns = verdict, now
-        if self.memory.add(trace.id, verdict, now) or self._is_cleared(verdict, trigger):
+        if self._is_lost(trigger):
+            pass  # and may come again as a new trace
+        elif self.memory.add(trace.id, verdict, now) or self._is_cleared(verdict, trigger):
             del self._table.traces[trace.id]
             self._ledger.removed(trace, now)
         self._announce(trace, verdict)
+
+    def _is_lost(self, trigger: Trigger) -> bool:
+        """Say whether a trace is evicted without a decision, as the Collector does it."""
+        return trigger == "evicted" and self._config.quirks and not self._config.refuse
 
     def _is_cleared(self, verdict: Verdict, trigger: Trigger) -> bool:
         """Say whether this is the end of a trace about which arrival decided nothing. The Collector forgets it: what
@@ -265,7 +271,7 @@ class Decider:
         spent = 1
         if trace.verdict is None:
             spent = _cost_of(trace)
-            if self._config.quirks and not self._config.refuse:
+            if self._is_lost("evicted"):
                 self._settle(trace, NOT_SAMPLED, "evicted")
             else:
                 self._decide(trace, "evicted")

@@ -366,6 +366,17 @@ def test_an_oversize_trace_leaves_at_least_its_skeleton() -> None:
     assert run.closes
 
 
+@pytest.mark.parametrize(("quirks", "kept"), [(True, ["b"]), (False, [])])
+def test_what_the_collector_loses_may_come_again(quirks: bool, kept: list[str]) -> None:
+    cache = {"sampled_cache_size": 10, "non_sampled_cache_size": 10}
+    run = Run(ERRORS, num_traces=1, decision_cache=cache, quirks=quirks)
+    run.send(span("t", "a"))
+    run.send(span("u", "x"))
+    run.send(span("t", "b", status="error"))
+    assert run.wait(20) == kept
+    assert run.closes
+
+
 # -- span-ingest
 
 
