@@ -49,8 +49,10 @@ class InBacklog:
         return self._safe
 
     def wait(self, timeout_s: float | None = None) -> None:
-        """Hand on what is in the backlog until the portion is safe. Raises: `Overloaded` when that takes too long, or the
-        process ends."""
+        """Hand on what is in the backlog until the portion is safe.
+
+        Raises: `Overloaded` when that takes too long, or the process ends.
+        """
         until = time.monotonic() + (self._longest_s if timeout_s is None else timeout_s)
         while not self._hand_on():
             if self._gate.closed or time.monotonic() >= until:
