@@ -75,7 +75,7 @@ class Unproved(Malformed):
 class Node:
     """A merging type: how to parse it, its message fields by tag, and how to get from it to the items."""
 
-    parse: Callable[[bytes], Any]
+    parse: Callable[[bytes | memoryview], Any]
     children: dict[int, Node] = field(default_factory=dict)
     items: Callable[[Any], Any] | None = None
 
@@ -117,23 +117,23 @@ class Proof:
 
     def _cut(self, node: Node, raw: bytes, at: int, end: int) -> None:
         """Prove raw[at:end], a message of `node`, piece by piece; what is large in it, by itself."""
-        begin = at
+        begin, came = at, memoryview(raw)
         while at < end:
             tag, body, behind = untrusted.field(raw, at, end)
             self._walked += 1
             if self._walked > MAX_WALKED:
                 raise Oversized(f"the request holds more than {MAX_WALKED} fields in large items")
             if behind - at > PIECE and tag in node.children:
-                self._parse(node, raw[begin:at])
+                self._parse(node, came[begin:at])
                 self._cut(node.children[tag], raw, body, behind)
                 begin = behind
             elif behind - begin > PIECE:
-                self._parse(node, raw[begin:behind])
+                self._parse(node, came[begin:behind])
                 begin = behind
             at = behind
-        self._parse(node, raw[begin:end])
+        self._parse(node, came[begin:end])
 
-    def _parse(self, node: Node, piece: bytes, parents: int = -1) -> None:
+    def _parse(self, node: Node, piece: bytes | memoryview, parents: int = -1) -> None:
         message = parse(node, piece)
         if node.items is not None:
             self._look(node.items(message), parents)
@@ -156,7 +156,7 @@ class Proof:
             self.odd_ids = True
 
 
-def parse(node: Node, piece: bytes) -> Any:
+def parse(node: Node, piece: bytes | memoryview) -> Any:
     """Parse the body of a message. Raises: `Unproved`."""
     try:
         message = node.parse(piece)
@@ -201,14 +201,7 @@ class _Types:
         pool = descriptor_pool.DescriptorPool()
         pool.Add(_too_deep())
         pool.Add(self._file)
-        nodes = {
-            name: Node(
-                message_factory.GetMessageClass(
-                    pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")
-                ).FromString
-            )
-            for name in self._children
-        }
+        nodes = {name: Node(_parser(pool, f"{_PACKAGE}.{name}")) for name in self._children}
         for name, children in self._children.items():
             nodes[name].children = {tag: nodes[child] for tag, child in children.items()}
         _mark_items(nodes[root], signal.request.DESCRIPTOR)
@@ -257,6 +250,11 @@ class _Types:
         )
         added.type_name = f".{_PACKAGE}.{kind}"
         return kind
+
+
+def _parser(pool: descriptor_pool.DescriptorPool, name: str) -> Callable[[bytes | memoryview], Any]:
+    parse: Any = message_factory.GetMessageClass(pool.FindMessageTypeByName(name)).FromString
+    return parse  # type: ignore[no-any-return] # the stubs know of bytes only
 
 
 def _too_deep() -> descriptor_pb2.FileDescriptorProto:
