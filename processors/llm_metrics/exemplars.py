@@ -8,6 +8,7 @@ Invariants
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from struct import Struct
 from typing import Any, Final
 
@@ -28,7 +29,8 @@ class Exemplars:
 
     def __init__(self, bus: DecisionBus) -> None:
         self._bus = bus
-        self._waiting: dict[bytes, list[tuple[Any, ...]]] = {}
+        self._waiting: OrderedDict[bytes, list[tuple[Any, ...]]] = OrderedDict()
+        """A dict would look for its oldest entry among all that were deleted before: 6 µs when full."""
         bus.listen(self)
 
     def offer(self, binding: Binding, trace_id: bytes, end_ns: int, *values: float | None) -> None:
@@ -38,7 +40,7 @@ class Exemplars:
         waiting = self._waiting
         if trace_id not in waiting:
             if len(waiting) >= _MAX_WAITING:
-                del waiting[next(iter(waiting))]
+                waiting.popitem(last=False)
             waiting[trace_id] = []
         if len(waiting[trace_id]) < _MAX_PER_TRACE:
             waiting[trace_id].append((binding, end_ns, values))

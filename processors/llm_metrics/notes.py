@@ -13,6 +13,7 @@ from processors.llm_metrics import catalogue
 from processors.llm_metrics.bindings import Binding, Bindings, Read
 from processors.llm_metrics.labels import clean, plain
 from processors.llm_metrics.outcomes import Outcome
+from processors.recent import RecentIds
 
 _VALIDATION: Final = semconv.APP_LLM_VALIDATION_ERROR_CLASS
 _REJECTED: Final = semconv.APP_LLM_GUARDRAIL_REJECTED
@@ -33,6 +34,7 @@ VALIDATION_CLASSES: Final = frozenset(
     ("json_parse", "schema", "missing_field", "enum", "length", "other")
 )
 _MAX_SEEN: Final = 50_000
+"""Ids that are remembered: a repetition after very many others goes unnoticed."""
 
 
 class Notes:
@@ -40,8 +42,8 @@ class Notes:
 
     def __init__(self, bindings: Bindings) -> None:
         self._bindings = bindings
-        self._requests = Seen(_MAX_SEEN)
-        self._conversations = Seen(_MAX_SEEN)
+        self._requests = RecentIds(_MAX_SEEN)
+        self._conversations = RecentIds(_MAX_SEEN)
 
     def call(self, binding: Binding, read: Read) -> None:
         """Count the notes on a model call."""
@@ -53,7 +55,7 @@ class Notes:
             self._add(binding, catalogue.PROMPT_LANGUAGE, language=self._admit(language))
         if is_true(read.get(_BUDGET)):
             self._add(binding, catalogue.BUDGET_EXCEEDED)
-        if is_true(read.get(_EXPENSIVE)) and not self._conversations.again(_conversation(read)):
+        if is_true(read.get(_EXPENSIVE)) and not _again(self._conversations, _conversation(read)):
             self._add(binding, catalogue.EXPENSIVE_CONVERSATIONS)
         self._retried(binding, read)
 
@@ -84,7 +86,7 @@ class Notes:
         attempts = plain(read.get(_RETRIES))
         if isinstance(attempts, int):
             self._add(binding, catalogue.RETRIES, max(0, min(attempts, 1000)))
-        elif _REQUEST in read and self._requests.again(read[_REQUEST]):
+        elif _REQUEST in read and _again(self._requests, clean(read[_REQUEST])):
             self._add(binding, catalogue.RETRIES)
 
     def _admit(self, language: str) -> str:
@@ -96,25 +98,14 @@ class Notes:
         self._bindings.rare(binding, metric, **more).value += amount
 
 
-class Seen:
-    """Remembers the last ids that came by, as hashes of them: a repetition after very many others goes unnoticed."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._hashes: dict[int, None] = {}
-
-    def again(self, raw: Any) -> bool:
-        """Say whether the id was here before, and remember it."""
-        text = clean(raw)
-        if not text:
-            return False
-        known = self._hashes
-        mark = hash(text)
-        found = known.pop(mark, self) is None
-        known[mark] = None
-        if len(known) > self._limit:
-            del known[next(iter(known))]
-        return found
+def _again(seen: RecentIds, name: str) -> bool:
+    """Say whether an id was here before, and remember it; an empty one is none."""
+    if not name:
+        return False
+    encoded = name.encode("utf-8", "replace")
+    found = encoded in seen
+    seen.add(encoded)
+    return found
 
 
 def is_true(raw: Any) -> bool:

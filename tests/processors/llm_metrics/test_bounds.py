@@ -9,7 +9,6 @@ from processors.llm_metrics.bindings import Bindings
 from processors.llm_metrics.catalogue import LABELS, METRICS
 from processors.llm_metrics.kinds import Kinds
 from processors.llm_metrics.labels import LabelValues
-from processors.llm_metrics.notes import Seen
 from processors.llm_metrics.series import IDLE_NS, REFRESH_NS, Book
 from processors.stats import Stats
 
@@ -158,11 +157,16 @@ def test_the_figures_of_self_telemetry_follow() -> None:
     assert figures["otelcol_llm_metrics_waiting_exemplars"] == 0
 
 
-def test_ids_are_remembered_within_bounds() -> None:
-    seen = Seen(2)
-    assert [seen.again(one) for one in ("a", "b", "a", "c", "b", "", None)] == [
-        False, False, True, False, False, False, False,
-    ]  # fmt: skip
+def test_a_request_id_that_comes_again_is_a_retry_and_an_odd_one_is_none() -> None:
+    metrics = connector()
+    ids = ("a", "b", "a", "c", "b", "", [], "\x00", "a")
+    calls = [priced(app__llm__request__external_id=one) for one in ids]
+    metrics.process(traces(map(span, calls)))
+    batch = traces([span(priced()), span(priced())])
+    for one in batch.spans():
+        one.set(semconv.APP_LLM_REQUEST_EXTERNAL_ID, "half a \ud83d")
+    metrics.process(batch)
+    assert total(read(metrics.tick(NOW)), "llm_retries_total") == 4
 
 
 def test_dropped_items_do_not_count() -> None:
