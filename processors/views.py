@@ -43,7 +43,7 @@ _LAYOUTS: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
         "dropped_events": (12, _INT32),
         "links": (13, [_BYTES]),
         "dropped_links": (14, _INT32),
-        "status": (15, "Status"),
+        "status": (15, _BYTES),
         "flags": (16, _FIXED32),
     },
     "Status": {"message": (2, _STRING), "code": (3, _INT32)},
@@ -129,7 +129,7 @@ _LAYOUTS: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
         "kind": (6, _INT32),
         "start_ns": (7, _FIXED64),
         "end_ns": (8, _FIXED64),
-        "status": (15, "Status"),
+        "status": (15, _BYTES),
         "flags": (16, _FIXED32),
     },
 }
@@ -191,7 +191,19 @@ PARSE: Final = _load()
 def status_code(view: Any) -> int:
     """Return the status code of a span; 0 where it has none.
 
-    Read as a field of an absent message it costs twice the time: the library makes a stand-in for the message, and a
-    table with memory of its own to remember it by.
+    As a message of its own the status would cost 0.2 to 0.3 µs to ask for, whether it is there or not.
     """
-    return view.status.code if view.HasField("status") else 0
+    status = view.status
+    if not status:
+        return 0
+    code = _CODES.get(status)
+    return int(PARSE["Status"](status).code) if code is None else code
+
+
+_CODES: Final = {b"\x18\x00": 0, b"\x18\x01": 1, b"\x18\x02": 2}
+"""Of those without a message, which are most."""
+
+
+def status_message(view: Any) -> str:
+    """Return what a span says about its status."""
+    return str(PARSE["Status"](view.status).message)

@@ -20,7 +20,7 @@ from processors.tail_sampling.probability import adjusted_count
 from processors.tail_sampling.processor import TailSampling
 from processors.tail_sampling.traces import Trace
 from processors.tail_sampling.verdict import NOT_SAMPLED, Verdict
-from processors.views import PARSE
+from processors.views import PARSE, status_code
 
 _STEP_NS: Final = 100_000_000
 _ERROR: Final = 2
@@ -56,7 +56,7 @@ class Fate:
     def see(self, span: bytes) -> None:
         """Take down one span."""
         view = PARSE["Span"](span)
-        self.error = self.error or view.status.code == _ERROR
+        self.error = self.error or status_code(view) == _ERROR
         if view.start_ns and (view.start_ns < self.start_ns or not self.start_ns):
             self.start_ns = view.start_ns
         self.end_ns = max(self.end_ns, view.end_ns)

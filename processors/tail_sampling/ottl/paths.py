@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 from processors.tail_sampling.ottl.syntax import Path, fail
 from processors.tail_sampling.ottl.values import Any_, Id, Subject, Time, index
 from processors.tail_sampling.tracestate import parse as parse_tracestate
+from processors.views import status_code, status_message
 from processors.wire import decode_value
 
 Read: TypeAlias = Callable[[Subject], Any_]
@@ -34,8 +35,8 @@ _SPAN: Final[Mapping[str, Callable[[Any], Any_]]] = {
     "kind": lambda span: span.kind,
     "kind.string": lambda span: _kind_name(_KINDS, span),
     "kind.deprecated_string": lambda span: _kind_name(_DEPRECATED_KINDS, span),
-    "status.code": lambda span: span.status.code,
-    "status.message": lambda span: span.status.message,
+    "status.code": status_code,
+    "status.message": status_message,
     "trace_id": lambda span: _id(span.trace_id, 16),
     "trace_id.string": lambda span: _hex(span.trace_id, 16),
     "span_id": lambda span: _id(span.span_id, 8),
