@@ -13,6 +13,8 @@ from typing import Any, Final, TypeAlias
 
 import re2
 
+from processors import go_regexp
+
 MAX_MEMORY: Final = 64 << 20
 """Bytes that one compiled pattern may use; RE2's own default (8 MiB) makes large alternations fall back to its NFA."""
 
@@ -23,7 +25,7 @@ _Match = Callable[[Any, bytes, int, int], Sequence[tuple[int, int]]]
 
 
 class PatternError(ValueError):
-    """What RE2 says about a pattern it does not take."""
+    """What Go says about a pattern that RE2 does not take."""
 
 
 def _options(*, binary: bool = False) -> Any:
@@ -42,8 +44,7 @@ def compiled(source: str, *, binary: bool = False) -> Any:
     try:
         return re2.compile(source.encode("ascii") if binary else source, options)
     except re2.error as error:
-        said = error.args[0] if error.args else error
-        raise PatternError(said.decode() if isinstance(said, bytes) else str(said)) from error
+        raise PatternError(go_regexp.sentence(error)) from error
 
 
 class Pattern:

@@ -85,6 +85,16 @@ def _own_warnings(config: Config, settings: Mapping[str, Any]) -> Iterator[Findi
         )
     if config.record_tracestate:
         yield from _unknown_probabilities(config)
+    for policy in config.policies:
+        for path, kind, block in _blocks(policy.settings, _path(policy)):
+            if kind == "numeric_attribute" and _is_empty_range(block):
+                text = "No number lies between min_value and max_value, so nothing matches."
+                yield _warn(f"{path}.{kind}", text)
+
+
+def _is_empty_range(block: Mapping[str, Any]) -> bool:
+    least, most = block["min_value"], block["max_value"]
+    return least is not None and most is not None and least > most
 
 
 def _keeps_errors(policy: PolicyConfig) -> bool:

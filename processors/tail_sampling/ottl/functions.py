@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import re2
 
+from processors import go_regexp
 from processors.tail_sampling.ottl.values import (
     Any_,
     ConditionFailed,
@@ -76,8 +77,8 @@ def pattern(text: str) -> Any:
     options.log_errors = False
     try:
         return re2.compile(text, options)
-    except re2.error:
-        raise ConditionFailed("the regular expression is invalid") from None
+    except re2.error as error:
+        raise ConditionFailed(go_regexp.sentence(error)) from None
 
 
 def _is_match(target: Any_, regex: Any_) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import re2
 
+from processors import go_regexp
 from processors.errors import InvalidConfig
 from processors.tail_sampling.plan import ValueTest
 from processors.tail_sampling.policies.base import AnySpan, Desk, Policy, Settings
@@ -27,8 +28,6 @@ def numeric_attribute(settings: Settings, desk: Desk) -> Policy:
         least, most = least or None, most or None
     if least is None and most is None:
         raise InvalidConfig("", "expected min_value or max_value, got neither")
-    if least is not None and most is not None and least > most:
-        raise InvalidConfig("", f"expected min_value <= max_value, got {least} and {most}")
     test = _between(
         read,
         float("-inf") if least is None else least,
@@ -100,9 +99,8 @@ def _any_pattern(patterns: Sequence[str]) -> Callable[[str], bool]:
         try:
             compiled.append(re2.compile(pattern, _quiet()))
         except re2.error as error:
-            reason = error.args[0]
-            text = reason.decode() if isinstance(reason, bytes) else str(reason)
-            raise InvalidConfig("values", f'invalid regex "{pattern}": {text}') from None
+            text = f"invalid regex `{pattern}`: {go_regexp.sentence(error)}"
+            raise InvalidConfig("values", text) from None
     return lambda text: any(pattern.search(text) for pattern in compiled)
 
 

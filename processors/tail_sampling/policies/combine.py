@@ -113,7 +113,8 @@ def not_(settings: Settings, desk: Desk) -> Policy:
     """Build `not`."""
     part = settings["not_sub_policy"]
     if part is None:
-        raise InvalidConfig("not_sub_policy", "expected a policy to turn round, got none")
+        text = "unknown sampling policy type: expected a policy to turn round, got none"
+        raise InvalidConfig("not_sub_policy", text)
     return Not(desk.part(part))
 
 

@@ -10,7 +10,7 @@ from processors.errors import InvalidConfig
 from processors.ports import Context
 from processors.tail_sampling import build
 
-from .support import ALWAYS, ERRORS, found, policy, settings
+from .support import ALWAYS, ERRORS, found, keeps, policy, settings, span
 
 
 @pytest.mark.parametrize(
@@ -37,17 +37,12 @@ from .support import ALWAYS, ERRORS, found, policy, settings
         (
             [policy("not", "a")], {},
             'policies[0].not.not_sub_policy: failed to create policy evaluator for "a": '
-            "expected a policy to turn round, got none",
+            "unknown sampling policy type: expected a policy to turn round, got none",
         ),
         (
             [policy("numeric_attribute", "a", key="k")], {},
             'policies[0].numeric_attribute: failed to create policy evaluator for "a": '
             "expected min_value or max_value, got neither",
-        ),
-        (
-            [policy("numeric_attribute", "a", key="k", min_value=2, max_value=1)], {},
-            'policies[0].numeric_attribute: failed to create policy evaluator for "a": '
-            "expected min_value <= max_value, got 2 and 1",
         ),
         (
             [policy("trace_cost", "a")], {},
@@ -84,7 +79,33 @@ def test_a_pattern_that_is_none_is_refused_with_its_reason() -> None:
         "string_attribute", "a", key="k", values=["ok", "a(b"], enabled_regex_matching=True
     )
     (line,) = [each for each in found(rule) if not each.startswith("!")]
-    assert 'invalid regex "a(b": missing )' in line
+    assert "invalid regex `a(b`: error parsing regexp: missing closing ): `a(b`" in line
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sentence"),
+    [
+        ("[a", "missing closing ]: `[a`"),
+        ("a**", "invalid nested repetition operator: `**`"),
+        ("*", "missing argument to repetition operator: `*`"),
+        ("a{1001}", "invalid repeat count: `{1001}`"),
+        ("(?=x)", "invalid or unsupported Perl syntax: `(?=`"),
+        ("a\\", "trailing backslash at end of expression"),
+        (r"\8", r"invalid escape sequence: `\8`"),
+    ],
+)
+def test_patterns_are_refused_in_the_words_of_go(pattern: str, sentence: str) -> None:
+    rule = policy("string_attribute", "a", key="k", values=[pattern], enabled_regex_matching=True)
+    (line,) = [each for each in found(rule) if not each.startswith("!")]
+    assert line.endswith(f"error parsing regexp: {sentence}")
+
+
+def test_bounds_between_which_nothing_lies_keep_nothing_and_are_told() -> None:
+    rule = number(min_value=2, max_value=1)
+    assert "!policies[0].numeric_attribute: No number lies between" in "\n".join(found(rule))
+    assert not keeps(rule, span("t", "a", {"k": 1}), span("t", "b", {"k": 2}))
+    turned = policy("numeric_attribute", "n", key="k", min_value=2, max_value=1, invert_match=True)
+    assert keeps(turned, span("t", "a", {"k": 2}))
 
 
 @pytest.mark.parametrize(
