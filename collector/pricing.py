@@ -43,7 +43,7 @@ def read(path: Path) -> PricingFile:
     report = Report()
     root = _document(path, report)
     report.stop_if_incomplete()
-    examined = examine(schema_of(SCHEMA), unwrap(root), texts_of(root))
+    examined = examine(schema_of(SCHEMA), unwrap(root), texts_of(root), split_texts=False)
     tell(root, (), examined, report)
     report.finish()
     settings: dict[str, Any] = examined.settings

@@ -76,7 +76,7 @@ def _structure(root: Node, report: Report) -> tuple[Node, Mapping[str, Any], fro
     """Return the configuration with its mistakes repaired, its `service`, and the pipelines that are unclear."""
     schema, unclear = schema_of(SCHEMA), set()
     for _ in range(_ROUNDS):
-        examined = examine(schema, unwrap(root), texts_of(root))
+        examined = examine(schema, unwrap(root), texts_of(root), split_texts=False)
         tell(root, (), examined, report)
         if not examined.faults:
             break

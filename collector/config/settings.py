@@ -7,6 +7,7 @@ Rules
   `"default": {}` and the defaults inside it are filled in too.
 - `"format": "duration"` gives nanoseconds, `"size"` bytes, `"secret"` a `Secret`.
 - `"format": "extension"` is the id of an extension, which must be listed under `service.extensions`.
+- Where a list of texts is wanted, a text is the list of its parts between commas, as in the Collector.
 - `"x-ignored": reason` is a key without effect, taken with a warning for the Collector's configurations.
 """
 
@@ -54,12 +55,19 @@ class Examined(NamedTuple):
     """Ids of extensions that the settings name (`"format": "extension"`)."""
 
 
-def examine(schema: Schema, value: Any, texts: Mapping[Path, str] = _NO_TEXTS) -> Examined:
+def examine(
+    schema: Schema,
+    value: Any,
+    texts: Mapping[Path, str] = _NO_TEXTS,
+    *,
+    split_texts: bool = True,
+) -> Examined:
     """Return the settings and everything that is wrong or odd about them.
 
     `texts`: for values that came from `${...}`, the text itself, used where only text is allowed (a password 0123).
+    `split_texts`: whether a text may stand for a list of texts.
     """
-    reader = _Reader(schema, texts)
+    reader = _Reader(schema, texts, split_texts)
     written = reader.tidy(schema, value, ())
     wrong = faults(schema, written)
     return Examined(
@@ -70,9 +78,10 @@ def examine(schema: Schema, value: Any, texts: Mapping[Path, str] = _NO_TEXTS) -
 class _Reader:
     """Walks a value and its schema side by side."""
 
-    def __init__(self, root: Schema, texts: Mapping[Path, str]) -> None:
+    def __init__(self, root: Schema, texts: Mapping[Path, str], split_texts: bool) -> None:
         self._root = root
         self._texts = texts
+        self._split_texts = split_texts
         self.ignored: list[Fault] = []
         self.extensions: dict[Path, str] = {}
         self._flat: dict[tuple[int, type, Any], Schema] = {}
@@ -99,6 +108,8 @@ class _Reader:
             return self._texts[path]
         if value is None and allows(schema, "object") and "type" in schema:
             value = {}
+        if self._split_texts and isinstance(value, str) and _is_list_of_texts(schema):
+            value = value.split(",") if value else []
         if isinstance(value, dict):
             return self._tidy_mapping(schema, value, path)
         if isinstance(value, list):
@@ -143,6 +154,13 @@ class _Reader:
         if "x-block" in schema and isinstance(kind, str) and kind not in full:
             full[kind] = self.finish(schema["x-block"][kind], {})
         return full
+
+
+def _is_list_of_texts(schema: Schema) -> bool:
+    if "type" not in schema or not allows(schema, "array") or allows(schema, "string"):
+        return False
+    items = schema.get("items", _ANYTHING)
+    return items.get("type") == "string" or "enum" in items
 
 
 def _convert(schema: Schema, value: Any) -> Any:

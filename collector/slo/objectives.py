@@ -153,7 +153,7 @@ def load(file: Path) -> Promises:
         report.unreadable(error)
         report.finish()
         raise
-    examined = examine(schema_of(_SCHEMA), unwrap(root))
+    examined = examine(schema_of(_SCHEMA), unwrap(root), split_texts=False)
     tell(root, (), examined, report)
     report.finish()
     settings = examined.settings

@@ -180,7 +180,9 @@ def test_blocks_named_after_their_type_get_their_defaults() -> None:
             "expected text, got false; put quotes around it",
         ),
         ({"names": [12]}, "names[0]", "expected text, got 12; put quotes around it"),
-        ({"names": "x"}, "names", 'expected a list, got "x"; write it as a list, [...]'),
+        ({"names": 1}, "names", "expected a list, got 1"),
+        ({"names": "a,b,a"}, "names", "expected every item once, got one twice"),
+        ({"names": ""}, "names", "expected at least 1 item, got 0"),
         ({"names": []}, "names", "expected at least 1 item, got 0"),
         ({"names": ["a", "a"]}, "names", "expected every item once, got one twice"),
         (
