@@ -53,6 +53,11 @@ GLANCES: Final = (
         _at(10), BEATEN, hours=1, stands_out=5,
     ),
     Glance(
+        "which prompt is rejected by the guardrails?", "llm-overview",
+        "Features: now against the baseline", _at(10), {"feature": "chat"}, hours=1, query=8,
+        stands_out=2,
+    ),
+    Glance(
         "who is slow, and makes us try again?", "llm-errors", "Retries per call",
         _at(12), ANTHROPIC, hours=1, stands_out=20,
     ),

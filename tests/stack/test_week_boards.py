@@ -132,6 +132,10 @@ GLANCES: Final = (
         13.5, {"feature": "search"}, query=1,
     ),
     Glance(
+        "answers get worse", "llm-overview", "Features: now against the baseline", 14.5,
+        {"feature": "extract"}, first="lowest", query=9,
+    ),
+    Glance(
         "answers get worse", "llm-drift", "Eval score mean by prompt and model", 14.5,
         {"feature": "extract", "prompt_sha": "e00000000002"}, first="lowest",
     ),

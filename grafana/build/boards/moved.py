@@ -11,6 +11,7 @@ from grafana.build.promql import (
     OK,
     C,
     F,
+    P,
     S,
     increase,
     quantile,
@@ -74,6 +75,26 @@ def _hit(offset: str = "") -> str:
     return f"({read} / {increase('llm_input_tokens_total', C, 'feature', offset=offset)})"
 
 
+def _bad_answers() -> Query:
+    """Return the share of calls that were answered with what nobody can use."""
+    whole = rate("llm_requests_total", C, "feature", window="$__range")
+    parts = (
+        rate(metric, P, "feature", window="$__range")
+        for metric in (
+            "llm_validation_errors_total",
+            "llm_guardrail_rejections_total",
+            "llm_refusals_total",
+        )
+    )
+    bad = " + ".join(f"({part} or 0 * {whole})" for part in parts)
+    return Query(
+        expr=f"({bad}) / ({whole} > 0)",
+        legend="bad answers",
+        unit="percentunit",
+        thresholds={"green": None, "yellow": 0.05, "red": 0.1},
+    )
+
+
 def features() -> Panel:
     """Return one row a feature: money first, then what can have moved it, then what users feel."""
     by = "feature"
@@ -83,7 +104,7 @@ def features() -> Panel:
         unit="currencyUSD",
         why="Which feature moved, in what, and what does it cost?",
         act="Read the coloured cells of the first row: dearer calls are a prompt or a cache, more calls are a caller,"
-        " failed or slow ones a provider. A click opens the feature.",
+        " failed or slow ones a provider, bad answers a prompt or a model. A click opens the feature.",
         queries=(
             Query(expr=_more(by), legend=_USD),
             _times("calls", *(increase("llm_requests_total", C, by, offset=o) for o in _BOTH)),
@@ -98,6 +119,15 @@ def features() -> Panel:
             _times("TTFT p95", *(_p95("llm_ttft_seconds", S, by, o) for o in _BOTH)),
             _times("latency p95", *(_p95("llm_total_latency_seconds", S, by, o) for o in _BOTH)),
             _share("failed", '!="success"', by),
+            _bad_answers(),
+            Query(
+                expr=ratio(
+                    increase("llm_eval_score_sum", P, by), increase("llm_eval_score_count", P, by)
+                ),
+                legend="eval score",
+                unit="percentunit",
+                thresholds={"red": None, "yellow": 0.5, "green": 0.7},
+            ),
         ),
         links=("llm-focus-feature", "llm-investigate"),
         runbook="cost-spike",
