@@ -286,9 +286,11 @@ def _output(reading: Reading, counted: int, where: Output) -> tuple[int | None, 
     if output is None:
         return None, reasoning
     if where is Output.EXCLUDED and total is not None:
-        if total > counted + output:
-            return total - counted, total - counted - output if reasoning is None else reasoning
-        return output, reasoning
+        whole = max(output, total - counted)
+        if reasoning is None and whole > output:
+            return whole, whole - output
+        more = reasoning if reasoning and reasoning > whole else 0  # it can only be outside
+        return whole + more, reasoning
     if not reasoning:
         return output, reasoning
     outside = (
