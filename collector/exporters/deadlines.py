@@ -37,10 +37,13 @@ class DeadlineBackend(httpcore.NetworkBackend):
         self._inner = httpcore.SyncBackend()
         self._lock = threading.Lock()
         self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._ended = False
 
     def interrupt(self) -> None:
-        """Make everything fail that is being read or written now; closing alone would not wake the threads."""
+        """Make everything fail that is being read or written, now and from now on; closing alone would not wake the
+        threads, and a pool that is closed knows nothing of a connection that is just being made."""
         with self._lock:
+            self._ended = True
             connections = list(self._sockets)
         for connection in connections:
             with suppress(OSError):
@@ -48,10 +51,14 @@ class DeadlineBackend(httpcore.NetworkBackend):
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def wrap(self, stream: httpcore.NetworkStream) -> httpcore.NetworkStream:
-        """Return the stream with deadlines in place of timeouts."""
+        """Return the stream with deadlines in place of timeouts. Raises: `httpcore.ConnectError` after `interrupt`."""
         connection = stream.get_extra_info("socket")
         with self._lock:
             self._sockets.add(connection)
+            ended = self._ended
+        if ended:
+            stream.close()
+            raise httpcore.ConnectError("the connections are closed")
         return _DeadlineStream(self, stream, connection)
 
     def connect_tcp(

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpcore
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from collector.config.settings import resolve
 from collector.errors import ExportFailed
 from collector.exporters import otlp_http
+from collector.exporters.deadlines import DeadlineBackend
 from collector.exporters.delivery import TAKEN, Answer
 from collector.exporters.otlp import partial_success_json
 from collector.exporters.otlp_http import Config, HttpTransport, environment_proxy, retry_after_s
@@ -317,3 +319,14 @@ def test_what_cannot_work_is_said_before(written: dict[str, Any], paths: list[st
 def test_both_otlp_exporters_share_their_blocks() -> None:
     other = schema_of("collector/exporters/otlp_grpc.schema.json")
     assert SCHEMA["$defs"] == other["$defs"]
+
+
+def test_a_connection_that_is_made_while_all_are_closed_is_closed_too() -> None:
+    network = DeadlineBackend()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        network.interrupt()
+        with pytest.raises(httpcore.ConnectError, match="are closed"):
+            network.connect_tcp("127.0.0.1", server.getsockname()[1])
+        accepted, _ = server.accept()
+        with accepted:
+            assert accepted.recv(1) == b""
