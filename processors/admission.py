@@ -220,7 +220,7 @@ def _identified(span: Span) -> bool:
         return False
     return all(
         len(link.trace_id) in (0, 16) and len(link.span_id) in (0, 8)
-        for link in map(trace_pb2.Span.Link.FromString, span.view.links)
+        for link in map(trace_pb2.Span.Link.FromString, span.encoded_links())
     )
 
 

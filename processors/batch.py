@@ -369,12 +369,13 @@ def split(raw: bytes) -> Iterator[tuple[bytes, bytes, Sequence[bytes]]]:
                 yield resource, scope, tuple([raw[body:behind] for _, body, behind in items])
 
 
-def span_views(raw: bytes) -> Iterator[Sequence[Any]]:
+def span_views(raw: bytes, *, whole: bool = False) -> Iterator[Sequence[Any]]:
     """Yield views of the spans of every scope group of an encoded traces request, in step with `split`.
 
-    One parse for all of them. They share memory, so that of all of them is kept while one is.
+    `whole`: with lists of their events and links. One parse for all of them: they share memory, so that of all of them
+    is kept while one is.
     """
-    for group in _TRACES(raw).groups:
+    for group in (_WHOLE_TRACES if whole else _TRACES)(raw).groups:
         for scope in group.scopes:
             yield scope.items
 
@@ -449,6 +450,7 @@ def with_trace_state(span: bytes, text: str) -> bytes:
 
 
 _TRACES: Final = PARSE["Traces"]
+_WHOLE_TRACES: Final = PARSE["WholeTraces"]
 _NOWHERE: Final = ScopeGroup(ResourceGroup(Resource(b"", 0, 0, 0), b""), Scope(b"", 0, 0, 0), b"")
 """The group of a span that stands alone."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
@@ -106,7 +106,18 @@ class Span(Item):
 
     def events(self) -> list[Event]:
         """Return read-only views of the events, in order."""
-        return [Event(body, -1, 0, len(body)) for body in self.view.events]
+        return [Event(body, -1, 0, len(body)) for body in self.encoded_events()]
+
+    def encoded_events(self) -> Sequence[bytes]:
+        """Return the events as they came, in order."""
+        return self._many("SpanEvents").events if self.view.HasField("last_event") else ()
+
+    def encoded_links(self) -> Sequence[bytes]:
+        """Return the links as they came, in order."""
+        return self._many("SpanLinks").links if self.view.HasField("last_link") else ()
+
+    def _many(self, layout: str) -> Any:
+        return PARSE[layout](self._buf[self._start : self._end])
 
 
 class Event(Element):

@@ -25,27 +25,38 @@ _STRING, _BYTES, _INT32, _UINT64, _FIXED32, _FIXED64, _SFIXED64, _DOUBLE, _BOOL 
     _F.TYPE_DOUBLE, _F.TYPE_BOOL,
 )  # fmt: skip
 
+_SPAN: Final[Mapping[str, tuple[int, Any]]] = {
+    "trace_id": (1, _BYTES),
+    "span_id": (2, _BYTES),
+    "trace_state": (3, _STRING),
+    "parent_span_id": (4, _BYTES),
+    "name": (5, _STRING),
+    "kind": (6, _INT32),
+    "start_ns": (7, _FIXED64),
+    "end_ns": (8, _FIXED64),
+    "attributes": (9, dict),
+    "dropped_attributes": (10, _INT32),
+    "events": (11, [_BYTES]),
+    "dropped_events": (12, _INT32),
+    "links": (13, [_BYTES]),
+    "dropped_links": (14, _INT32),
+    "status": (15, _BYTES),
+    "flags": (16, _FIXED32),
+}
+
 _LAYOUTS: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
     "Resource": {"attributes": (1, dict)},
     "Scope": {"name": (1, _STRING), "version": (2, _STRING), "attributes": (3, dict)},
+    # most spans have neither events nor links, and the library makes a stand-in for each empty list that is asked for,
+    # with a table of its own to know it by: here the last one says whether there are any
     "Span": {
-        "trace_id": (1, _BYTES),
-        "span_id": (2, _BYTES),
-        "trace_state": (3, _STRING),
-        "parent_span_id": (4, _BYTES),
-        "name": (5, _STRING),
-        "kind": (6, _INT32),
-        "start_ns": (7, _FIXED64),
-        "end_ns": (8, _FIXED64),
-        "attributes": (9, dict),
-        "dropped_attributes": (10, _INT32),
-        "events": (11, [_BYTES]),
-        "dropped_events": (12, _INT32),
-        "links": (13, [_BYTES]),
-        "dropped_links": (14, _INT32),
-        "status": (15, _BYTES),
-        "flags": (16, _FIXED32),
+        **{name: kind for name, kind in _SPAN.items() if name not in ("events", "links")},
+        "last_event": (11, _BYTES),
+        "last_link": (13, _BYTES),
     },
+    "SpanEvents": {"events": (11, [_BYTES])},
+    "SpanLinks": {"links": (13, [_BYTES])},
+    "WholeSpan": _SPAN,
     "Status": {"message": (2, _STRING), "code": (3, _INT32)},
     "Event": {
         "time_ns": (1, _FIXED64),
@@ -113,6 +124,9 @@ _LAYOUTS: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
     "Traces": {"groups": (1, ["TracesGroup"])},
     "TracesGroup": {"scopes": (2, ["TracesScope"])},
     "TracesScope": {"items": (2, ["Span"])},
+    "WholeTraces": {"groups": (1, ["WholeTracesGroup"])},
+    "WholeTracesGroup": {"scopes": (2, ["WholeTracesScope"])},
+    "WholeTracesScope": {"items": (2, ["WholeSpan"])},
     # AnyValues behind each other: those that are integers, negative ones as very large
     "Integers": {"found": (3, [_UINT64])},
     # what stands around the items, and what is edited without knowing the rest

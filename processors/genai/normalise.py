@@ -114,7 +114,7 @@ def normalise(
             response_id = _response_id(item, plan, attributes, values)
         if plan.optional:
             _write_optional(item, plan, attributes)
-        if known.asks_events and isinstance(item, Span) and item.view.events:
+        if known.asks_events and isinstance(item, Span) and item.encoded_events():
             _write_from_events(item, known)
     if columns.conversation is not None and _is_plain(raw := values[columns.conversation]):
         fields += _MIRROR[item.ATTRIBUTES][len(raw)] + raw

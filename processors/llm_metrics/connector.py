@@ -98,7 +98,7 @@ class LlmMetrics:
             read: Any = view.attributes
             if STATUS not in edits and STATUS not in read:
                 if CLASS in edits or CLASS in read:
-                    self._beside(view, read, edits, environment)
+                    self._beside(item, read, edits, environment)
                 continue
             keys = (item.present, tuple(edits))
             if keys != latest:  # neighbours are often alike: that spares the hashes of the keys
@@ -110,20 +110,22 @@ class LlmMetrics:
             kind = find(shape, read, edits, environment, status_code(view))
             if not kind.counted:
                 if CLASS in edits or CLASS in read:
-                    self._beside(view, view.attributes, item.edits, environment)
+                    self._beside(item, view.attributes, item.edits, environment)
                 continue
             end_ns = view.end_ns
             seconds = (end_ns - view.start_ns) / 1e9
             calls.count(shape, kind, read, edits, seconds, end_ns, item)
-            if view.events:
-                self._sides.events(kind.binding, view.events)
+            if view.HasField("last_event"):
+                events = item.encoded_events()  # type: ignore[attr-defined] # of a span
+                self._sides.events(kind.binding, events)
 
-    def _beside(self, view: Any, read: Any, edits: Any, environment: str) -> None:
+    def _beside(self, item: Any, read: Any, edits: Any, environment: str) -> None:
         """Count what a span that is no counted call says."""
+        view = item.view
         tool = (edits[CLASS] if CLASS in edits else read[CLASS]) in TOOL
         noted = _VALIDATION in read or _REJECTED in read
-        events = view.events
-        if not (tool or noted or events):
+        happened = view.HasField("last_event")
+        if not (tool or noted or happened):
             return
         code = status_code(view)
         if not OVERLAID.isdisjoint(edits):
@@ -131,10 +133,10 @@ class LlmMetrics:
         if tool:
             seconds = (view.end_ns - view.start_ns) / 1e9
             self._sides.tool(read, edits, environment, seconds, code)
-        if noted or events:
+        if noted or happened:
             kind = self._kinds.find_overlaid(overlaid(read, edits), environment, code)
             self._calls.notes.above(kind.binding, read)
-            self._sides.events(kind.binding, events)
+            self._sides.events(kind.binding, item.encoded_events())
 
     def _count_records(self, scope: ScopeGroup, environment: str) -> None:
         for item in scope.items:

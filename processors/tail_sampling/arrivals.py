@@ -32,12 +32,12 @@ def arrivals(batch: Batch, table: Table, plan: Plan) -> Iterator[Group]:
     """Yield what a batch brings, one scope group after the other."""
     if batch.decoded and not plan.everything:
         return _decoded(batch, table, plan)
-    return encoded_arrivals(batch.encode(), table)
+    return encoded_arrivals(batch.encode(), table, plan)
 
 
-def encoded_arrivals(raw: bytes, table: Table) -> Iterator[Group]:
+def encoded_arrivals(raw: bytes, table: Table, plan: Plan) -> Iterator[Group]:
     """Yield what an encoded request brings."""
-    views = span_views(raw)
+    views = span_views(raw, whole=plan.everything)
     for resource, envelope, spans in table.groups(raw):
         seen = zip(spans, next(views), strict=True)
         yield Group(

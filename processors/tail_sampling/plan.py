@@ -36,7 +36,7 @@ ValueTest: TypeAlias = Callable[[bytes], bool]
 """Says whether an encoded AnyValue is one that is looked for."""
 
 _parse_head: Final[Callable[[bytes], Any]] = PARSE["SpanHead"]
-_parse_whole: Final[Callable[[bytes], Any]] = PARSE["Span"]
+_parse_whole: Final[Callable[[bytes], Any]] = PARSE["WholeSpan"]
 _NONE: Final[Mapping[str, bytes]] = {}
 _USD, _STATUS = COST_KEYS
 

@@ -67,7 +67,7 @@ class Restoring:
         journal, decider = self._journal, self._decider
         decider.now_ns = max(decider.now_ns, min(piece.received_ns, now_ns))
         journal.begin_again(piece)
-        self._holder.take_in(encoded_arrivals(piece.body, self._table))
+        self._holder.take_in(encoded_arrivals(piece.body, self._table, self._plan))
         journal.end_again(decider.now_ns)
 
     def _finish(self, number: int, pieces: Sequence[Piece], kept: Mapping[bytes, Entry]) -> None:

@@ -38,7 +38,7 @@ def subject() -> Subject:
     one.links.add()
     raw = request([one], {"service.name": "shop"}, scope="my.scope", schema_url="https://s")
     ((resource, scope, (encoded,)),) = split(raw)
-    view = PARSE["Span"](encoded)
+    view = PARSE["WholeSpan"](encoded)
     return Subject(view, Envelope(resource, scope), PARSE["Event"](view.events[0]), 0)
 
 
