@@ -83,6 +83,10 @@ class Element:
             self._view = type(self).PARSE(self._buf[self._start : self._end])
         return self._view
 
+    def parse(self) -> Any:
+        """Return another view, for those who change it."""
+        return type(self).PARSE(self._buf[self._start : self._end])
+
     # -- attributes
 
     @property

@@ -208,7 +208,7 @@ def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
 
 
 def values_of(keys: Sequence[str]) -> Callable[[Attributes], tuple[bytes, ...]]:
-    """Return what reads the values of these keys in one go, 0.06 µs each. It raises `KeyError` when one is missing."""
+    """Return what reads the values of these keys in one go, 0.06 µs each. A protobuf map makes those that it lacks."""
     if not keys:
         return lambda attributes: ()
     return itemgetter(*keys, keys[-1])  # of one key alone it would return the bare value

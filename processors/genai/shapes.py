@@ -35,7 +35,7 @@ class Shape(NamedTuple):
     """None: nothing about these keys is GenAI."""
     present: tuple[str, ...]
     read: Callable[[Attributes], tuple[bytes, ...]]
-    """Returns the values of the plan's columns, then those of other keys. Raises `KeyError` when one is missing."""
+    """Returns the values of the plan's columns, then those of other keys. Makes those that are missing."""
     long: tuple[str, ...]
     """The rest of the keys: of content, as far as the first span of the shape told."""
 
@@ -65,20 +65,29 @@ def read_span(
 
     `attributes` are those of its view.
     """
-    shape: Shape | None = scope.latest.get(len(attributes))
+    size = len(attributes)
+    shape: Shape | None = scope.latest.get(size)
     if shape is not None:
         plan, present, read, long = shape
-        try:
-            values = read(attributes)
-        except KeyError:
-            pass
-        else:
-            if not long or all(map(attributes.__contains__, long)):
-                span.present = present
-                return plan, values
+        values = read(attributes)
+        if len(attributes) != size:
+            _take_back(present, span, attributes, size)
+        elif not long or all(map(attributes.__contains__, long)):
+            span.present = present
+            return plan, values
     shape = _shape(scope, span.present, attributes)
     span.present = shape.present
     return shape.plan, shape.read(attributes)
+
+
+def _take_back(asked: tuple[str, ...], span: Span, attributes: Attributes, size: int) -> None:
+    """Take out again what reading has put in: a protobuf map makes an empty entry for a key that it does not hold."""
+    empty = [key for key in asked if key in attributes and not attributes[key]]
+    if len(attributes) - len(empty) != size:  # some came empty
+        came = span.parse().attributes
+        empty = [key for key in empty if key not in came]
+    for key in empty:
+        del attributes[key]  # type: ignore[attr-defined] # read-only for everyone else
 
 
 def _shape(scope: ScopeProfile, present: tuple[str, ...], attributes: Attributes) -> Shape:

@@ -1,0 +1,44 @@
+"""What a span becomes does not depend on the span before it, though that one tells which keys to look for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import permutations
+
+import pytest
+
+from processors.batch import Signal
+from processors.wire import Value
+from tests.processors.genai.replay import Graph
+from tests.telemetry import parse, span, traces
+
+EMPTY = "empty"
+SAME_NUMBER_OF_KEYS: tuple[Mapping[str, object], ...] = (
+    {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-5"},
+    {"gen_ai.operation.name": "plan", "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 40},
+    {"llm.model_name": "gpt-5", "llm.token_count.prompt": 100, "llm.token_count.completion": 40},
+    {"gen_ai.operation.name": "chat", "gen_ai.conversation.id": EMPTY, "gen_ai.usage.input_tokens": 7},
+    {"gen_ai.operation.name": EMPTY, "gen_ai.provider.name": EMPTY, "llm.token_count.prompt": 7},
+    {"http.route": "/", "http.response.status_code": 200, "server.address": EMPTY},
+)  # fmt: skip
+
+
+def left(*attributes: Mapping[str, object]) -> list[dict[str, Value]]:
+    """Return what spans of one scope become, each in a trace of its own."""
+    request = parse(
+        traces(*(span(n, trace=n, attributes=one) for n, one in enumerate(attributes, 1)))
+    )
+    for one in request.resource_spans[0].scope_spans[0].spans:
+        for attribute in one.attributes:
+            if attribute.value.string_value == EMPTY:
+                attribute.value.Clear()
+    graph = Graph()
+    graph.send(Signal.TRACES, request.SerializeToString())
+    found = sorted(graph.close(), key=lambda one: one.trace_id)
+    return [dict(one.attributes) for one in found]
+
+
+@pytest.mark.parametrize("pair", [*permutations(range(len(SAME_NUMBER_OF_KEYS)), 2)])
+def test_spans_with_as_many_but_other_keys(pair: tuple[int, int]) -> None:
+    first, second = (SAME_NUMBER_OF_KEYS[n] for n in pair)
+    assert left(first, second, first) == [*left(first), *left(second), *left(first)]
