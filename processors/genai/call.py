@@ -1,7 +1,7 @@
 """One record of a model call, as the ledger knows it.
 
 Names of scopes and models, and ids, are only compared for equality, and only inside one trace: digests stand for them
-(`hash` of a text is keyed SipHash, PEP 456).
+(`hash` is keyed SipHash, PEP 456).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Report = tuple[bytes, bytes, int, Usage, int, int, int, int, int, int]
 
 
 def digest(text: str | None) -> int:
-    """Return what stands for an id: 0 for none."""
-    return hash(text) if text is not None else 0
+    """Return what stands for an id: the hash of its UTF-8, 0 for none."""
+    return hash(text.encode("utf-8", "surrogatepass")) if text is not None else 0
 
 
 class Call:

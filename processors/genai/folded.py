@@ -16,7 +16,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any, Final
 
-from processors.genai.call import COUNTED, NO_PARENT, Call, Report
+from processors.genai.call import COUNTED, Call, Report
 from processors.genai.reasons import REASONS
 from processors.genai.trace import LINK_BYTES, Trace
 from processors.genai.usage import NO_USAGE, Usage
@@ -138,7 +138,7 @@ def _written(report: Report, marks: int) -> bytes | None:
         output = 0
     else:
         marks |= _OUTPUT
-    if len(span_id) != 8 or len(parent or NO_PARENT) != 8:
+    if len(span_id) != 8 or len(parent) not in (8, 0):
         return None
     try:
         return _pack_record(

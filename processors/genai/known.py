@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from processors import semconv
 from processors.batch import Element
@@ -18,7 +19,7 @@ from processors.genai.identity import Identity, first_text, identify
 from processors.genai.names import SERVER_ADDRESS, TIERS
 from processors.genai.plan import Plan, is_cache_hit
 from processors.genai.table import Hint, Output, Role
-from processors.genai.usage import NO_USAGE
+from processors.genai.usage import NO_USAGE, sureness
 from processors.genai.values import reasons, text
 from processors.wire import Value, encode_value
 
@@ -33,7 +34,8 @@ CALLS: Final = frozenset({Role.MODEL_CALL, Role.AGGREGATE})
 Attributes = Mapping[str, bytes]
 
 
-class Constants(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Constants:
     """Attributes that all spans with one signature get."""
 
     fields: bytes
@@ -44,7 +46,8 @@ class Constants(NamedTuple):
     """Those that are there in another form."""
 
 
-class Given(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Given:
     """Dimensions that a span gets when it has none of its own. `number` stands for them in memories."""
 
     number: int
@@ -59,7 +62,7 @@ class Known:
 
     __slots__ = (
         "_classified", "_constants", "_given", "_plan", "asks_counts", "asks_events", "cache_hit", "identity", "quick",
-        "quick_counts", "role", "told", "uncounted", "untold_reasons",
+        "quick_counts", "role", "sureness", "told", "uncounted", "untold_reasons",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, attributes: Attributes, given: Given, told: Hint | None) -> None:
@@ -85,6 +88,8 @@ class Known:
         quick = billed and self.identity.output is Output.INCLUDED
         self.quick_counts = plan.columns.counts if quick else None
         """Those of the columns, where they are all that is to be found out."""
+        self.sureness = sureness(self.identity)
+        """Of these, without and with cached tokens."""
         self.cache_hit = is_cache_hit(plan, attributes) or _is_cached_kind(attributes)
         self.untold_reasons = _finish_reasons(plan, attributes) is None
         """No attribute says why the call ended; an event may."""

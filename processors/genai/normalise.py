@@ -12,6 +12,7 @@ from typing import Final
 from processors import semconv
 from processors.allowance import length
 from processors.batch import Element, LogRecord, Span
+from processors.genai.call import digest
 from processors.genai.config import Override
 from processors.genai.dimensions import DIMENSIONS, METADATA
 from processors.genai.identity import Identity, first_text
@@ -47,15 +48,12 @@ _MIRROR: Final = {
 }
 """By tag of the attributes and size of an encoded value: what comes before it when it is the other name of a
 conversation."""
-_TEXT: Final = tuple(bytes((0x0A, max(size - 2, 0))) for size in range(_SHORT))
-"""By its size: how an AnyValue begins that is a text and nothing else."""
-
 Values = Sequence[bytes]
 """Of the plan's columns, encoded."""
 
-Normalised = tuple[Role, Usage | None, str | None, Known]
+Normalised = tuple[Role, Usage | None, int, Known]
 """What became of one span or record: its role; its usage, None on tools and others, since whatever they carry is not
-billed; its response id; and what else is known. A plain tuple, since it is made for every span."""
+billed; the digest of its response id; and what else is known. A plain tuple, since it is made for every span."""
 
 
 def resource_dimensions(attributes: Attributes) -> dict[str, str]:
@@ -86,12 +84,12 @@ def normalise(
     memory = (given.number, told, values[columns.telling])
     known: Known = plan.known.get(memory) or _learnt(memory, plan, attributes, given, told)
     role, usage = known.role, known.uncounted
-    semantics, response_id = None, None
+    semantics, response_id = None, 0
     if name.endswith(_UNBILLED) and (name == _RAW_REQUEST or name.endswith(_COUNT_TOKENS)):
         role, usage = Role.NEVER, None  # only re-reads or measures a call
     elif known.asks_counts:
         if known.quick_counts is not None and override is None:
-            usage = quick_usage(known.quick_counts, values, known.identity)
+            usage = quick_usage(known.quick_counts, values, known.sureness)
         if usage is None:
             role, usage = _counted(item, plan, attributes, known, override)
     if role is _MODEL_CALL and usage is not None:
@@ -99,9 +97,8 @@ def normalise(
     constants = known.quick.get(semantics) if role is known.role else None
     if constants is None:
         constants = known.constants(type(item), attributes, role, semantics)
-    fields, common, overwritten = constants
-    written = common.copy()
-    for key, value in overwritten:
+    fields, written = constants.fields, constants.values.copy()
+    for key, value in constants.overwritten:
         item.set(key, value)
     if not plan.plain_values.issuperset(values[columns.plain]):
         for sources in plan.plain_dimensions:
@@ -110,8 +107,10 @@ def normalise(
     for sources in plan.dimensions:
         _write_dimension(item, attributes, sources, given, role)
     if usage is not None:
-        if plan.response_id:
-            response_id = _response_id(item, plan, attributes, values)
+        if columns.response_id is not None and _is_plain(raw := values[columns.response_id]):
+            response_id = hash(raw[2:])
+        elif plan.response_id:
+            response_id = _response_id(item, plan, attributes)
         if plan.optional:
             _write_optional(item, plan, attributes)
         if known.asks_events and isinstance(item, Span) and item.encoded_events():
@@ -182,7 +181,9 @@ def _write_conversation(item: Element, plan: Plan, attributes: Attributes) -> No
 def _is_plain(raw: bytes) -> bool:
     """Whether an AnyValue is a short text that needs no trimming and no unquoting: no decoding to find out."""
     size = len(raw)
-    return 2 < size < _SHORT and raw[:2] == _TEXT[size] and raw[2] > 0x22 and raw[-1] > 0x20
+    if size > 2 and raw[0] == 0x0A and raw[1] == size - 2 and raw[2] > 0x22 and size < _SHORT:
+        return raw[size - 1] > 0x20  # 0.1 µs less than with an index from the end (CPython 3.11)
+    return False
 
 
 def _check_dimension(
@@ -232,14 +233,11 @@ def _dimension(sources: DimensionSources, attributes: Attributes) -> str | None:
     return None
 
 
-def _response_id(item: Element, plan: Plan, attributes: Attributes, values: Values) -> str | None:
-    place = plan.columns.response_id
-    if place is not None and _is_plain(raw := values[place]):
-        return raw[2:].decode("utf-8", "replace")
+def _response_id(item: Element, plan: Plan, attributes: Attributes) -> int:
     response_id = first_text(plan.response_id, attributes)
     if response_id is not None:
         _put(item, attributes, semconv.GEN_AI_RESPONSE_ID, response_id)
-    return response_id
+    return digest(response_id)
 
 
 def _write_optional(item: Element, plan: Plan, attributes: Attributes) -> None:

@@ -165,38 +165,40 @@ class Genai:
         batch.view_all()
         touched: dict[bytes, Visit] = {}
         for items, sender in self._groups(batch):
-            for item in items:
-                self._span(item, sender, touched)  # type: ignore[arg-type] # a traces batch holds spans only
+            self._normalise(items, sender, touched)  # type: ignore[arg-type] # a traces batch holds spans only
         waiting = [self._settle(trace_id, visit) for trace_id, visit in touched.items()]
         return any(waiting)
 
-    def _span(self, span: Span, sender: _Sender, touched: dict[bytes, Visit]) -> None:
-        view = span.view
-        attributes, trace_id = view.attributes, view.trace_id
-        some = touched.get(trace_id)
-        if some is None:
-            some = touched[trace_id] = self._ledger.visit(trace_id)
-        plan, values = read_span(sender.scope, span, attributes)
-        if plan is None:
-            some.links.append(view.span_id + (view.parent_span_id or NO_PARENT) + TRANSPARENT)
-            return
-        found = normalise(span, plan, attributes, values, view.name, sender.given, sender.override)
-        role, usage, _, _ = found
-        self._roles[role] += 1
-        sort = TRANSPARENT
-        if usage is not None:
-            if not plan.skipped and (role is _MODEL_CALL or usage.known):
-                self._enter(trace_id, span, plan, found, usage, some)
-                return  # a record is a link as well
-            sort = SOLID
-        elif role is _TOOL:
-            sort = SOLID
-            if plan.spring or self._loops:
-                parent = view.parent_span_id or NO_PARENT
-                some.tools += ((parent, view.start_ns, view.end_ns),)
-        elif plan.has_counts and not plan.skipped:
-            self._skip(span, NOT_BILLED)
-        some.links.append(view.span_id + (view.parent_span_id or NO_PARENT) + sort)
+    def _normalise(
+        self, spans: Iterable[Span], sender: _Sender, touched: dict[bytes, Visit]
+    ) -> None:
+        """Normalise the spans of one scope group and enter in `touched` what the ledger is to know of them."""
+        scope, given, _, override = sender
+        visit_of, roles = self._ledger.visit, self._roles
+        for span in spans:
+            view = span.view
+            attributes, trace_id = view.attributes, view.trace_id
+            visit = touched.get(trace_id)
+            if visit is None:
+                visit = touched[trace_id] = visit_of(trace_id)
+            plan, values = read_span(scope, span, attributes)
+            sort = TRANSPARENT
+            if plan is not None:
+                found = normalise(span, plan, attributes, values, view.name, given, override)
+                role, usage, _, _ = found
+                roles[role] += 1
+                if usage is not None and not plan.skipped and (role is _MODEL_CALL or usage.known):
+                    self._enter(trace_id, span, plan, found, usage, visit)
+                    continue  # a record is a link as well
+                if usage is not None or role is _TOOL:
+                    sort = SOLID
+                    if role is _TOOL and (plan.spring or self._loops):
+                        visit.tools += (
+                            (view.parent_span_id or NO_PARENT, view.start_ns, view.end_ns),
+                        )
+                elif plan.has_counts and not plan.skipped:
+                    self._skip(span, NOT_BILLED)
+            visit.links.append(view.span_id + (view.parent_span_id or NO_PARENT) + sort)
 
     def _enter(
         self,
@@ -218,15 +220,14 @@ class Genai:
         ):
             self._skip(span, DUPLICATE_DELIVERY)
             return
-        request_id = first_text(plan.request_id, view.attributes) if plan.request_id else None
         report = visit.reports[span_id] = (
             span_id,
             view.parent_span_id,
             plan.scope.mark,
             usage,
             known.identity.comparable,
-            digest(response_id),
-            digest(request_id),
+            response_id,
+            digest(first_text(plan.request_id, view.attributes)) if plan.request_id else 0,
             view.start_ns,
             view.end_ns,
             view.kind,
@@ -415,7 +416,7 @@ def _log_report(
         plan.scope.mark,
         usage or NO_USAGE,
         known.identity.comparable,
-        digest(response_id),
+        response_id,
         digest(first_text(plan.request_id, attributes)),
         at,
         at,

@@ -97,11 +97,11 @@ def _invalid_counts(plan: Plan, attributes: Mapping[str, bytes]) -> int:
 
 
 def quick_usage(
-    places: tuple[int | None, ...], values: Sequence[bytes], identity: Identity
+    places: tuple[int | None, ...], values: Sequence[bytes], sure: tuple[str | None, str | None]
 ) -> Usage | None:
     """Read counts that are canonical as they stand; None when they are not, and `read_usage` must decide.
 
-    `places`: see `Columns.counts`. The emitter MUST be one that includes reasoning in the output.
+    `places`: see `Columns.counts`; `sure`: see `sureness`. The emitter MUST include reasoning in the output.
     """
     input_at, output_at, read_at, write_at, reasoning_at = places
     try:
@@ -114,18 +114,28 @@ def quick_usage(
         return None
     if reasoning and reasoning > (output or 0):
         return None
-    cached = (read or 0) + (write or 0)
-    if counted is None:
-        semantics = None
-    elif not cached:
-        if identity.drops_cache_split:
+    semantics = None
+    if counted is not None:
+        cached = (read or 0) + (write or 0)
+        semantics = sure[1] if cached else sure[0]
+        if semantics is None or counted < cached:
             return None
-        semantics = EXACT
-    elif counted < cached or identity.semantics is Semantics.EXCLUSIVE:
-        return None
-    else:
-        semantics = TABLE if identity.semantics else ASSUMED
     return _new(Usage, (counted, output, read, write, None, reasoning, semantics, None, None, 0))
+
+
+def sureness(identity: Identity) -> tuple[str | None, str | None]:
+    """Return how sure an input count is that stands as it should: without cached tokens and with them.
+
+    None: it does not stand so, or other values decide.
+    """
+    without = None if identity.drops_cache_split else EXACT
+    if identity.semantics is Semantics.EXCLUSIVE:
+        return without, None
+    return without, TABLE if identity.semantics else ASSUMED
+
+
+_INT: Final = 0x18
+"""Tag of an AnyValue that is an int."""
 
 
 class _Unusual(Exception):
@@ -135,13 +145,14 @@ class _Unusual(Exception):
 def _whole(raw: bytes) -> int:
     """Decode an int as emitters encode counts, in up to three bytes. Raises `_Unusual` for everything else."""
     size = len(raw)
-    if size > 1 and raw[0] == 0x18 and raw[-1] < 128:
-        if size == 3:
+    if size == 3:
+        if raw[0] == _INT and raw[2] < 128:
             return raw[1] & 127 | raw[2] << 7
-        if size == 2:
-            return raw[1]
-        if size == 4 and raw[1] > 127 < raw[2]:
+    elif size == 4:
+        if raw[0] == _INT and raw[1] > 127 and raw[2] > 127 and raw[3] < 128:
             return raw[1] & 127 | (raw[2] & 127) << 7 | raw[3] << 14
+    elif size == 2 and raw[0] == _INT and raw[1] < 128:
+        return raw[1]
     raise _Unusual
 
 
