@@ -175,7 +175,7 @@ class Batch:
             for scope, scope_view in zip(group.scopes, group_view.scopes, strict=True):
                 for item, view in zip(scope.items, scope_view.items, strict=True):
                     if item._frame >= 0:  # else it has been rewritten
-                        item._view = view
+                        item.seen = (view, view.attributes)
 
     def log_records(self) -> Iterator[LogRecord]:
         """Yield the records of a logs batch."""
@@ -340,7 +340,7 @@ def _decode_scope(
         item._end = at = body + size
         item._buf, item.group = raw, group
         item.edits = UNEDITED
-        item._view = item._present = item._tail = None
+        item.seen = item._present = item._tail = None
         item._dropped = False
         append(item)
     group._rest = b"".join(rest)

@@ -47,7 +47,7 @@ class Element:
     A key that occurs twice (invalid OTLP) reads as its last value and is forwarded as it came.
     """
 
-    __slots__ = ("_buf", "_end", "_frame", "_present", "_start", "_tail", "_view", "edits")
+    __slots__ = ("_buf", "_end", "_frame", "_present", "_start", "_tail", "edits", "seen")
 
     ATTRIBUTES: ClassVar[bytes]
     """Tag of the repeated KeyValue field."""
@@ -62,7 +62,9 @@ class Element:
         self._frame = frame
         self._start = start
         self._end = end
-        self._view: Any = None
+        self.seen: tuple[Any, Mapping[str, bytes]] | None = None
+        """The view and its attributes once somebody asked for them: hot loops say `seen or see()`, which spares a call
+        and a new object for the map, 0.2 µs."""
         self._present: tuple[str, ...] | None = None
         self.edits: Mapping[str, Value | _Removed] = UNEDITED
         """What was written since the message came in, for hot loops: it goes before `view.attributes`. Not to be
@@ -79,9 +81,13 @@ class Element:
     @property
     def view(self) -> Any:
         """The message as it came, without edits, for reading: see `views`."""
-        if self._view is None:
-            self._view = type(self).PARSE(self._buf[self._start : self._end])
-        return self._view
+        return (self.seen or self.see())[0]
+
+    def see(self) -> tuple[Any, Mapping[str, bytes]]:
+        """Return the view and its attributes; `seen` has them from now on."""
+        view = type(self).PARSE(self._buf[self._start : self._end])
+        self.seen = seen = (view, view.attributes)
+        return seen
 
     def parse(self) -> Any:
         """Return another view, for those who change it."""
@@ -97,7 +103,7 @@ class Element:
         puts the tuple that it remembers in place of its equal: those after it then compare identical objects.
         """
         if self._present is None:
-            self._present = tuple((self._view or self.view).attributes)
+            self._present = tuple((self.seen or self.see())[1])
         return self._present
 
     @present.setter
@@ -106,7 +112,7 @@ class Element:
 
     def keys(self) -> Collection[str]:
         """The attribute keys, edits included, each once."""
-        present: Mapping[str, bytes] = (self._view or self.view).attributes
+        present = (self.seen or self.see())[1]
         if not self.edits:
             return present
         edited = dict.fromkeys(present)
@@ -121,7 +127,7 @@ class Element:
         """Whether the attribute is there, with whatever value."""
         if key in self.edits:
             return self.edits[key] is not _REMOVED
-        return key in (self._view or self.view).attributes
+        return key in (self.seen or self.see())[1]
 
     def get(self, key: str) -> Value:
         """Return the attribute's value; None when it is absent or empty. Lists and dicts are copies."""
@@ -129,13 +135,12 @@ class Element:
         if key in edits:
             edited = edits[key]
             return None if isinstance(edited, _Removed) else edited
-        raw = (self._view or self.view).attributes.get(key)
+        raw = (self.seen or self.see())[1].get(key)
         return decode_value(raw, 0, len(raw)) if raw else None
 
     def raw(self, key: str) -> bytes | None:
         """Return the attribute's encoded AnyValue as it came (edits do not show); None when it is absent."""
-        raw: bytes | None = (self._view or self.view).attributes.get(key)
-        return raw
+        return (self.seen or self.see())[1].get(key)
 
     def encoded(self, key: str) -> bytes | None:
         """Return the attribute's encoded AnyValue, edits included; None when it is absent."""
@@ -223,7 +228,7 @@ class Element:
     def _merged(
         self, came: memoryview, edits: Mapping[str, Value | _Removed]
     ) -> list[bytes | memoryview]:
-        present = (self._view or self.view).attributes
+        present = (self.seen or self.see())[1]
         replaced = {key: value for key, value in edits.items() if key in present}
         pieces: list[bytes | memoryview] = [came]
         if replaced:
@@ -277,7 +282,7 @@ class Element:
     def rebase(self, body: bytes) -> None:
         """Put another encoded body in place of the one that came; what was written since stays written."""
         self._buf, self._frame, self._start, self._end = body, -1, 0, len(body)
-        self._view, self._present = None, None
+        self.seen, self._present = None, None
 
 
 class Resource(Element):

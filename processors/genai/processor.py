@@ -176,8 +176,8 @@ class Genai:
         scope, given, _, override = sender
         visit_of, roles = self._ledger.visit, self._roles
         for span in spans:
-            view = span.view
-            attributes, trace_id = view.attributes, view.trace_id
+            view, attributes = span.seen or span.see()
+            trace_id = view.trace_id
             visit = touched.get(trace_id)
             if visit is None:
                 visit = touched[trace_id] = visit_of(trace_id)

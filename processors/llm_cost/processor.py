@@ -119,7 +119,7 @@ class LlmCost(Stateless):
     def _span(self, span: Span) -> None:
         """Price a span, the short way where that is possible."""
         edits = span.edits
-        attributes = span.view.attributes
+        _, attributes = span.seen or span.see()
         if s.APP_LLM_SPAN_CLASS in edits:
             kind = edits[s.APP_LLM_SPAN_CLASS]
             if kind in _NEVER_PRICED:

@@ -94,8 +94,8 @@ class LlmMetrics:
         for item in scope.items:
             if scope.dropped and item.dropped:
                 continue
-            view, edits = item.view, item.edits
-            read: Any = view.attributes
+            read: Any
+            (view, read), edits = item.seen or item.see(), item.edits
             if STATUS not in edits and STATUS not in read:
                 if CLASS in edits or CLASS in read:
                     self._beside(item, read, edits, environment)

@@ -50,14 +50,15 @@ def _decoded(batch: Batch, table: Table, plan: Plan) -> Iterator[Group]:
     for group in batch.groups:
         resource = group.envelope()
         for scope in group.scopes:
-            items = [item for item in scope.items if not item.dropped]
+            items = scope.items
+            if scope.dropped:
+                items = [item for item in items if not item.dropped]
             envelope = table.envelope(resource, scope.envelope())
             yield Group(resource, envelope, len(items), (_arrival(item, keys) for item in items))
 
 
 def _arrival(item: Item, keys: tuple[str, ...]) -> Arrival:
-    edits, view = item.edits, item.view
-    present, wanted = view.attributes, {}
+    (view, present), edits, wanted = item.seen or item.see(), item.edits, {}
     for key in keys:
         value = item.encoded(key) if key in edits else present.get(key)
         if value is not None:
