@@ -76,7 +76,15 @@ def has_record(entry: bytes, span_id: bytes) -> bool:
 
 def span_ids(entry: bytes) -> list[bytes]:
     """Return the ids of the spans that left records."""
-    return [entry[at : at + 8] for at in _places(entry) if not entry[at + _LOG_AT] & _LOG_BIT]
+    at, end, ids = _first(entry) or len(entry), len(entry), []
+    while at < end:
+        if entry[at + _SORT_AT] != _RECORD_SORT:
+            at += LINK_BYTES
+            continue
+        if not entry[at + _LOG_AT] & _LOG_BIT:
+            ids.append(entry[at : at + 8])
+        at += _SIZE
+    return ids
 
 
 def _places(entry: bytes) -> list[int]:

@@ -217,29 +217,29 @@ class Ledger:
 
     def trim(self, now_ns: int) -> int:
         """Forget what is too old, and the longest quiet traces while there is too much; returns how many of these."""
-        evicted = 0
-        while self._traces:
-            trace_id = self._longest_quiet(now_ns)
+        evicted, oldest_ns = 0, now_ns - self._limits.ttl_ns
+        while (trace_id := self._longest_quiet(now_ns)) is not None:
             entry = self._traces[trace_id]
-            too_old = now_ns - _seen_ns(entry) >= self._limits.ttl_ns
+            too_old = _seen_ns(entry) <= oldest_ns
             if not too_old and self._size <= self._limits.max_bytes:
                 break
             evicted += not too_old
             self._forget(trace_id, entry)
         return evicted
 
-    def _longest_quiet(self, now_ns: int) -> bytes:
+    def _longest_quiet(self, now_ns: int) -> bytes | None:
         """Return the trace that was seen before all others: the first of the map, or the last of a list made of it.
 
         Asking the map would walk over the places of all traces that were moved or deleted before its first one.
         """
-        while self._queue:
-            entry = self._traces.get(self._queue[-1])
-            if entry is not None and _seen_ns(entry) <= self._queued_ns:
-                return self._queue[-1]
-            self._queue.pop()
-        self._queue, self._queued_ns = list(reversed(self._traces)), now_ns
-        return self._queue[-1]
+        queue, traces, queued_ns = self._queue, self._traces, self._queued_ns
+        while queue:
+            entry = traces.get(queue[-1])
+            if entry is not None and _seen_ns(entry) <= queued_ns:
+                return queue[-1]
+            queue.pop()
+        self._queue, self._queued_ns = list(reversed(traces)), now_ns
+        return self._queue[-1] if traces else None
 
     def settle_all(self) -> None:
         """Close everything that is open."""

@@ -8,7 +8,8 @@ keys does, and the values are at hand then. What is kept is bounded, since keys 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from processors.allowance import ENTRY_BYTES, Allowance, length
 from processors.batch import Span
@@ -28,7 +29,8 @@ _LONG_BYTES: Final = 256
 """A value that is larger costs more to copy than to ask for."""
 
 
-class Shape(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Shape:
     """A set of keys, and how to find it again."""
 
     plan: Plan | None
@@ -68,13 +70,12 @@ def read_span(
     size = len(attributes)
     shape: Shape | None = scope.latest.get(size)
     if shape is not None:
-        plan, present, read, long = shape
-        values = read(attributes)
+        values = shape.read(attributes)
         if len(attributes) != size:
-            _take_back(present, span, attributes, size)
-        elif not long or all(map(attributes.__contains__, long)):
-            span.present = present
-            return plan, values
+            _take_back(shape.present, span, attributes, size)
+        elif not shape.long or all(map(attributes.__contains__, shape.long)):
+            span.present = shape.present
+            return shape.plan, values
     shape = _shape(scope, span.present, attributes)
     span.present = shape.present
     return shape.plan, shape.read(attributes)
