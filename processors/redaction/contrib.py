@@ -45,15 +45,16 @@ class ContribRedaction(Stateless):
         logs = batch.signal is Signal.LOGS
         editor = _editor(rules, Hits(rules.blocked.scan(batch.raw)), bodies=logs)
         near = editor.near
+        found = near(0) < len(batch.raw)
         if not batch.decoded:
-            if near(0) < len(batch.raw):
+            if found:
                 self._rewrite(batch, editor)
             return batch
         for element in elements(batch):
             edits, place = element.edits, element.place
             if place is None or (edits and self._has_written(rules, edits)):
                 self._whole(rules, element)
-            elif near(place[1]) < place[2]:
+            elif found and near(place[1]) < place[2]:
                 self._as_it_came(rules, element, editor)
         return batch
 

@@ -290,7 +290,10 @@ def elements(batch: Batch) -> Iterator[Element]:
         yield group.resource
         for scope in group.scopes:
             yield scope.scope
-            yield from (item for item in scope.items if not item.dropped)
+            if scope.dropped:
+                yield from [item for item in scope.items if not item.dropped]
+            else:
+                yield from scope.items
 
 
 def everywhere(offset: int) -> int:
