@@ -168,7 +168,7 @@ def key_value(buf: bytes, at: int, end: int) -> tuple[bytes, int, int]:
 def encode_value(value: Value) -> bytes:
     """Encode an AnyValue. Integers outside int64 are refused by `OverflowError`."""
     if isinstance(value, str):
-        return delimited(b"\x0a", value.encode("utf-8", "replace"))
+        return _text_value(value) if len(value) <= _SHORT else _long_text_value(value)
     if isinstance(value, bool):
         return b"\x10\x01" if value else b"\x10\x00"
     if isinstance(value, int):
@@ -185,6 +185,17 @@ def encode_value(value: Value) -> bytes:
         members = [delimited(b"\x0a", encode_key_value(k, v)) for k, v in value.items()]
         return delimited(b"\x32", b"".join(members))
     return b""
+
+
+_SHORT: Final = 64
+"""Texts that are written are names and words of few lists: up to so many characters they are remembered."""
+
+
+def _long_text_value(text: str) -> bytes:
+    return delimited(b"\x0a", text.encode("utf-8", "replace"))
+
+
+_text_value: Final = lru_cache(maxsize=4096)(_long_text_value)
 
 
 def encode_key_value(key: str, value: Value) -> bytes:
