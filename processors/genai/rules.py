@@ -58,19 +58,26 @@ class Judge:
         _aggregates(trace, fresh, calls, final=final)
         trace.open = tuple(undecided((*trace.open, *fresh)))
 
-    def _servers(self, trace: Trace, calls: Iterable[Call]) -> None:
+    def _servers(self, trace: Trace, calls: list[Call]) -> None:
         """A server's or gateway's record below its client's repeats it, whatever its ids and counts say."""
-        for call in calls:
+        for call in reversed(_deepest_first(trace, calls)) if self._prefer_gateway else calls:
             client = trace.client_of(call) if call.is_server_side else None
             if client is None or not _is_client(client, call):
                 continue
             if self._prefer_gateway and client.verdict is None:
-                client.verdict = DUPLICATE_OF_DESCENDANT
-            elif call.verdict is None:
+                client.verdict = _repeated_above(trace, client, calls) or DUPLICATE_OF_DESCENDANT
+            gave_way = self._prefer_gateway and client.verdict == DUPLICATE_OF_DESCENDANT
+            if call.verdict is None and not gave_way:
                 call.verdict = SERVER_OF_CLIENT
         for call in undecided(calls):
-            if any(_serves(trace, below, call) for below in trace.records_below(call)):
-                call.verdict = DUPLICATE_OF_DESCENDANT
+            servers = [below for below in trace.records_below(call) if _serves(trace, below, call)]
+            if not servers:
+                continue
+            call.verdict = DUPLICATE_OF_DESCENDANT
+            if all(s.verdict is None for s in servers) and _repeated_above(trace, call, calls):
+                call.verdict = DUPLICATE_OF_ANCESTOR
+                for server in servers:
+                    server.verdict = SERVER_OF_CLIENT
 
 
 def _is_client(client: Call, server: Call) -> bool:
@@ -80,14 +87,22 @@ def _is_client(client: Call, server: Call) -> bool:
 
 
 def _serves(trace: Trace, server: Call, client: Call) -> bool:
-    """Whether a server's record that counted already belongs to this client's call."""
-    return (
-        server.verdict == COUNTED
-        and server.has_usage
-        and server.is_server_side
-        and trace.client_of(server) is client
-        and _is_client(client, server)
-    )
+    """Whether a server's record that counts belongs to this client's call, maybe through gateways."""
+    if server.verdict not in (None, COUNTED) or server.aggregate or not server.has_usage:
+        return False
+    if not server.is_server_side:
+        return False
+    below = server
+    for _ in trace.calls:  # a cycle (invalid) ends as well
+        above = trace.client_of(below)
+        if above is None or not _is_client(above, below):
+            return False
+        if above is client:
+            return True
+        if above.verdict == COUNTED or not above.is_server_side:
+            return False
+        below = above
+    return False
 
 
 # ------------------------------------------------------------------ wrapper and leaf
@@ -103,7 +118,7 @@ def _wrappers(trace: Trace, calls: list[Call]) -> None:
 
 def _repeated_below(trace: Trace, call: Call) -> str | None:
     below = [r for r in trace.records_below(call) if not r.aggregate and r.has_usage]
-    if any(_stands(r) and _same_nested(call, r) for r in below):
+    if any(_same_nested(call, r) and _stands(trace, r) for r in below):
         return DUPLICATE_OF_DESCENDANT
     parts = [r for r in below if r.verdict in (None, COUNTED) and r.models & call.models]
     if len(parts) > 1 and _sums(parts) == call.counts:
@@ -111,8 +126,10 @@ def _repeated_below(trace: Trace, call: Call) -> str | None:
     return None
 
 
-def _stands(record: Call) -> bool:
-    """Whether a record below counts, or repeats one above it that counted before."""
+def _stands(trace: Trace, record: Call) -> bool:
+    """Whether a record below counts, or repeats one above it that counted before, or gave way to its server's."""
+    if record.verdict == DUPLICATE_OF_DESCENDANT:
+        return any(_serves(trace, below, record) for below in trace.records_below(record))
     return record.verdict in (None, COUNTED, DUPLICATE_OF_ANCESTOR)
 
 
