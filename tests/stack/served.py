@@ -20,8 +20,9 @@ from tests.stack.rules import PROMETHEUS
 def ask(prometheus: Prometheus, kind: str, **asked: str | float) -> list[dict[str, Any]]:
     """Return what a `query` or a `query_range` finds; an error fails."""
     url = f"http://127.0.0.1:{prometheus.port}/api/v1/{kind}"
-    answer = httpx.post(url, data=asked, timeout=120, trust_env=False).json()
-    assert answer["status"] == "success", answer
+    answered = httpx.post(url, data=asked, timeout=120, trust_env=False)
+    assert answered.status_code == 200, f"{answered}\n{answered.text[:2000]}\n{asked}"
+    answer = answered.json()
     found: list[dict[str, Any]] = answer["data"]["result"]
     return found
 
