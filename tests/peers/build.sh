@@ -4,7 +4,9 @@
 #   jaeger        Jaeger 2.13.0 (Go module v1.76.0), the trace backend
 #   compose       Docker Compose 2.40.3, which reads docker-compose.yml; Debian has version 1 alone
 #   mimirtool     Grafana's analysis of the metrics that dashboards and rules name; releases are no valid Go versions, so a commit
-# Usage: build.sh [otelcol-peer|jaeger|compose|mimirtool ...]   (default: all). Needs Go >= 1.25.
+#   prometheus    Prometheus and promtool 3.14.0, which docker-compose.yml names; only when asked for: 20 minutes. Tests take
+#                 what is on the PATH, Debian's 2.42; with links to these two first on it, they run on both.
+# Usage: build.sh [otelcol-peer|jaeger|compose|mimirtool|prometheus ...]   (default: all but the last). Needs Go >= 1.25.
 # The binaries go to $OTELCOL_LLM_PEERS (default ~/.cache/otelcol-llm/peers) as NAME-VERSION; one that is there is not built again.
 set -euo pipefail
 
@@ -32,6 +34,20 @@ build_compose() {
 build_mimirtool() {
   copy_module "$1" github.com/grafana/mimir@v1.3.1-0.20260423142704-aced80d74930
   (cd "$1/src" && go build -trimpath -ldflags='-s -w' -o "$2" ./cmd/mimirtool)
+}
+
+build_prometheus() {
+  build_of_prometheus "$1" "$2" prometheus
+}
+
+build_promtool() {
+  build_of_prometheus "$1" "$2" promtool
+}
+
+build_of_prometheus() { # a module that needs it: the versions it was released with, but for what its own go.mod replaces
+  local module=github.com/prometheus/prometheus
+  (cd "$1" && go mod init example.test/peer && go get "$module@v0.314.0" "$module/cmd/$3@v0.314.0")
+  (cd "$1" && go build -trimpath -ldflags='-s -w' -o "$2" "$module/cmd/$3")
 }
 
 copy_module() { # $1 = empty work folder, $2 = module@version. A copy of the module itself: its own go.mod and go.sum stay in force.
@@ -62,6 +78,10 @@ for peer in "$@"; do
     jaeger) make_peer jaeger 2.13.0 build_jaeger ;;
     compose) make_peer compose 2.40.3 build_compose ;;
     mimirtool) make_peer mimirtool 20260423 build_mimirtool ;;
-    *) echo "build.sh: expected otelcol-peer, jaeger, compose or mimirtool, got '$peer'" >&2; exit 2 ;;
+    prometheus)
+      make_peer prometheus 3.14.0 build_prometheus
+      make_peer promtool 3.14.0 build_promtool
+      ;;
+    *) echo "build.sh: expected otelcol-peer, jaeger, compose, mimirtool or prometheus, got '$peer'" >&2; exit 2 ;;
   esac
 done
