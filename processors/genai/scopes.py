@@ -51,8 +51,8 @@ class ScopeProfile:
     """Of everything that is remembered of its spans."""
     shapes: dict[tuple[str, ...], Any] = field(default_factory=dict, compare=False)
     """Filled by `shapes`: one entry per set of attribute keys."""
-    latest: dict[int, Any] = field(default_factory=dict, compare=False)
-    """Number of keys → the shape that the last span with as many had."""
+    likely: dict[int, Any] = field(default_factory=dict, compare=False)
+    """Number of keys → the shape of the spans with as many, or what tells those that were met apart."""
 
 
 def profile(name: str, version: str, allowance: Allowance) -> ScopeProfile:

@@ -1,8 +1,9 @@
 """Finds the plan of a span by its keys, and reads its values on the way.
 
 Applications emit few distinct key sets. Which one a span has is found out by reading the values: if it has as many keys
-as the last span of that size had, and a value for each of them, then these are its keys. That costs what listing the
-keys does, and the values are at hand then. What is kept is bounded, since keys come from the network.
+as a shape that was met, and a value for each of them, then these are its keys. That costs what listing the keys does,
+and the values are at hand then. Shapes of one size are told apart by a key that one has and the other lacks. What is
+kept is bounded, since keys come from the network.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _REMEMBERED: Final = 32 << 20
 """Bytes of all plans and of what they remember, estimated. Traffic of a hundred instrumentations takes a few MiB."""
 _PLAN_BYTES: Final = 4096
 _USUAL_KEYS: Final = 64
-"""Of spans with more keys than that, the latest shape is not remembered: each number of keys has its own."""
+"""Of spans with more keys than that, no shape is expected: each number of keys has shapes of its own."""
+_MOST_FORKS: Final = 6
+"""So many questions, 0.06 µs each, are asked to tell shapes of one size apart; then the latest one is expected."""
 _LONG_BYTES: Final = 256
 """A value that is larger costs more to copy than to ask for."""
 
@@ -40,6 +43,15 @@ class Shape:
     """Returns the values of the plan's columns, then those of other keys. Makes those that are missing."""
     long: tuple[str, ...]
     """The rest of the keys: of content, as far as the first span of the shape told."""
+
+
+@dataclass(slots=True)
+class Fork:
+    """A key by which shapes of one size are told apart."""
+
+    key: str
+    has: Shape | Fork
+    lacks: Shape | Fork
 
 
 class Planner:
@@ -68,7 +80,9 @@ def read_span(
     `attributes` are those of its view.
     """
     size = len(attributes)
-    shape: Shape | None = scope.latest.get(size)
+    shape: Shape | Fork | None = scope.likely.get(size)
+    while isinstance(shape, Fork):
+        shape = shape.has if shape.key in attributes else shape.lacks
     if shape is not None:
         values = shape.read(attributes)
         if len(attributes) != size:
@@ -96,9 +110,24 @@ def _shape(scope: ScopeProfile, present: tuple[str, ...], attributes: Attributes
     if found is None:
         plan = compile_plan(scope, present) if is_marked(present) else None
         found = _remember(scope, present, _shape_of(plan, present, attributes))
-    if len(present) <= _USUAL_KEYS:
-        scope.latest[len(present)] = found
+    size = len(present)
+    if size <= _USUAL_KEYS:
+        scope.likely[size] = _with(scope.likely.get(size), found, _MOST_FORKS)
     return found
+
+
+def _with(known: Shape | Fork | None, new: Shape, forks: int) -> Shape | Fork:
+    """Return what tells apart what was told apart before and a shape that was taken for another of these."""
+    if isinstance(known, Fork):
+        if known.key in new.present:
+            known.has = _with(known.has, new, forks - 1)
+        else:
+            known.lacks = _with(known.lacks, new, forks - 1)
+        return known
+    if known is None or not forks:
+        return new
+    key = next((key for key in known.present if key not in new.present), None)
+    return new if key is None else Fork(key, known, new)
 
 
 def _shape_of(plan: Plan | None, present: tuple[str, ...], attributes: Attributes) -> Shape:
@@ -122,7 +151,8 @@ def read_record(scope: ScopeProfile, attributes: Attributes) -> tuple[Plan, tupl
 def _remember(scope: ScopeProfile, present: tuple[str, ...], found: Shape) -> Shape:
     if len(scope.shapes) >= _MAX_SHAPES:
         scope.shapes.clear()
+        scope.likely.clear()
     size = _PLAN_BYTES + length(present) + ENTRY_BYTES * len(present)
-    scope.allowance.spend(size, scope.shapes, scope.latest)
+    scope.allowance.spend(size, scope.shapes, scope.likely)
     scope.shapes[present] = found
     return found

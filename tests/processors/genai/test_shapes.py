@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import permutations
+from itertools import combinations, permutations
 
 import pytest
 
@@ -42,3 +42,13 @@ def left(*attributes: Mapping[str, object]) -> list[dict[str, Value]]:
 def test_spans_with_as_many_but_other_keys(pair: tuple[int, int]) -> None:
     first, second = (SAME_NUMBER_OF_KEYS[n] for n in pair)
     assert left(first, second, first) == [*left(first), *left(second), *left(first)]
+
+
+def test_one_of_many_key_sets_of_a_size_becomes_what_it_becomes_alone() -> None:
+    usual = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 7}
+    more = {"llm.model_name": "a", "gen_ai.request.model": "b", "server.address": "c", "session.id": "d",
+            "gen_ai.conversation.id": "e", "app.llm.feature": "f", "user.id": "g"}  # fmt: skip
+    spans = [usual | {key: more[key] for key in keys} for keys in combinations(more, 3)]
+    spans += spans[::-1] + spans[::3]
+    alone = [one for attributes in spans for one in left(attributes)]
+    assert left(*spans) == alone
