@@ -179,6 +179,38 @@ def test_fields_of_a_span_are_read() -> None:
     assert [(e.name, e.time_ns, e.get("k")) for e in one.events()] == [("e", 9, "v")]
 
 
+def test_events_and_links_are_read_even_when_the_last_one_is_empty() -> None:
+    parsed = ExportTraceServiceRequest.FromString(traces(span(1), span(2)))
+    one, _ = parsed.resource_spans[0].scope_spans[0].spans
+    one.events.add(name="e")
+    one.events.add()
+    one.links.add(trace_state="a=b")
+    one.links.add()
+    some, none = Batch(Signal.TRACES, parsed.SerializeToString()).spans()
+    assert [event.name for event in some.events()] == ["e", ""]
+    assert [len(link) for link in some.encoded_links()] == [5, 0]
+    assert (none.events(), list(none.encoded_events()), list(none.encoded_links())) == ([], [], [])
+
+
+def test_views_that_were_made_together_are_those_of_each_span() -> None:
+    raw = traces(*(span(n, name=f"n{n}", attributes={"n": n}, status=n % 3) for n in range(1, 5)))
+    together, alone = Batch(Signal.TRACES, raw), Batch(Signal.TRACES, raw)
+    together.view_all()
+    for one, other in zip(together.spans(), alone.spans(), strict=True):
+        assert one.seen is not None
+        assert other.seen is None
+        view, attributes = other.see()
+        assert other.seen == (view, attributes)
+        assert (one.view, dict(one.seen[1])) == (view, dict(attributes))
+
+
+def test_a_span_that_was_replaced_is_seen_anew() -> None:
+    one = next(Batch(Signal.TRACES, traces(span(1, attributes={"k": 1}))).spans())
+    assert one.get("k") == 1
+    one.replace(b"")
+    assert (one.get("k"), one.name, one.present) == (None, "", ())
+
+
 def test_fields_of_a_log_record_are_read() -> None:
     request = ExportLogsServiceRequest()
     record = (
