@@ -119,7 +119,7 @@ def read_path(text: str, path: Path, context: str) -> Read:
 
 
 def _attributes(view_of: Callable[[Subject], Any], inner: str, keys: tuple[str | int, ...]) -> Read:
-    """An attribute that is absent is nil; what is missing inside one is an error."""
+    """What is absent, or missing in a map, is nil; to look inside anything else, also what is empty, is an error."""
 
     def attributes(subject: Subject) -> Mapping[str, bytes]:
         view = view_of(subject)
@@ -134,16 +134,16 @@ def _attributes(view_of: Callable[[Subject], Any], inner: str, keys: tuple[str |
 
     def read(subject: Subject) -> Any_:
         raw = attributes(subject).get(first)
+        if raw is None:
+            return None
         value: Any_ = decode_value(raw, 0, len(raw)) if raw else None
         for key in others:
-            value = None if _absent(value, key) else index(value, key)
+            if isinstance(value, dict) and isinstance(key, str) and key not in value:
+                return None
+            value = index(value, key)
         return value
 
     return read
-
-
-def _absent(value: Any_, key: str | int) -> bool:
-    return value is None or (isinstance(value, dict) and isinstance(key, str) and key not in value)
 
 
 def _trace_state_member(key: str) -> Read:

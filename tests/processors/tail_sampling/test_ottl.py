@@ -31,6 +31,7 @@ def subject() -> Subject:
         b"0123456789abcdef", "chat gpt-4o", ATTRIBUTES, status="error", ms=(1000, 3500), parent="p", kind=3, flags=1,
         trace_state="a=b,ot=th:8", dropped_attributes_count=1, dropped_events_count=2, dropped_links_count=3,
     )  # fmt: skip
+    one.attributes.add(key="void")
     one.status.message = "failed"
     one.events.add(
         name="first", attributes=key_values({"n": 1}), time_unix_nano=5, dropped_attributes_count=4
@@ -73,7 +74,8 @@ SUBJECT = subject()
         'attributes["list"][0] == "a"',
         'attributes["map"]["a"]["b"] == 1',
         'attributes["map"]["none"] == nil',
-        'attributes["none"]["x"] == nil',
+        'attributes["none"]["x"] == nil and attributes["none"][0]["x"] == nil',
+        'attributes["void"] == nil',
         'attributes["list"] == ["a", 1, 2.5]',
         'attributes["list"] != ["a", 1]',
         'attributes["map"] == {"a": {"b": 1}, "c": "x"}',
@@ -223,6 +225,7 @@ def test_it_holds_for_an_event(text: str) -> None:
         'ParseJSON(attributes["json"])["none"] == nil',
         'attributes["list"][7] == 1',
         'attributes["text"]["x"] == 1',
+        'attributes["void"]["x"] == nil',
         'attributes["map"][0] == 1',
         'attributes["text"] + 1 == 2',
         'attributes["int"] / 0 == 1',
