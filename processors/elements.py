@@ -47,7 +47,9 @@ class Element:
     A key that occurs twice (invalid OTLP) reads as its last value and is forwarded as it came.
     """
 
-    __slots__ = ("_buf", "_end", "_frame", "_present", "_start", "_tail", "edits", "seen")
+    __slots__ = (
+        "_buf", "_end", "_frame", "_present", "_start", "_tail", "columns", "edits", "seen"
+    )  # fmt: skip
 
     ATTRIBUTES: ClassVar[bytes]
     """Tag of the repeated KeyValue field."""
@@ -70,6 +72,9 @@ class Element:
         """What was written since the message came in, for hot loops: it goes before `view.attributes`. Not to be
         changed; what stands for a removed attribute is false, as absent ones are."""
         self._tail: tuple[bytes, dict[str, Value]] | None = None
+        self.columns: tuple[tuple[str, ...], tuple[bytes, ...]] | None = None
+        """Keys of attributes, and their values as they came, where somebody has read many in one go: for whoever comes
+        after, 0.02 µs a value against 0.06."""
 
     @classmethod
     def alone(cls, body: bytes) -> Self:
@@ -282,7 +287,7 @@ class Element:
     def rebase(self, body: bytes) -> None:
         """Put another encoded body in place of the one that came; what was written since stays written."""
         self._buf, self._frame, self._start, self._end = body, -1, 0, len(body)
-        self.seen, self._present = None, None
+        self.seen = self._present = self.columns = None
 
 
 class Resource(Element):

@@ -41,6 +41,8 @@ class Shape:
     present: tuple[str, ...]
     read: Callable[[Attributes], tuple[bytes, ...]]
     """Returns the values of the plan's columns, then those of other keys. Makes those that are missing."""
+    keys: tuple[str, ...]
+    """Theirs."""
     long: tuple[str, ...]
     """The rest of the keys: of content, as far as the first span of the shape told."""
 
@@ -89,6 +91,7 @@ def read_span(
             _take_back(shape.present, span, attributes, size)
         elif not shape.long or all(map(attributes.__contains__, shape.long)):
             span.present = shape.present
+            span.columns = shape.keys, values
             return shape.plan, values
     shape = _shape(scope, span.present, attributes)
     span.present = shape.present
@@ -134,8 +137,8 @@ def _shape_of(plan: Plan | None, present: tuple[str, ...], attributes: Attribute
     columns = plan.columns.keys if plan is not None else ()
     others = [key for key in present if key not in columns]
     long = tuple(key for key in others if len(attributes[key]) > _LONG_BYTES)
-    read = values_of((*columns, *(key for key in others if key not in long)))
-    return Shape(plan, present, read, long)
+    keys = (*columns, *(key for key in others if key not in long))
+    return Shape(plan, present, values_of(keys), keys, long)
 
 
 def read_record(scope: ScopeProfile, attributes: Attributes) -> tuple[Plan, tuple[bytes, ...]]:

@@ -7,7 +7,7 @@ series together with those of others (see `settling`). What few calls tell is co
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from processors.batch import Item
 from processors.llm_metrics import bindings
@@ -68,6 +68,7 @@ class Calls:
         self,
         shape: Shape,
         kind: Kind,
+        source: Any,
         read: Read,
         edits: Read,
         seconds: float | None,
@@ -89,7 +90,7 @@ class Calls:
             usd = edits[COST] if shape.cost_written else read[COST] if shape.cost_came else None
             if usd.__class__ is not float or not 0.0 <= usd < SURE_USD:
                 usd = number(usd)
-        noted += shape.counts(read)
+        noted += shape.counts(source)
         if shape.mixed:
             noted += shape.counts_written(edits)
         noted += (usd, seconds)

@@ -19,7 +19,6 @@ from processors.llm_metrics.kinds import (
     OVERLAID,
     SIMPLE,
     STATUS,
-    Keys,
     Kinds,
     overlaid,
 )
@@ -88,8 +87,9 @@ class LlmMetrics:
 
     def _count_spans(self, scope: ScopeGroup, environment: str) -> None:
         calls, shapes, find = self._calls, self._kinds.shapes, self._kinds.find
-        latest: Keys = ((), ())
-        shape = shapes[latest]
+        latest: tuple[Any, ...] = ()
+        before: tuple[str, ...] = ()
+        shape = shapes[(), (), ()]
         calls.expect(len(scope.items))
         for item in scope.items:
             if scope.dropped and item.dropped:
@@ -100,21 +100,25 @@ class LlmMetrics:
                 if CLASS in edits or CLASS in read:
                     self._beside(item, read, edits, environment)
                 continue
-            keys = (item.present, tuple(edits))
-            if keys != latest:  # neighbours are often alike: that spares the hashes of the keys
-                latest, shape = keys, shapes[keys]
+            keys, source = item.columns or ((item.present,), read)
+            written = tuple(edits)
+            if keys != latest or written != before:  # else it is like its neighbour: spares hashes
+                latest, before = keys, written
+                shape = shapes[item.present, written, item.columns[0] if item.columns else ()]
             if shape.mixed and not SIMPLE.issuperset(map(type, shape.written(edits))):
                 read, edits = NOTHING, overlaid(read, edits)
-                latest = ((), tuple(edits))
-                shape = shapes[latest]
-            kind = find(shape, read, edits, environment, status_code(view))
+                latest = ()
+                shape = shapes[(), tuple(edits), ()]
+            if not shape.columnar:
+                source = read
+            kind = find(shape, source, read, edits, environment, status_code(view))
             if not kind.counted:
                 if CLASS in edits or CLASS in read:
                     self._beside(item, view.attributes, item.edits, environment)
                 continue
             end_ns = view.end_ns
             seconds = (end_ns - view.start_ns) / 1e9
-            calls.count(shape, kind, read, edits, seconds, end_ns, item)
+            calls.count(shape, kind, source, read, edits, seconds, end_ns, item)
             if view.HasField("last_event"):
                 events = item.encoded_events()  # type: ignore[attr-defined] # of a span
                 self._sides.events(kind.binding, events)
@@ -154,7 +158,7 @@ class LlmMetrics:
             if kind.counted:
                 self._calls.expect(1)
                 when_ns = view.time_ns or view.observed_ns
-                self._calls.count(kind.shape, kind, NOTHING, read, None, when_ns, item)
+                self._calls.count(kind.shape, kind, NOTHING, NOTHING, read, None, when_ns, item)
 
     def tick(self, now_ns: int) -> Iterable[Batch]:
         """Yield what changed, when it is time."""

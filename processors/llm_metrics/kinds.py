@@ -9,7 +9,7 @@ Both are data from outside, so what is remembered is bounded; losing it costs ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
@@ -74,7 +74,7 @@ MAX_KEY: Final = 2048
 
 NOTHING: Final[Read] = {}
 
-Keys: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...]]"
+Keys: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]"
 _joined: Final = b"\xff".join
 """Joins encoded values to one that is found by comparing once. No AnyValue begins with this byte (there is no wire type
 7), so where each ends is certain."""
@@ -112,12 +112,12 @@ class Shape:
     """What of the attributes that matter to a call an item with these keys has, and where it stands."""
 
     __slots__ = (
-        "columns", "cost_came", "cost_written", "counts", "counts_written", "groups", "identity",
-        "identity_written", "latency", "mixed", "more", "told", "width", "written",
+        "columnar", "cost_came", "cost_written", "counts", "counts_written", "groups", "identity",
+        "identity_written", "latency", "mixed", "more", "sums", "told", "width", "written",
     )  # fmt: skip
 
     def __init__(self, keys: Keys) -> None:
-        """`keys`: those that came, and those of the edits, which go first."""
+        """`keys`: those that came, those of the edits, which go first, and those of its `columns`."""
         edited = frozenset(keys[1])
         came = frozenset(keys[0]) - edited
         here = came | edited
@@ -133,21 +133,29 @@ class Shape:
         self.more = not here.isdisjoint(_MORE)
         """Whether there is anything that few calls tell."""
         self.told = _getter([key for key in _TOLD if key in edited])
-        self.identity = _getter([key for key in _IDENTITY if key in came])
-        """Returns the values that came and tell kinds apart."""
+        identity: list[Any] = [key for key in _IDENTITY if key in came]
+        counts = [(key, slot) for key, slot in _COUNTS if key in came]
+        numbers: list[Any] = [key for key, _ in counts]
+        places = {key: place for place, key in enumerate(keys[2])}
+        self.columnar = places.keys() >= {*identity, *numbers}
+        """Whether these are read from what somebody has read before, by their places in it."""
+        if self.columnar:
+            identity = [places[key] for key in identity]
+            numbers = [places[key] for key in numbers]
+        self.identity = _getter(identity)
+        """Returns the values that came and tell kinds apart; `identity_written` those that were written."""
         self.identity_written = _getter(
             [key for key in (*LABEL_KEYS, *_OUTCOME_KEYS) if key in edited]
         )
-        counts = [(key, slot) for key, slot in _COUNTS if key in came]
-        counts_written = [(key, slot) for key, slot in _COUNTS if key in edited]
-        self.counts = _getter([key for key, _ in counts])
+        self.counts = _getter(numbers)
         """Returns the token counts that came; `counts_written` those that were written."""
+        counts_written = [(key, slot) for key, slot in _COUNTS if key in edited]
         self.counts_written = _getter([key for key, _ in counts_written])
-        self.columns = tuple(
+        self.sums = tuple(
             [(place, slot) for place, (_, slot) in enumerate(counts + counts_written)]
         )
         """Where each stands in what both return, and the place of its series in a binding."""
-        self.width = len(self.columns) + 2
+        self.width = len(self.sums) + 2
 
 
 class Kinds:
@@ -156,15 +164,17 @@ class Kinds:
     def __init__(self, bindings: Bindings) -> None:
         self._bindings = bindings
         self.shapes: Memory[Keys, Shape] = Memory(_MAX_SHAPES, Shape)
-        """By the keys that came and those of the edits."""
+        """By the keys that came, those of the edits, and those of its `columns`."""
         self._known = 0
 
-    def find(self, shape: Shape, read: Read, edits: Read, environment: str, code: int) -> Kind:
-        """Return the kind of an item of a shape.
+    def find(
+        self, shape: Shape, source: Any, read: Read, edits: Read, environment: str, code: int
+    ) -> Kind:
+        """Return the kind of an item of a shape. `source`: what its labels and counts that came are read from.
 
         A kind is in no cache when the next of its calls comes: what is compared then should be one string of bytes.
         """
-        key: Any = shape.identity(read)
+        key: Any = shape.identity(source)
         if shape.mixed:
             key += shape.identity_written(edits)
         else:
@@ -176,7 +186,9 @@ class Kinds:
 
     def find_overlaid(self, read: Read, environment: str, code: int) -> Kind:
         """Return the kind of an item by what `overlaid` returned."""
-        return self.find(self.shapes[(), tuple(read)], NOTHING, read, environment, code)
+        return self.find(
+            self.shapes[(), tuple(read), ()], NOTHING, NOTHING, read, environment, code
+        )
 
     def _learn(
         self, shape: Shape, group: tuple[Any, str, int], key: Any, read: Read, edits: Read
@@ -213,14 +225,14 @@ def _outcome(read: Read, code: int) -> Outcome:
     return outcome(http, error, finish, code)
 
 
-def _getter(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    """Return what reads the values of these names, all of which are there."""
-    if len(names) > 1:
-        return itemgetter(*names)
-    if names:
-        (name,) = names
-        return lambda attributes: (attributes[name],)
-    return lambda attributes: ()
+def _getter(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what reads the values of these keys, or at these places, all of which are there."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    if keys:
+        (key,) = keys
+        return lambda source: (source[key],)
+    return lambda source: ()
 
 
 def overlaid(attributes: Read, edits: Read) -> Read:

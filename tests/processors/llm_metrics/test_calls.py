@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processors.llm_metrics.catalogue import TOTAL
 from processors.llm_metrics.money import atto_of_each, atto_usd
+from processors.llm_metrics.settling import fill
 
 from .support import NOW, SECOND, connector, priced, read, span, total, traces
 
@@ -48,6 +50,15 @@ PICODOLLARS = st.integers(0, 10**15).map(lambda n: n / 10**12)
 @given(st.one_of(st.lists(PICODOLLARS), st.lists(st.none() | PICODOLLARS | st.floats(0, 2000))))
 def test_many_dollars_are_as_exact_as_single_ones(amounts: list[float | None]) -> None:
     assert atto_of_each(amounts) == [None if one is None else atto_usd(one) for one in amounts]
+
+
+@given(st.lists(st.sampled_from((0.0, 0.1, 0.25, 1.0, 119.5, 120.0, 121.0)), max_size=150))
+def test_many_values_fall_into_the_buckets_of_single_ones(values: list[float]) -> None:
+    many, single = ([0] * (len(TOTAL) + 1) for _ in range(2))
+    fill(many, TOTAL, values)
+    for value in values:
+        fill(single, TOTAL, [value])
+    assert many == single
 
 
 def test_only_spans_with_a_cost_status_count() -> None:
