@@ -32,6 +32,7 @@ VARIETIES: dict[str, Varied] = {
     "keys": lambda n: {f"gen_ai.key.{n}": n},
     "as many other keys": lambda n: {f"gen_ai.key.{n % 2}": n},
     "as many other long texts": lambda n: {f"gen_ai.text.{n % 2}": "text " * 100},
+    "more keys than usual": lambda n: {f"gen_ai.key.{n % 2}.{k}": k for k in range(70)},
     "as many other keys that grow": lambda n: {f"text.{n % 2}": "x" * n},
 }
 
