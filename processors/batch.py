@@ -43,7 +43,6 @@ from processors.items import (
 from processors.views import PARSE
 from processors.wire import (
     Value,
-    delimited,
     fields,
     read_varint,
     skip,
@@ -67,7 +66,7 @@ __all__ = [
     "assemble",
     "count_points",
     "edit_span",
-    "frame",
+    "frame_head",
     "outline",
     "span_views",
     "split",
@@ -455,31 +454,30 @@ _NOWHERE: Final = ScopeGroup(ResourceGroup(Resource(b"", 0, 0, 0), b""), Scope(b
 """The group of a span that stands alone."""
 
 
-def frame(item: bytes) -> bytes:
-    """Encode an item as a field of its scope group, as `assemble` takes them."""
-    return delimited(Item.TAG, item)
+def frame_head(item: bytes) -> bytes:
+    """Return what makes a frame, as `assemble` takes them, of the encoded item behind it."""
+    return Item.TAG + varint(len(item))
 
 
-def assemble(frames: Mapping[tuple[bytes, bytes], Iterable[_Piece]]) -> bytes:
+def assemble(frames: Mapping[tuple[bytes, bytes], Sequence[_Piece]]) -> bytes:
     """Encode a request from item frames by (resource envelope, scope envelope), in the mapping's order.
 
-    Scope groups of equal resource envelopes that follow each other share one resource group.
+    A frame may come in pieces: only the last join copies. Scope groups of equal resource envelopes that follow each other share one resource group.
     """
-    parts: list[bytes] = []
+    parts: list[_Piece] = []
     current: bytes | None = None
-    scopes: list[bytes] = []
+    scopes: list[_Piece] = []
     for (resource, scope), items in frames.items():
         if resource != current:
             if current is not None:
                 parts += _group(current, scopes)
             current, scopes = resource, []
-        body = b"".join([scope, *items])
-        scopes += (b"\x12" + varint(len(body)), body)
+        scopes += (b"\x12" + varint(len(scope) + sum(map(len, items))), scope, *items)
     if current is not None:
         parts += _group(current, scopes)
     return b"".join(parts)
 
 
-def _group(resource: bytes, scopes: Sequence[bytes]) -> tuple[bytes, ...]:
+def _group(resource: bytes, scopes: Sequence[_Piece]) -> tuple[_Piece, ...]:
     """Return the pieces of a resource group."""
     return (b"\x0a" + varint(len(resource) + sum(map(len, scopes))), resource, *scopes)

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, cast
 
-from processors.batch import Batch, assemble, frame
+from processors.batch import Batch, assemble, frame_head
 from processors.ports import Piece, Store, Ticket
 from processors.tail_sampling.traces import Envelope, Trace
 from processors.tail_sampling.verdict import NOT_SAMPLED, Tier, Trigger, Verdict
@@ -227,7 +227,7 @@ _Groups = dict[tuple[bytes, bytes], list[bytes]]
 
 
 def _add(groups: _Groups, envelope: Envelope, span: bytes) -> None:
-    groups.setdefault((envelope.resource, envelope.scope), []).append(frame(span))
+    groups.setdefault((envelope.resource, envelope.scope), []).extend((frame_head(span), span))
 
 
 def _encode(entry: Entry) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from processors.batch import Batch, Signal, assemble, frame
+from processors.batch import Batch, Signal, assemble, frame_head
 from processors.tail_sampling.traces import Envelope
 
 _SPANS_A_BATCH: Final = 512
@@ -29,7 +29,7 @@ class Outbox:
         self.spans += 1
         self.size += len(span)
         scopes = self._groups.setdefault(envelope.resource, {})
-        scopes.setdefault(envelope.scope, []).append(frame(span))
+        scopes.setdefault(envelope.scope, []).extend((frame_head(span), span))
 
     def take(self, now_ns: int) -> Batch | None:
         """Return everything, or None when there is nothing, and be empty again."""
