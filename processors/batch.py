@@ -462,7 +462,8 @@ def frame_head(item: bytes) -> bytes:
 def assemble(frames: Mapping[tuple[bytes, bytes], Sequence[_Piece]]) -> bytes:
     """Encode a request from item frames by (resource envelope, scope envelope), in the mapping's order.
 
-    A frame may come in pieces: only the last join copies. Scope groups of equal resource envelopes that follow each other share one resource group.
+    A frame may come in pieces: only the last join copies. Scope groups of equal resource envelopes that follow each
+    other share one resource group.
     """
     parts: list[_Piece] = []
     current: bytes | None = None
