@@ -37,7 +37,7 @@ from processors.llm_metrics.money import SURE_USD, atto_usd
 from processors.llm_metrics.notes import REFUSAL, Notes, is_true
 from processors.llm_metrics.outcomes import PLAIN
 from processors.llm_metrics.quotas import Quotas
-from processors.llm_metrics.settling import settle, tokens
+from processors.llm_metrics.settling import open_counters, settle, tokens
 from processors.llm_metrics.users import Users, user_of
 
 _MAX_WAITING: Final = 16_384
@@ -136,6 +136,8 @@ class Calls:
     ) -> None:
         """Count what few calls tell, and offer the call as an exemplar."""
         binding = kind.binding
+        if fresh:
+            open_counters(kind, usd is not None)
         ttft = rate = None
         if kind.shape.more:
             ttft = self._more(binding, read)
