@@ -81,13 +81,11 @@ _PLACES: Final = ((COST, PRICE), (LATENCY,), (TTFT,), (DECODE,))
 
 
 def _attach(trace_id: bytes, candidate: tuple[Any, ...]) -> None:
+    """Attach encoded OTLP Exemplars (metrics.proto 1.10)."""
     binding, end_ns, values = candidate
+    trace = delimited(b"\x2a", trace_id)
     for places, value in zip(_PLACES, values, strict=True):
-        for place in places:
-            if value is not None:
-                binding.open(place).exemplify(value, encoded(trace_id, end_ns, value))
-
-
-def encoded(trace_id: bytes, time_ns: int, value: float) -> bytes:
-    """Encode the body of an OTLP Exemplar (metrics.proto 1.10)."""
-    return _TIME_AND_VALUE(b"\x11", time_ns, b"\x19", value) + delimited(b"\x2a", trace_id)
+        if value is not None:
+            exemplar = _TIME_AND_VALUE(b"\x11", end_ns, b"\x19", value) + trace
+            for place in places:
+                (binding.series[place] or binding.open(place)).exemplify(value, exemplar)

@@ -68,6 +68,8 @@ _UNBILLED: Final = spellings("unpriced", "cached")
 _ESTIMATE: Final = spellings("estimate")
 
 _MAX_SHAPES: Final = 1024
+_LONGEST: Final = 16_384
+"""Bytes of a shape's keys: most of them stand there twice, as the same objects."""
 _MAX_KINDS: Final = 16_384
 MAX_KEY: Final = 2048
 """Bytes of values by which a kind is remembered; one that has longer ones is worked out each time."""
@@ -163,7 +165,7 @@ class Kinds:
 
     def __init__(self, bindings: Bindings) -> None:
         self._bindings = bindings
-        self.shapes: Memory[Keys, Shape] = Memory(_MAX_SHAPES, Shape)
+        self.shapes: Memory[Keys, Shape] = Memory(_MAX_SHAPES, Shape, _LONGEST)
         """By the keys that came, those of the edits, and those of its `columns`."""
         self._known = 0
 

@@ -111,7 +111,7 @@ def traces(
     """Make a batch of encoded spans."""
     attributes = [delimited(b"\x0a", encode_key_value(k, v)) for k, v in (resource or {}).items()]
     envelope = delimited(b"\x0a", b"".join(attributes))
-    return Batch(Signal.TRACES, assemble({(envelope, b""): spans}), received_ns=now_ns)
+    return Batch(Signal.TRACES, assemble({(envelope, b""): list(spans)}), received_ns=now_ns)
 
 
 def read(batches: Iterable[Batch]) -> dict[str, dict[tuple[tuple[str, str], ...], Any]]:
