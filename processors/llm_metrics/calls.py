@@ -136,7 +136,7 @@ class Calls:
     ) -> None:
         """Count what few calls tell, and offer the call as an exemplar."""
         binding = kind.binding
-        if fresh:
+        if not kind.opened:
             open_counters(kind, usd is not None)
         ttft = rate = None
         if kind.shape.more:

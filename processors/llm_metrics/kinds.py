@@ -86,8 +86,8 @@ class Kind:
     """What holds for all calls that are told apart by nothing but their numbers."""
 
     __slots__ = (
-        "billed", "binding", "counted", "estimated", "noted", "outcome", "rare", "shape", "success",
-        "unpriced",
+        "billed", "binding", "counted", "estimated", "noted", "opened", "outcome", "rare", "shape",
+        "success", "unpriced",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +104,8 @@ class Kind:
         self.billed = status not in _UNBILLED and not self.estimated
         self.rare = shape.more or became is not PLAIN or not self.billed
         """Whether there is more to count than what is noted."""
+        self.opened = False
+        """Whether its counters are, see `settling`."""
         self.noted: list[Any] = []
         """Of each call that waits to be added to the series (see `settling`) as many entries as the shape's `width`:
         the counts as they came, then dollars and seconds, None where they are not known. One list, because a tuple for

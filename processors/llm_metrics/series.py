@@ -266,8 +266,8 @@ class Family:
         points = []
         for series in queue:
             series.queued = False
-            if series.changed:
-                series.seen_ns = max(series.seen_ns, now_ns)
+            if series.seen_ns < now_ns and series.changed:
+                series.seen_ns = now_ns
             points.append(series.point(stamp))
         points += [delimited(b"\x0a", stamp + attributes + _NO_VALUE) for attributes in self._gone]
         self._gone.clear()

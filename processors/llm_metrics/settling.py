@@ -55,6 +55,7 @@ def settle(kinds: Iterable[Kind]) -> None:
 def open_counters(kind: Kind, priced: bool) -> None:
     """Open the counters that a call of a kind will add to, so that settling need not open those of all new kinds at
     once: 5 µs each, while everybody waits."""
+    kind.opened = True
     binding = kind.binding
     slots = [slot for _, slot in kind.shape.sums]
     if kind.success:
@@ -77,7 +78,8 @@ def _settle(shape: Shape, kinds: Sequence[Kind]) -> None:
     ends = list(accumulate([len(kind.noted) // width for kind in kinds]))
     told = {slot: _counts(flat[place::width]) for place, slot in shape.sums}
     prices, times = flat[width - 2 :: width], flat[width - 1 :: width]
-    _count(kinds, ends, [*told.items(), (COST, atto_of_each(prices))])
+    summed = [(slot, column, 1) for slot, column in told.items()]
+    _count(kinds, ends, [*summed, (COST, *atto_of_each(prices))])
     observed: list[tuple[int, Sequence[float], Sequence[float | None]]] = [
         (size, bounds, told[slot]) for slot, size, bounds in _SIZES if slot in told
     ]
@@ -93,9 +95,11 @@ def _settle(shape: Shape, kinds: Sequence[Kind]) -> None:
 
 
 def _count(
-    kinds: Iterable[Kind], ends: Iterable[int], summed: Collection[tuple[int, Sequence[int | None]]]
+    kinds: Iterable[Kind],
+    ends: Iterable[int],
+    summed: Collection[tuple[int, Sequence[int | None], int]],
 ) -> None:
-    """Add to the counters. `summed`: for each the amounts of all calls, None where there is none."""
+    """Add to the counters. `summed`: for each the amounts of all calls, None where there is none, and their unit."""
     at = 0
     for kind, end in zip(kinds, ends, strict=True):
         binding = kind.binding
@@ -103,14 +107,14 @@ def _count(
             _add(binding, REQUESTS, end - at)
             if binding.served:
                 _add(binding, ANSWERS, end - at)
-        for slot, column in summed:
+        for slot, column, unit in summed:
             amounts = column[at:end]
             try:
-                _add(binding, slot, sum(amounts))  # type: ignore[arg-type] # that is what is tried
+                _add(binding, slot, sum(amounts) * unit)  # type: ignore[arg-type] # that is what is tried
             except TypeError:
                 known = [amount for amount in amounts if amount is not None]
                 if known:
-                    _add(binding, slot, sum(known))
+                    _add(binding, slot, sum(known) * unit)
         kind.noted.clear()
         at = end
 
