@@ -6,12 +6,16 @@ from collections.abc import Iterable
 from typing import Final
 
 from processors.genai.call import Call
-from processors.genai.reasons import DUPLICATE_SIBLING, REPRESENTED, undecided
+from processors.genai.reasons import DUPLICATE_SIBLING, REPRESENTED, SERVER_OF_CLIENT, undecided
 from processors.genai.trace import Trace
 from processors.genai.usage import SURENESS
 
 _SIBLING_STARTS_NS: Final = 50_000_000
 _SIBLING_OVERLAP: Final = 0.9
+_COMPARED: Final = REPRESENTED - {SERVER_OF_CLIENT}
+"""A server's record stands for the call of its client above, whose record may have given way to that of a sibling."""
+_GAVE_WAY: Final = (None, DUPLICATE_SIBLING)
+"""Verdicts that leave it to others to count: the one that was preferred may still be open."""
 
 
 def judge_siblings(trace: Trace, calls: list[Call]) -> None:
@@ -44,7 +48,7 @@ def _groups(family: list[Call]) -> list[list[Call]]:
     """Gather records of one call: at most one of each scope, nearest starts first."""
     groups: list[list[Call]] = []
     for call in sorted(family, key=lambda c: (c.verdict is None, c.start, c.span_id)):
-        if call.verdict is not None and call.verdict not in REPRESENTED:
+        if call.verdict is not None and call.verdict not in _COMPARED:
             continue
         fitting = [
             group
@@ -71,8 +75,8 @@ def _same_sibling(one: Call, other: Call) -> bool:
 
 def _keep_one(group: list[Call]) -> None:
     open_ones = undecided(group)
-    if len(open_ones) == len(group):
-        open_ones.remove(min(group, key=_preference))
+    if open_ones and all(call.verdict in _GAVE_WAY for call in group):
+        open_ones.remove(min(open_ones, key=_preference))
     for call in open_ones:
         call.verdict = DUPLICATE_SIBLING
 
