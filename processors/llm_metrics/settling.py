@@ -172,7 +172,8 @@ def _counts(column: Sequence[Any]) -> list[int]:
             if len(found) == len(column) and max(found) < TOO_LARGE:
                 return found
     except (TypeError, IndexError):  # one was written since it came, or is empty
-        pass
+        if set(map(type, column)) == {int} and min(column) >= 0 and max(column) < TOO_LARGE:
+            return list(column)
     return [tokens(raw) for raw in column]
 
 
