@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from processors.batch import Batch
 from tests.bench.call_metrics import CONTENT, PER_REQUEST, Bench, figures, scraped
 from tests.processors.llm_metrics.support import read, total
 
@@ -19,6 +20,17 @@ def test_every_call_is_priced_and_counted(size: str) -> None:
     found = read(bench.metrics.close())
     assert total(found, "llm_requests_total", status="success") == PER_REQUEST
     assert total(found, "llm_cost_usd_total") > 0
+
+
+def test_calls_count_the_same_in_another_process() -> None:
+    """Here `genai` has left on the spans what it read; a batch that was encoded again has nothing of it."""
+    here, there = Bench(), Bench()
+    batch = here.batch("lean", Random(2))
+    assert any(one.columns for one in batch.spans())
+    again = Batch(batch.signal, batch.encode(), received_ns=batch.received_ns)
+    here.metrics.process(batch)
+    there.metrics.process(again)
+    assert read(here.metrics.close()) == read(there.metrics.close())
 
 
 def test_there_is_a_figure_for_everything() -> None:
