@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from operator import attrgetter
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from processors import semconv as s
 from processors.allowance import ENTRY_BYTES, Allowance, length
@@ -38,6 +38,9 @@ _AGGREGATE: Final = "aggregate"
 _CLASSED: Final = encode_value(_MODEL_CALL)
 _NEVER_PRICED: Final = ("tool", "other")
 """Classes that `genai` gives to what is no model call."""
+_Keys: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""Keys that came, those that were written since, and those that were read before."""
+_NO_COLUMNS: Final[tuple[tuple[str, ...], tuple[bytes, ...]]] = ((), ())
 _REMEMBERED: Final = 16 << 20
 """Bytes of all shapes and prices that are remembered, estimated."""
 ESTIMATED: Final = frozenset({"unknown_provider", "unknown_model", "no_rate"})
@@ -60,9 +63,12 @@ class LlmCost(Stateless):
         self._book = self._offers.book
         self._allowance = Allowance(_REMEMBERED)
         self._quick = Quick(self._offers, self.stats, self._allowance)
-        self._shapes: dict[tuple[tuple[str, ...], tuple[str, ...]], Shape] = {}
+        self._shapes: dict[_Keys, Shape] = {}
         self._latest = self._shape(())
         """The shape that an undecoded span had last."""
+        self._before: _Keys = ((), (), ())
+        self._last = self._latest
+        """Keys and shape that another had last."""
         self._price_time = attrgetter("end_ns" if self._book.price_at_end else "start_ns")
         self._now_ns = 0
         self._watches = bool(config.token_budgets or config.conversations)
@@ -143,11 +149,18 @@ class LlmCost(Stateless):
         self, span: Span, attributes: Mapping[str, bytes], edits: Mapping[str, Any]
     ) -> bool:
         """Price a span the short way; False where the long way must answer."""
-        shape = self._shape(span.present, tuple(edits))
+        columns, values = span.columns or _NO_COLUMNS
+        known = (span.present, tuple(edits), columns)
+        if known != self._before:  # neighbours are often alike, and then these are the same objects
+            self._before = known
+            self._last = self._shape(*known)
+        shape = self._last
         if not _is_quick(shape, attributes):
             return shape.silent
-        used = overlaid(shape, attributes, edits) if shape.rewritten else attributes
-        priced = self._quick.price(shape, used, self._at(span.view)) if used else None
+        source: Any = values if shape.columnar else attributes
+        if shape.rewritten:
+            source = overlaid(shape, attributes, edits)
+        priced = self._quick.price(shape, source, self._at(span.view)) if source else None
         if priced is None:
             return False
         bill, cost, tokens = priced
@@ -227,16 +240,19 @@ class LlmCost(Stateless):
         for name, value in said.items():
             item.set(name, value)
 
-    def _shape(self, came: tuple[str, ...], edited: tuple[str, ...] = ()) -> Shape:
-        """Return what is known of attributes with these keys; `edited`: those written after the span came in."""
-        keys = (came, edited)
+    def _shape(
+        self, came: tuple[str, ...], edited: tuple[str, ...] = (), columns: tuple[str, ...] = ()
+    ) -> Shape:
+        """Return what is known of attributes with these keys; `edited`: those written after the span came in,
+        `columns`: those of its `columns`."""
+        keys = (came, edited, columns)
         shape = self._shapes.get(keys)
         if shape is None:
             if len(self._shapes) >= KEPT:
                 self._shapes.clear()
-            size = length(keys) + ENTRY_BYTES * (len(came) + len(edited))
+            size = length(keys) + ENTRY_BYTES * sum(map(len, keys))
             self._allowance.spend(size, self._shapes)
-            shape = self._shapes[keys] = Shape(came, verdict.WRITTEN, edited)
+            shape = self._shapes[keys] = Shape(came, verdict.WRITTEN, edited, columns)
         return shape
 
     # -- what follows from tokens

@@ -76,8 +76,9 @@ class Bill:
         span.append(self.encoded(cost), values)
 
 
-Values: TypeAlias = Mapping[str, "bytes | str | int"]
-"""Attributes: encoded AnyValues as they came, texts and whole numbers as they were written since."""
+Values: TypeAlias = Any
+"""Attributes by key or, of a columnar shape, by place: encoded AnyValues as they came, texts and whole numbers as they
+were written since."""
 Priced: TypeAlias = tuple[Bill, float | None, int]
 """What is to be said, the cost in USD where there is one, and the tokens of input and output."""
 
@@ -104,32 +105,35 @@ class Quick:
         self._prefers_reported = offers.book.reported == "prefer"
         self._waiting: list[Bill] = []
 
-    def price(self, shape: Shape, attributes: Values, at: int) -> Priced | None:
-        """Price a call by the encoded values of what its shape uses; None where the long way must answer."""
+    def price(self, shape: Shape, source: Values, at: int) -> Priced | None:
+        """Price a call by the encoded values of what its shape uses; None where the long way must answer.
+
+        `source`: an item's `columns` if the shape is columnar, else attributes.
+        """
         if shape.reported and self._prefers_reported:
             return None
-        key = shape.identify(attributes)
+        key = shape.identify(source)
         for terms in shape.prices.get(key, ()):
             if terms.start <= at < terms.end:
                 break
         else:
-            terms = self._remember(attributes, shape, key, at)
+            terms = self._remember(source, shape, key, at)
         if not shape.plain:
-            return self._unusual(shape, attributes, terms.bills)
+            return self._unusual(shape, source, terms.bills)
         # tokens of the usual kinds: without another call, a loop or a dictionary, because most calls come here
-        fresh = total = _WHOLE[attributes[shape.input]]
-        said = output = _WHOLE[attributes[shape.output]] if shape.output else 0
+        fresh = total = _WHOLE[source[shape.input]]
+        said = output = _WHOLE[source[shape.output]] if shape.output is not None else 0
         reads = writes = thought = 0
         if total < 0 or output < 0:
             return None
-        if shape.reads:
-            reads = _WHOLE[attributes[shape.reads]]
+        if shape.reads is not None:
+            reads = _WHOLE[source[shape.reads]]
             fresh -= reads
-        if shape.writes:
-            writes = _WHOLE[attributes[shape.writes]]
+        if shape.writes is not None:
+            writes = _WHOLE[source[shape.writes]]
             fresh -= writes
-        if shape.thought:
-            thought = _WHOLE[attributes[shape.thought]]
+        if shape.thought is not None:
+            thought = _WHOLE[source[shape.thought]]
             said -= thought
         if fresh < 0 or said < 0 or reads < 0 or writes < 0 or thought < 0:
             return None
@@ -163,9 +167,9 @@ class Quick:
             cost += thought * thought_rate
         return cost / bill.unit
 
-    def _unusual(self, shape: Shape, attributes: Values, bills: Iterable[Bill]) -> Priced | None:
+    def _unusual(self, shape: Shape, source: Values, bills: Iterable[Bill]) -> Priced | None:
         """Price whole numbers of whatever there are."""
-        counts = [_WHOLE[attributes[name]] for _, (name,) in shape.counts]
+        counts = [_WHOLE[source[shape.where[name]]] for _, (name,) in shape.counts]
         if min(counts) < 0:
             return None
         found: dict[str, Any] = dict(zip(shape.fields, counts, strict=True))
@@ -206,8 +210,8 @@ class Quick:
             if tokens and leaf in bill.defaults:
                 self._counters[DEFAULTS, leaf] += 1
 
-    def _remember(self, attributes: Values, shape: Shape, key: Any, at: int) -> _Terms:
-        offer = self._offers.find(shape.read_identity(partial(_value, attributes)), at)
+    def _remember(self, source: Values, shape: Shape, key: Any, at: int) -> _Terms:
+        offer = self._offers.find(shape.read_identity(partial(_value, source, shape.where)), at)
         terms = _Terms(offer.start, offer.end, self._bills(offer))
         self._allowance.spend(_TERMS_BYTES + length(key), shape.prices)
         ranges = shape.prices.setdefault(key, [])
@@ -260,8 +264,8 @@ def overlaid(
     return {key: written[key] if key in written else attributes[key] for key in shape.used}
 
 
-def _value(attributes: Values, key: str) -> Value:
-    value = attributes[key]
+def _value(source: Values, where: Mapping[str, Any], key: str) -> Value:
+    value = source[where[key]]
     return decode_value(value, 0, len(value)) if isinstance(value, bytes) else value
 
 

@@ -107,16 +107,22 @@ class Shape:
     """Which of the attributes that matter a span with these keys has."""
 
     __slots__ = (
-        *("_fields", "batch", "came", "classed", "counts", "fields", "identify", "identity"),
-        *("implied", "input", "keys", "ours", "output", "plain", "prices", "quick", "reads"),
-        *("reported", "rewritten", "seconds", "silent", "thought", "used", "writes"),
+        *("_fields", "batch", "came", "classed", "columnar", "counts", "fields", "identify"),
+        *("identity", "implied", "input", "keys", "ours", "output", "plain", "prices", "quick"),
+        *("reads", "reported", "rewritten", "seconds", "silent", "thought", "used", "where"),
+        "writes",
     )
 
     def __init__(
-        self, keys: Collection[str], ours: Collection[str], edited: Collection[str] = ()
+        self,
+        keys: Collection[str],
+        ours: Collection[str],
+        edited: Collection[str] = (),
+        columns: Sequence[str] = (),
     ) -> None:
         """`ours`: attributes that the caller writes, to know the stale ones. `edited`: keys that were written after the
-        span came in; a class among them was seen to be that of a model call before `quick` is asked."""
+        span came in; a class among them was seen to be that of a model call before `quick` is asked. `columns`: keys of
+        its `columns`."""
         self.came = tuple(keys)
         keys = (*keys, *edited)
         present = frozenset(keys)
@@ -156,12 +162,17 @@ class Shape:
         self.used = (*self.identity, *(name for _, names in self.counts for name in names))
         self.rewritten = not frozenset(edited).isdisjoint(self.used)
         """Whether some of what is used was written after the span came in."""
-        self.identify: Callable[[Mapping[str, Any]], tuple[Any, ...]] = _reader(self.identity)
+        places = {key: place for place, key in enumerate(columns)}
+        self.columnar = not self.rewritten and places.keys() >= {*self.used}
+        """Whether all that is used can be read from its `columns`."""
+        self.where: dict[str, Any] = places if self.columnar else {key: key for key in self.used}
+        """Where the value of an attribute that is used is found: in the columns or among the attributes."""
+        self.identify = _reader([self.where[name] for name in self.identity])
         """Returns the values of `identity`, encoded."""
         self.input, self.output, self.reads, self.writes, self.thought = (
-            found.get(field, ("",))[0] for field in _PLAIN
+            self.where[found[field][0]] if field in found else None for field in _PLAIN
         )
-        """The attributes with the counts of a plain shape; empty where there is none."""
+        """Where the counts of a plain shape are found; None where there is none."""
         self.prices: dict[tuple[Any, ...], Any] = {}
         """What the reader's caller knows of prices, by identity."""
 
@@ -209,7 +220,7 @@ def _first(names: Collection[str], get: Get) -> str:
     return ""
 
 
-def _reader(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    if len(names) > 1:
-        return itemgetter(*names)
-    return lambda attributes: tuple(attributes[name] for name in names)
+def _reader(places: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda source: tuple(source[place] for place in places)
