@@ -58,7 +58,7 @@ def cut(request: Request, *, most_items: int = 0, most_bytes: int = 0) -> Iterat
     if request.items <= most_items and len(request.raw) <= most_bytes:
         yield request
         return
-    layout = _Layout(request)
+    layout = _Layout(request, most_bytes)
     piece = _Piece()
     for entry in layout.entries():
         if not piece.takes(entry, most_items, most_bytes):
@@ -72,17 +72,21 @@ def cut(request: Request, *, most_items: int = 0, most_bytes: int = 0) -> Iterat
 def portions(request: Request, most_items: int, most_bytes: int) -> Iterator[Request]:
     """Cut a request into pieces within the limits, so that the spans of a trace are in one piece if they fit into one.
 
-    Spans of a trace, and items of other signals, stay in order; a single item may exceed the limits.
+    Spans of a trace, and items of other signals, stay in order; a single item may exceed the limits. A request whose
+    resources are so large that the pieces, each with its own copy of them, were more than twice its size stays whole.
     """
-    layout = _Layout(request)
-    piece = _Piece()
+    layout = _Layout(request, most_bytes)
+    pieces = [_Piece()]
     for part in _by_trace(request, layout, most_items, most_bytes):
-        if not piece.has_room(part, most_items, most_bytes):
+        if not pieces[-1].has_room(part, most_items, most_bytes):
+            pieces.append(_Piece())
+        pieces[-1].merge(part)
+    if sum(piece.size for piece in pieces) > 2 * len(request.raw):
+        yield request
+        return
+    for piece in pieces:
+        if piece.runs:
             yield layout.encode(piece)
-            piece = _Piece()
-        piece.merge(part)
-    if piece.runs:
-        yield layout.encode(piece)
 
 
 def _by_trace(
@@ -112,12 +116,14 @@ the bytes that its group costs."""
 class _Piece:
     """What of a request goes together."""
 
-    __slots__ = ("items", "runs", "size")
+    __slots__ = ("costs", "items", "runs", "size")
 
     def __init__(self) -> None:
         self.items = 0
         self.size = 0
-        """Bytes of the piece once it is encoded, at most."""
+        """Bytes of the items, and what their groups cost."""
+        self.costs: dict[int, int] = {}
+        """By group: what it costs."""
         self.runs: dict[int, list[int]] = {}
         """By group: start and end of items that are neighbours, one pair after another."""
 
@@ -137,6 +143,7 @@ class _Piece:
         run = self.runs.get(group)
         if run is None:
             self.runs[group] = [start, end]
+            self.costs[group] = group_cost
             self.size += group_cost
         elif run[-1] == start:
             run[-1] = end
@@ -147,12 +154,15 @@ class _Piece:
         """Whether the limits are kept with another piece; an empty one has room for any."""
         if not self.runs:
             return True
-        return self.items + other.items <= most_items and self.size + other.size <= most_bytes
+        if self.items + other.items > most_items:
+            return False
+        return self.size + self._growth(other) <= most_bytes
 
     def merge(self, other: _Piece) -> None:
         """Take what is in another piece of the same request."""
         self.items += other.items
-        self.size += other.size
+        self.size += self._growth(other)
+        self.costs |= other.costs
         for group, run in other.runs.items():
             mine = self.runs.setdefault(group, [])
             if mine and mine[-1] == run[0]:
@@ -160,12 +170,19 @@ class _Piece:
             else:
                 mine += run
 
+    def _growth(self, other: _Piece) -> int:
+        """Return by how much another piece would make this one larger: groups that both have are written once."""
+        shared = [cost for group, cost in other.costs.items() if group in self.costs]
+        return other.size - sum(shared)
+
 
 class _Layout:
     """Where the items of a request are."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, most_bytes: int = _NO_LIMIT) -> None:
         self._request = request
+        self._most_cost = most_bytes // 2
+        """A group costs at most half of a piece: a larger resource would come again with every few items."""
         self._numbers: dict[tuple[bytes, bytes], int] = {}
         """Resource and scope envelope → number of the group; the mapping keeps them in order."""
 
@@ -175,7 +192,7 @@ class _Layout:
         numbers = self._numbers
         for resource, scope, places in outline(raw):
             group = numbers.setdefault((resource, scope), len(numbers))
-            cost = len(resource) + len(scope) + _GROUP_OVERHEAD
+            cost = min(len(resource) + len(scope) + _GROUP_OVERHEAD, self._most_cost)
             for frame, start, end in places:
                 items = count_points(raw[start:end]) if metrics else 1
                 yield group, frame, start, end, items, cost

@@ -149,6 +149,31 @@ def test_large_items_make_portions_of_their_own() -> None:
     assert [piece.items for piece in portions(whole, 100, 2_500)] == [2, 2, 2]
 
 
+def of_a_large_resource(spans: int, resource_bytes: int) -> Request:
+    """Return a request of small spans, each of a trace of its own, that share one large resource."""
+    sent = ExportTraceServiceRequest()
+    sent.MergeFromString(of_traces(range(1, spans + 1)).raw)
+    sent.resource_spans[0].schema_url = "s" * resource_bytes
+    return Request(Signal.TRACES, sent.SerializeToString(), spans)
+
+
+def test_a_large_resource_is_not_copied_for_every_trace() -> None:
+    whole = of_a_large_resource(300, 100_000)
+    assert [piece.items for piece in portions(whole, 1_000, 100_000)] == [300]
+    assert list(portions(whole, 10, 200_000)) == [whole], "thirty copies of the resource"
+
+
+def test_traces_that_share_a_resource_share_it_in_a_portion() -> None:
+    whole = of_a_large_resource(300, 10_000)
+    assert [piece.items for piece in portions(whole, 1_000, 25_000)] == [300]
+
+
+def test_a_resource_larger_than_the_limit_is_sent_with_many_items_at_a_time() -> None:
+    pieces = list(cut(of_a_large_resource(300, 100_000), most_bytes=20_000))
+    assert sum(piece.items for piece in pieces) == 300
+    assert len(pieces) <= 3
+
+
 @pytest.mark.parametrize("batch", [logs(7), metrics(list("abcdefg"))])
 def test_portions_of_other_signals_keep_the_order(batch: Batch) -> None:
     pieces = list(portions(request(batch), 3, 1 << 20))
