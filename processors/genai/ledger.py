@@ -79,6 +79,13 @@ class Ledger:
         self._deliveries = RecentIds(0)
         self._records = RecentIds(0)
         self._claimed = False
+        self.loops = False
+        """Whether a call was here whose emitter reports running totals over a tool loop.
+
+        From the request on that brings the first one, every tool's span is noted; before, only those that name
+        Spring. So it stays unknown what other tools did in earlier requests: calls before and after them may both
+        count in full, which is right for all other emitters.
+        """
         self.configure(config)
 
     def configure(self, config: Config) -> None:

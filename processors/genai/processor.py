@@ -90,8 +90,6 @@ class Genai:
         self._given_number = 0
         self._senders: dict[tuple[bytes, bytes], _Sender] = {}
         self._roles = [0] * len(Role)
-        self._loops = False
-        """Whether emitters were here whose counts grow over a tool loop: then every tool's span is noted."""
         self._now_ns = 0
         self._held = HeldSpans()
         self._ledger: Ledger = context.shared("genai.ledger", lambda: Ledger(config))
@@ -105,7 +103,6 @@ class Genai:
         self._ledger = predecessor._ledger
         self._ledger.configure(self._config)
         self._held, predecessor._held = predecessor._held, HeldSpans()
-        self._loops = predecessor._loops
 
     # -- the contract
 
@@ -164,15 +161,28 @@ class Genai:
                     span.replace(span.body())
         batch.view_all()
         touched: dict[bytes, Visit] = {}
+        tools: list[tuple[Visit, Span, bool]] = []
         for items, sender in self._groups(batch):
-            self._normalise(items, sender, touched)  # type: ignore[arg-type] # a traces batch holds spans only
+            self._normalise(items, sender, touched, tools)  # type: ignore[arg-type] # a traces batch holds spans only
+        loops = self._ledger.loops  # known when all calls of the batch were read, in whatever order
+        for visit, span, spring in tools:
+            if loops or spring:
+                view = span.view
+                visit.tools += ((view.parent_span_id or NO_PARENT, view.start_ns, view.end_ns),)
         waiting = [self._settle(trace_id, visit) for trace_id, visit in touched.items()]
         return any(waiting)
 
     def _normalise(
-        self, spans: Iterable[Span], sender: _Sender, touched: dict[bytes, Visit]
+        self,
+        spans: Iterable[Span],
+        sender: _Sender,
+        touched: dict[bytes, Visit],
+        tools: list[tuple[Visit, Span, bool]],
     ) -> None:
-        """Normalise the spans of one scope group and enter in `touched` what the ledger is to know of them."""
+        """Normalise the spans of one scope group and enter in `touched` what the ledger is to know of them.
+
+        `tools` gets the tools' spans and whether they are Spring's.
+        """
         scope, given, _, override = sender
         visit_of, roles = self._ledger.visit, self._roles
         for span in spans:
@@ -192,10 +202,8 @@ class Genai:
                     continue  # a record is a link as well
                 if usage is not None or role is _TOOL:
                     sort = SOLID
-                    if role is _TOOL and (plan.spring or self._loops):
-                        visit.tools += (
-                            (view.parent_span_id or NO_PARENT, view.start_ns, view.end_ns),
-                        )
+                    if role is _TOOL:
+                        tools.append((visit, span, plan.spring))
                 elif plan.has_counts and not plan.skipped:
                     self._skip(span, NOT_BILLED)
             visit.links.append(view.span_id + (view.parent_span_id or NO_PARENT) + sort)
@@ -238,7 +246,7 @@ class Genai:
         if role is _AGGREGATE:
             visit.add(_aggregate(report, plan, view.attributes))
         elif plan.spring and known.identity.provider == _BEDROCK:
-            self._loops = True
+            self._ledger.loops = True
             visit.add(_loop(report))
 
     def _settle(self, trace_id: bytes, visit: Visit) -> bool:
