@@ -11,7 +11,7 @@ new graph takes the place of the old one is in `handover`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from graphlib import TopologicalSorter
@@ -23,12 +23,13 @@ from collector.config.build import build_component
 from collector.config.model import GraphConfig
 from collector.errors import StartError
 from collector.intake import Gate, GraphIntake, Route
+from collector.junction import through
 from collector.pipeline import Pipeline, Sink, Stage
 from collector.registry import Kind
 from collector.turns import in_turns
 from processors.batch import Batch, Signal
 from processors.errors import InvalidConfig
-from processors.ports import Context, DecisionBus, Store, Ticket
+from processors.ports import Context, DecisionBus, Store
 from processors.stats import Stats
 
 _POLL_S = 0.02
@@ -178,7 +179,7 @@ class Graph:
         connector = self.connectors[name]
         targets = {signal: list(self._fed_by(name, signal)) for signal in Signal}
         stage = self._connector_stage(name)
-        return partial(_through, stage, targets), getattr(connector, "mutates", False)
+        return partial(through, stage, targets), getattr(connector, "mutates", False)
 
     def _connector_stage(self, name: str) -> Stage:
         """Return the place of a connector: one for all pipelines that feed it."""
@@ -368,17 +369,3 @@ def _shared(
     if (component, key) not in store:
         store[component, key] = make()
     return store[component, key]
-
-
-def _through(stage: Stage, targets: Mapping[Signal, list[Pipeline]], batch: Batch) -> Ticket | None:
-    """Hand a batch to a connector and what comes out of it to the pipelines behind."""
-    out = stage.process(batch)
-    if out is not None:
-        behind = targets[out.signal]
-        for pipeline in behind[1:]:
-            copy = Batch(out.signal, out.encode(), received_ns=out.received_ns, items=len(out))
-            copy.follows = out.follows
-            pipeline.consume(copy)
-        for pipeline in behind[:1]:
-            pipeline.consume(out)
-    return None

@@ -120,6 +120,14 @@ Sink = Callable[[Batch], Ticket | None]
 """Where a pipeline hands its batches: an exporter, or a connector and the pipelines behind it."""
 
 
+class Partly(Overloaded):
+    """Of the pipelines behind a connector some had no room: `rest` leads to those alone."""
+
+    def __init__(self, why: Overloaded, rest: Sink) -> None:
+        super().__init__(str(why), why.retry_after_s)
+        self.rest = rest
+
+
 @dataclass(frozen=True, slots=True)
 class Stuck:
     """A batch that could not go on: at which stage, or at which sinks, and why."""
@@ -172,11 +180,25 @@ class Pipeline:
 
     def consume(self, batch: Batch) -> None:
         """Take a batch from a receiver or connector. Raises: `Overloaded`."""
-        stuck = self._advance(batch, 0, self._sinks)
-        if stuck is not None and stuck.held:
-            self._backlog.append(stuck)
-        elif stuck is not None:
+        stuck = self.offer(batch)
+        if stuck is not None:
             raise stuck.why
+
+    def offer(self, batch: Batch) -> Stuck | None:
+        """Take a batch; return where it got stuck, unless it waits in the backlog."""
+        return self._unless_held(self._advance(batch, 0, self._sinks))
+
+    def resume(self, stuck: Stuck) -> Stuck | None:
+        """Take the rest of a batch that got stuck here; see `offer`."""
+        rest = self._advance(stuck.batch, stuck.position, stuck.sinks, stuck.tickets)
+        return self._unless_held(rest)
+
+    def _unless_held(self, stuck: Stuck | None) -> Stuck | None:
+        """Keep what nobody else has."""
+        if stuck is None or not stuck.held:
+            return stuck
+        self._backlog.append(stuck)
+        return None
 
     def follow(self, batch: Batch, receipt: Receipt) -> bool:
         """Take a later portion of a request whose first one was taken: it is not refused.
@@ -188,7 +210,7 @@ class Pipeline:
         if stuck is None:
             return True
         if not stuck.held:
-            stuck = replace(stuck, batch=_kept(stuck.batch, receipt))
+            stuck = replace(stuck, batch=kept(stuck.batch, receipt))
         self._backlog.append(stuck)
         return stuck.held
 
@@ -318,6 +340,9 @@ class Pipeline:
                 mine.source, mine.follows = batch.source, batch.follows
             try:
                 ticket = sink(mine)
+            except Partly as some:
+                left.append((some.rest, False))
+                why = some
             except Overloaded as full:
                 left.append((sink, writes))
                 why = full
@@ -348,8 +373,8 @@ class Pipeline:
         return True
 
 
-def _kept(batch: Batch, receipt: Receipt) -> Batch:
+def kept(batch: Batch, receipt: Receipt | None = None) -> Batch:
     """Return a batch that outlives the call: as bytes, what was decoded is the caller's."""
-    kept = Batch(batch.signal, batch.encode(), received_ns=batch.received_ns, items=len(batch))
-    kept.source, kept.follows, kept.receipt = batch.source, batch.follows, receipt
-    return kept
+    own = Batch(batch.signal, batch.encode(), received_ns=batch.received_ns, items=len(batch))
+    own.source, own.follows, own.receipt = batch.source, batch.follows, receipt
+    return own

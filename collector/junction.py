@@ -1,0 +1,60 @@
+"""Where a connector leads: what it hands on enters the pipelines behind it, and each of them takes a batch once.
+
+Where some of these have no room, the connector says so to the pipeline before it. That one refuses the batch or keeps
+it, as it would for an exporter. If it keeps it, only the rest is offered again: to the pipelines that had no room, from
+the stage or the sinks where the batch got stuck. So nothing is delivered or counted twice, and there is one place that
+keeps the batch, refuses what comes next and lets the sender wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from collector.pipeline import Partly, Pipeline, Stage, Stuck, kept
+from processors.batch import Batch, Signal
+
+_Left = tuple[Pipeline, Stuck]
+
+
+def through(stage: Stage, targets: Mapping[Signal, Sequence[Pipeline]], batch: Batch) -> None:
+    """Hand a batch to a connector and what comes out of it to the pipelines behind. Raises: `Overloaded`.
+
+    The receipt stays with the pipeline before: it waits for all sinks there, and for what they wait for.
+    """
+    receipt, batch.receipt = batch.receipt, None
+    try:
+        out = stage.process(batch)
+        if out is not None:
+            _refuse(_offer(targets[out.signal], out))
+    finally:
+        batch.receipt = receipt
+
+
+def _offer(behind: Sequence[Pipeline], out: Batch) -> list[_Left]:
+    """Offer a batch to every pipeline. Where some of it is left, the batch itself is as it was."""
+    left: list[_Left] = []
+    for place, pipeline in enumerate(behind, 1):
+        mine = out if place == len(behind) and not left else _copy(out)
+        stuck = pipeline.offer(mine)
+        if stuck is not None:
+            left.append((pipeline, replace(stuck, batch=kept(stuck.batch))))
+    return left
+
+
+def _copy(out: Batch) -> Batch:
+    copy = Batch(out.signal, out.encode(), received_ns=out.received_ns, items=len(out))
+    copy.follows = out.follows
+    return copy
+
+
+def _again(left: Sequence[_Left], batch: Batch) -> None:
+    """Offer what is left of a batch; what is left has bytes of its own."""
+    offered = [(pipeline, pipeline.resume(stuck)) for pipeline, stuck in left]
+    _refuse([(pipeline, stuck) for pipeline, stuck in offered if stuck is not None])
+
+
+def _refuse(left: Sequence[_Left]) -> None:
+    if left:
+        raise Partly(left[0][1].why, partial(_again, left))
