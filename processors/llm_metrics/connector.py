@@ -19,6 +19,7 @@ from processors.llm_metrics.kinds import (
     OVERLAID,
     SIMPLE,
     STATUS,
+    Keys,
     Kinds,
     overlaid,
 )
@@ -41,6 +42,8 @@ _PER_POINT_NS: Final = 3 * 10**6
 a call does otherwise, and many active series all change in a second: so telling them costs about 0.1 % of a core."""
 _LONGEST_NS: Final = 10 * 10**9
 _MAX_RESOURCES: Final = 1024
+_NO_KEYS: Final[Keys] = ((), (), ())
+_NO_COLUMNS: Final[tuple[tuple[str, ...], tuple[bytes, ...]]] = ((), ())
 
 
 class LlmMetrics:
@@ -87,9 +90,8 @@ class LlmMetrics:
 
     def _count_spans(self, scope: ScopeGroup, environment: str) -> None:
         calls, shapes, find = self._calls, self._kinds.shapes, self._kinds.find
-        latest: tuple[Any, ...] = ()
-        before: tuple[str, ...] = ()
-        shape = shapes[(), (), ()]
+        before: Keys = _NO_KEYS
+        shape = shapes[before]
         calls.expect(len(scope.items))
         for item in scope.items:
             if scope.dropped and item.dropped:
@@ -100,18 +102,26 @@ class LlmMetrics:
                 if CLASS in edits or CLASS in read:
                     self._beside(item, read, edits, environment)
                 continue
-            keys, source = item.columns or ((item.present,), read)
-            written = tuple(edits)
-            if keys != latest or written != before:  # else it is like its neighbour: spares hashes
-                latest, before = keys, written
-                shape = shapes[item.present, written, item.columns[0] if item.columns else ()]
-            if shape.mixed and not SIMPLE.issuperset(map(type, shape.written(edits))):
-                read, edits = NOTHING, overlaid(read, edits)
-                latest = ()
-                shape = shapes[(), tuple(edits), ()]
+            columns, source = item.columns or _NO_COLUMNS
+            keys = (item.present, tuple(edits), columns)
+            if keys != before:  # else it is like its neighbour: spares hashes
+                before, shape = keys, shapes[keys]
             if not shape.columnar:
                 source = read
-            kind = find(shape, source, read, edits, environment, status_code(view))
+            odd = shape.mixed and not SIMPLE.issuperset(map(type, shape.written(edits)))
+            try:
+                kind = (
+                    None
+                    if odd
+                    else find(shape, source, read, edits, environment, status_code(view))
+                )
+            except TypeError:  # a list stands where labels do not change from call to call
+                kind = None
+            if kind is None:  # lists and mappings are compared encoded
+                read, edits = NOTHING, overlaid(read, edits)
+                before, source = ((), tuple(edits), ()), read
+                shape = shapes[before]
+                kind = find(shape, source, read, edits, environment, status_code(view))
             if not kind.counted:
                 if CLASS in edits or CLASS in read:
                     self._beside(item, view.attributes, item.edits, environment)

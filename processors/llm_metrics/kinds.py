@@ -28,6 +28,7 @@ from processors.llm_metrics.bindings import (
 from processors.llm_metrics.memory import Memory
 from processors.llm_metrics.notes import CONVERSATION_KEYS, NOTE_KEYS
 from processors.llm_metrics.outcomes import PLAIN, Outcome, outcome
+from processors.wire import encode_value
 
 CLASS: Final = semconv.APP_LLM_SPAN_CLASS
 COST: Final = semconv.APP_LLM_COST_USD
@@ -246,7 +247,8 @@ def overlaid(attributes: Read, edits: Read) -> Read:
         if key not in _READ:
             continue
         if value or isinstance(value, int | float | str):
-            read[key] = value if value.__hash__ is not None else tuple(value)
+            known = isinstance(value, int | float | str | bytes)
+            read[key] = value if known else encode_value(value)
         else:
             read.pop(key, None)  # removed, or empty
     return read

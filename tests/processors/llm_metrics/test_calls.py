@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from processors.llm_metrics.catalogue import TOTAL
 from processors.llm_metrics.money import atto_of_each, atto_usd
 from processors.llm_metrics.settling import fill
+from tests.processors.genai.replay import genai
 
 from .support import NOW, SECOND, connector, priced, read, span, total, traces
 
@@ -156,6 +157,41 @@ def test_a_call_whose_status_was_taken_away_counts_elsewhere() -> None:
         one.remove("app.llm.cost_usd")
     metrics.process(batch)
     assert read(metrics.tick(NOW)) == {}
+
+
+def test_neighbours_that_genai_read_alike_are_told_apart_by_what_it_did_not_read() -> None:
+    """It keeps short values at hand; which ones that are it decides by the first span with such keys."""
+    normaliser, metrics = genai(), connector()
+    plain = priced(app__llm__span__class=None)
+    told = plain | {"gen_ai.input.messages": "m" * 500}
+    failed = plain | {"error.type": "t" * 500}
+    for number, attributes in enumerate((told, failed)):
+        normaliser.process(traces([span(attributes, trace=bytes([number + 1] * 16))]))
+    after = [told, plain | {"error.type": "timeout"}, plain | {"error.type": "timeout"}]
+    batch = traces([span(one, trace=bytes([n + 9] * 16)) for n, one in enumerate(after)])
+    metrics.process(normaliser.process(batch))
+    found = read(metrics.close())
+    assert total(found, "llm_requests_total", status="success") == 1
+    assert total(found, "llm_requests_total", status="timeout") == 2
+
+
+@pytest.mark.parametrize("value", [["a"], {"a": 1}, [["a"]]])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "deployment.environment.name",
+        "app.llm.data_mode",
+        "app.llm.cost.price_source",
+        "gen_ai.response.finish_reasons",
+        "app.llm.tenant.id",
+    ],
+)
+def test_a_list_where_a_label_is_costs_nobody_else_their_count(key: str, value: Any) -> None:
+    metrics = connector()
+    batch = traces([span(priced()) for _ in range(3)])
+    next(batch.spans()).set(key, value)
+    metrics.process(batch)
+    assert total(read(metrics.close()), "llm_requests_total") == 3
 
 
 def test_a_conversation_that_became_expensive_here_is_counted_once() -> None:
