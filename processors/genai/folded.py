@@ -1,7 +1,9 @@
 """A trace at rest: what later spans of it are judged by, in as few bytes as that takes.
 
 As objects the ledger's traces take 2 kB each; folded, one with a single call takes 130 bytes. Most traces are plain and
-never become objects; the others are folded when they were quiet. Folding loses nothing that a verdict depends on.
+never become objects; the others are folded when they were quiet. Folding loses nothing that a verdict depends on, but
+for the times of tools: a trace without a running total keeps none, so those that begin after it was quiet only have the
+tools that come later between them.
 
 Format, little-endian: a head, then items in the order in which they came.
     head    when its last span came, Unix ns (8) · where its first record begins (2), 0 without one · flags (1)
@@ -170,8 +172,8 @@ def _written(report: Report, marks: int) -> bytes | None:
 
 
 def folded(trace: Trace) -> bytes | None:
-    """Write a trace down; None when it has to stay an object: open, large, or of running totals."""
-    if trace.open or trace.tools or len(trace.calls) + len(trace.logs) > _MAX_RECORDS:
+    """Write a trace down; None when it has to stay an object: open, large, or with running totals among its calls."""
+    if trace.open or len(trace.calls) + len(trace.logs) > _MAX_RECORDS:
         return None
     links = trace.links_without_record()
     records = [_folded(call, 0) for call in trace.calls.values()]

@@ -56,7 +56,7 @@ class Visit:
         """Those that a gateway answered from its cache."""
         self.links: list[bytes] = []
         """Of spans that left no report: see `Trace.link`."""
-        self.tools: tuple[tuple[bytes, int, int], ...] = ()
+        self.tools: list[tuple[bytes, int, int]] = []
         """See `Trace.tools`."""
 
     def add(self, call: Call) -> None:

@@ -168,7 +168,7 @@ class Genai:
         for visit, span, spring in tools:
             if loops or spring:
                 view = span.view
-                visit.tools += ((view.parent_span_id or NO_PARENT, view.start_ns, view.end_ns),)
+                visit.tools.append((view.parent_span_id or NO_PARENT, view.start_ns, view.end_ns))
         waiting = [self._settle(trace_id, visit) for trace_id, visit in touched.items()]
         return any(waiting)
 

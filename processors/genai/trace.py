@@ -20,6 +20,7 @@ SOLID: Final = b"\x01"
 
 _TRACE_BYTES: Final = 700
 _CALL_BYTES: Final = 700
+_TOOL_BYTES: Final = 190
 _INDEX_BYTES: Final = 260
 """Measured with tracemalloc on CPython 3.11, rounded up."""
 
@@ -66,8 +67,8 @@ class Trace:
         """Records of logs that were counted and that no span has repeated yet."""
         self.open: tuple[Call, ...] = ()
         """Records without a verdict."""
-        self.tools: tuple[tuple[bytes, int, int], ...] = ()
-        """(parent, start, end) of tool spans, kept for emitters with running totals."""
+        self.tools: list[tuple[bytes, int, int]] = []
+        """(parent, start, end) of tool spans, kept for emitters with running totals until the trace is folded."""
         self.seen_ns = 0
         self.size = 0
         """Estimated bytes in memory, as of the last `grown`."""
@@ -114,6 +115,7 @@ class Trace:
     def grown(self) -> int:
         """Return by how many bytes (estimated) it has grown since this was asked last."""
         size = _TRACE_BYTES + len(self._links) + _CALL_BYTES * len(self.calls)
+        size += _TOOL_BYTES * len(self.tools)
         if self._tree is not None or self.logs:
             size += _CALL_BYTES * len(self.logs)
             size += _INDEX_BYTES * (len(self._tree.parents) if self._tree else 0)

@@ -135,7 +135,7 @@ def test_what_has_no_room_stays_an_object(report: Report) -> None:
 
 
 def test_running_totals_open_records_and_large_traces_stay_objects() -> None:
-    loop, task, waiting, many, tools = (Trace() for _ in range(5))
+    loop, task, waiting, many = (Trace() for _ in range(4))
     for trace in (loop, task, waiting):
         trace.add(Call(b"s" * 8, b"", 0, NO_USAGE, 0, 0, 0, 0, 0, 0))
     (first,) = loop.calls.values()
@@ -145,8 +145,7 @@ def test_running_totals_open_records_and_large_traces_stay_objects() -> None:
     waiting.open = tuple(waiting.calls.values())
     for n in range(300):
         many.add(Call(n.to_bytes(8, "big"), b"", 0, NO_USAGE, 0, 0, 0, 0, 0, 0))
-    tools.tools = ((b"p" * 8, 1, 2),)
-    assert [folded(trace) for trace in (loop, task, waiting, many, tools)] == [None] * 5
+    assert [folded(trace) for trace in (loop, task, waiting, many)] == [None] * 4
 
 
 # ------------------------------------------------------------------ in the ledger

@@ -9,6 +9,7 @@ import pytest
 
 from processors.batch import Batch, Signal
 from processors.genai import Genai
+from processors.genai.trace import Trace
 from processors.ports import Context
 from tests.processors.genai.replay import SKIP, Graph, genai, ledger
 from tests.telemetry import SECOND, span, traces
@@ -77,3 +78,55 @@ def test_a_loop_counts_once_whichever_pipeline_saw_such_calls(
         if SKIP not in item and "gen_ai.usage.input_tokens" in item
     ]
     assert sum(n for n in counted if isinstance(n, int)) == 300
+
+
+# ------------------------------------------------------------------ what is kept of tools
+
+
+def with_running_totals() -> Genai:
+    """Return a processor that has met them, and so notes every tool's span."""
+    processor = genai()
+    processor.process(Batch(Signal.TRACES, traces(running_total(1, 5, (0, 1), trace=999))))
+    return processor
+
+
+def tools(count: int, trace: int = 1) -> Batch:
+    spans = (tool(number, (0, 1), trace) for number in range(2, count + 2))
+    return Batch(Signal.TRACES, traces(*spans), received_ns=SECOND)
+
+
+def test_a_trace_of_tools_without_a_running_total_is_folded() -> None:
+    plain, warned = genai(), with_running_totals()
+    for trace in range(1, 41):
+        plain.process(tools(50, trace))
+        warned.process(tools(50, trace))
+    before = warned._ledger.size_bytes
+    list(warned.tick(60 * SECOND))
+    assert warned._ledger.size_bytes < before / 8
+    assert not any(isinstance(one, Trace) and one.tools for one in warned._ledger._traces.values())
+    assert (
+        warned._ledger.size_bytes - plain._ledger.size_bytes < 4_000
+    )  # the trace of running totals
+
+
+def test_tools_in_a_trace_of_running_totals_are_counted_in_its_size() -> None:
+    processor = with_running_totals()
+    before = processor._ledger.size_bytes
+    processor.process(tools(1_000, trace=999))
+    grown = processor._ledger.size_bytes - before
+    list(processor.tick(60 * SECOND))
+    assert processor._ledger.size_bytes - before == grown >= 200 * 1_000
+
+
+def test_more_tools_of_a_trace_are_noted_without_copying_those_before() -> None:
+    processor = with_running_totals()
+    trace_id = (1).to_bytes(16, "big")
+    noted = []
+    for first in (2, 1_002):
+        spans = (tool(number, (0, 1)) for number in range(first, first + 1_000))
+        processor.process(Batch(Signal.TRACES, traces(*spans), received_ns=SECOND))
+        trace = processor._ledger._traces[trace_id]
+        assert isinstance(trace, Trace)
+        noted.append(trace.tools)
+    assert noted[0] is noted[1]
+    assert len(noted[1]) == 2_000
