@@ -242,7 +242,7 @@ class Genai:
         )
         visit.spans.append(span)
         if known.cache_hit:
-            visit.cached += (span,)
+            visit.cached[span_id] = span
         if role is _AGGREGATE:
             visit.add(_aggregate(report, plan, view.attributes))
         elif plan.spring and known.identity.provider == _BEDROCK:
@@ -253,12 +253,12 @@ class Genai:
         """Ask for the verdicts on what one batch brought of a trace and act on them; says whether anything waits."""
         calls = self._ledger.close(trace_id, visit, self._now_ns)
         if not calls:
-            for span in visit.cached:
+            for span in visit.cached.values():
                 span.set(semconv.APP_LLM_COST_STATUS, _CACHED)
             return False
         waits = False
         for call, span in zip(calls, visit.spans, strict=True):
-            cached = span in visit.cached
+            cached = call.span_id in visit.cached
             if call.verdict is None:
                 self._ledger.hold(self._held.take(trace_id, call, span, cached=cached))
                 waits = True

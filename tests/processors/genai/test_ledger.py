@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from collector.config.settings import resolve
-from processors.batch import Batch, Signal
+from processors.batch import Batch, Signal, Span
 from processors.genai import check
 from processors.ports import Context
 from processors.wire import Value
@@ -184,6 +184,25 @@ def test_a_trace_that_closes_on_itself_ends_as_well() -> None:
     loop = [span(1, parent=2, attributes=AGENT), span(2, parent=1, attributes=CALL)]
     left = sent(traces(*loop), traces(span(3, parent=3, attributes=CALL)))
     assert ledger(left)["model_calls"] == 2
+
+
+def test_answers_from_a_cache_are_found_again_without_going_through_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared = 0
+
+    def is_same(one: Span, other: object) -> bool:
+        nonlocal compared
+        compared += 1
+        return one is other
+
+    monkeypatch.setattr(Span, "__eq__", is_same)
+    hit = CALL | {"litellm.cache_hit": True}
+    spans = [span(number, parent=1, attributes=hit) for number in range(2, 302)]
+    out = genai().process(batch(*spans, span(1, attributes=AGENT), received_s=1))
+    assert out is not None
+    assert [one.get("app.llm.cost.status") for one in out.spans()].count("cached") == 300
+    assert compared <= 300
 
 
 # ------------------------------------------------------------------ switches
