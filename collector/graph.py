@@ -207,9 +207,9 @@ class Graph:
         An exporter behind a stage that holds data back need not have room now: there the backlog of the pipeline tells.
         """
         rooms, queues, fits, queues_fit = [], [], [], []
+        for pipeline in self._reachable(pipelines, at_once=True):
+            queues_fit += [each.fits for each in self._exporters(pipeline) if hasattr(each, "fits")]
         for pipeline in self._reachable(pipelines):
-            exporters = [each for each in self._behind(pipeline) if hasattr(each, "export")]
-            queues_fit += [each.fits for each in exporters if hasattr(each, "fits")]
             rooms.append(pipeline.room)
             rooms += [
                 stage.processor.room
@@ -222,7 +222,7 @@ class Graph:
                 if hasattr(stage.processor, "fits")
             ]
             if not pipeline.ticks:
-                queues += exporters
+                queues += self._exporters(pipeline)
         return Route(
             pipelines,
             rooms,
@@ -243,12 +243,21 @@ class Graph:
         known = {**self.exporters, **self.connectors}
         return [known[name] for name in self.config.pipelines[pipeline.id].exporters]
 
-    def _reachable(self, pipelines: Iterable[Pipeline]) -> Iterator[Pipeline]:
+    def _exporters(self, pipeline: Pipeline) -> list[Any]:
+        return [each for each in self._behind(pipeline) if hasattr(each, "export")]
+
+    def _reachable(
+        self, pipelines: Iterable[Pipeline], *, at_once: bool = False
+    ) -> Iterator[Pipeline]:
+        """Yield these pipelines and those behind them; `at_once`: up to the first stage that holds data back."""
         for pipeline in pipelines:
+            if at_once and any(getattr(each.processor, "holds", False) for each in pipeline.stages):
+                continue
             yield pipeline
             for name in self.config.pipelines[pipeline.id].exporters:
                 if name in self.connectors and getattr(self.connectors[name], "mutates", False):
-                    yield from self._reachable(self._fed_by(name, pipeline.signal))
+                    behind = self._fed_by(name, pipeline.signal)
+                    yield from self._reachable(behind, at_once=at_once)
 
     # -- running
 

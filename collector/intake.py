@@ -74,7 +74,7 @@ class Route:
     in_portions: bool = False
     """Whether a large request is taken in portions, because it takes long."""
     queues_fit: Sequence[Fits] = ()
-    """Of all exporters on the way: asked under the lock whether a request that comes in portions will find room."""
+    """Of the exporters that get a request at once: asked under the lock, if it comes in portions, for room for all."""
 
 
 class Offer:

@@ -26,6 +26,8 @@ A component is built once from its configuration, then called by one thread at a
 - A request of many items comes in portions, a trace's spans in one as far as they fit, with other batches in between. A
   component that never looks inside a batch MAY say so by an attribute `blind`, true: where nobody does, requests come
   whole.
+- A component that holds back all that comes, to hand it on later, says so by an attribute `holds`, true: what stands
+  behind it need not have room for a request that comes now.
 - There is one object per pipeline and component id. What the instances of one id must share (the ledger of model
   calls, for traces and logs alike) they take from `Context.shared`; one lock covers the whole graph.
 - A component that holds state MAY have a method `adopt(predecessor)`: on a reload that changed its configuration it is

@@ -30,6 +30,7 @@ class Batching(Stateless):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self._config = config
+        self.holds = bool(config.timeout)
         self._held: dict[Signal, list[Batch]] = {}
 
     def process(self, batch: Batch) -> Batch | None:

@@ -50,6 +50,7 @@ class TailSampling:
 
     on_error: ClassVar[OnError] = OnError.PASS
     signals: ClassVar[frozenset[Signal]] = frozenset((Signal.TRACES,))
+    holds = True
 
     def __init__(self, config: Config, context: Context) -> None:
         """Compile the policies. Raises: `InvalidConfig`."""

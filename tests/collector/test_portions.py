@@ -64,7 +64,7 @@ def intake_with(sink: Callable[[Batch], Any], **route: Any) -> tuple[GraphIntake
     gate = Gate(Clock(), InFlight(1 << 30))
     stages = [Stage("marker", Marker())]
     line = Pipeline("traces", Signal.TRACES, stages, [(sink, False)], gate.tickets)
-    settings = {"rooms": [], "queues": [], "in_portions": True} | route
+    settings: dict[str, Any] = {"rooms": [], "queues": [], "in_portions": True} | route
     intake = GraphIntake(gate, {Signal.TRACES: Route([line], **settings)})
     intake.open()
     return intake, gate, line
@@ -373,6 +373,48 @@ def test_only_where_somebody_looks_inside_is_a_request_cut(
     handover.take_over(graph)
     route = graph.routes("otlp")[Signal.TRACES]
     assert (route.in_portions, len(route.queues_fit)) == (in_portions, 1)
+
+
+@pytest.mark.parametrize(
+    ("holding", "asked"), [("", 2), ("in", 0), ("out", 1), ("in out", 0), ("beside", 2)]
+)
+@pytest.mark.parametrize("stage", ["batch", "tail_sampling"])
+def test_queues_behind_what_holds_data_back_need_no_room_now(
+    tmp_path: Path, holding: str, asked: int, stage: str
+) -> None:
+    """They would have to be empty, almost, when a large request comes."""
+    text = HOLDING
+    for name in ("in", "out", "beside"):
+        stages = f"[genai, {stage}]" if name in holding.split() else "[genai, batch/off]"
+        text = text.replace(f"STAGES_{name}", stages)
+    path = tmp_path / "collector.yaml"
+    path.write_text(text)
+    graph = Graph(load([str(path)]).config, State(Gate(Clock(), InFlight(1))))
+    handover.take_over(graph)
+    route = graph.routes("otlp")[Signal.TRACES]
+    assert len(route.queues_fit) == asked
+
+
+HOLDING = """
+receivers:
+  otlp: {protocols: {grpc: {endpoint: "127.0.0.1:0"}}}
+  otlp/beside: {protocols: {grpc: {endpoint: "127.0.0.1:0"}}}
+processors:
+  genai: {}
+  batch: {}
+  batch/off: {timeout: 0s}
+  tail_sampling: {policies: [{name: all, type: always_sample}]}
+connectors: {forward: {}}
+exporters:
+  otlp: {endpoint: "127.0.0.1:9", tls: {insecure: true}}
+  otlp/out: {endpoint: "127.0.0.1:9", tls: {insecure: true}}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines:
+    traces/in: {receivers: [otlp], processors: STAGES_in, exporters: [forward, otlp]}
+    traces/out: {receivers: [forward], processors: STAGES_out, exporters: [otlp/out]}
+    traces/beside: {receivers: [otlp/beside], processors: STAGES_beside, exporters: [forward]}
+"""
 
 
 def test_other_signals_are_cut_in_order(tmp_path: Path) -> None:
