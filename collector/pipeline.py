@@ -258,8 +258,8 @@ class Pipeline:
             try:
                 for ticket in over.tickets:
                     ticket.wait(0.0)
-            except Rejected:
-                self._settled(over.batch)
+            except Rejected as failure:
+                self._settled(over.batch, failure)
             except Overloaded as failure:
                 stuck = Stuck(len(self.stages), over.batch, self._sinks, failure)
                 self._backlog.append(stuck)
@@ -268,9 +268,9 @@ class Pipeline:
         return not unsettled
 
     @staticmethod
-    def _settled(batch: Batch) -> None:
+    def _settled(batch: Batch, failure: Rejected | None = None) -> None:
         if batch.receipt is not None:
-            batch.receipt.settle()
+            batch.receipt.settle(failure)
 
     @property
     def outgoing(self) -> int:

@@ -34,15 +34,17 @@ _POLL_S: Final = 0.02
 class InBacklog:
     """A portion that waits in the backlog of a pipeline: the receipt of its batch, and a ticket of its sender."""
 
-    __slots__ = ("_gate", "_longest_s", "_pipeline", "_safe")
+    __slots__ = ("_failure", "_gate", "_longest_s", "_pipeline", "_safe")
 
     def __init__(self, gate: Gate, pipeline: Pipeline, longest_s: float = LONGEST_WAIT_S) -> None:
         self._gate = gate
         self._pipeline = pipeline
         self._longest_s = longest_s
         self._safe = False
+        self._failure: Exception | None = None
 
-    def settle(self) -> None:
+    def settle(self, failure: Exception | None = None) -> None:
+        self._failure = failure
         self._safe = True
 
     def settled(self) -> bool:
@@ -51,13 +53,15 @@ class InBacklog:
     def wait(self, timeout_s: float | None = None) -> None:
         """Hand on what is in the backlog until the portion is safe.
 
-        Raises: `Overloaded` when that takes too long, or the process ends.
+        Raises: `Overloaded` when that takes too long, or the process ends; `Rejected` when nobody will ever take it.
         """
         until = time.monotonic() + (self._longest_s if timeout_s is None else timeout_s)
         while not self._hand_on():
             if self._gate.closed or time.monotonic() >= until:
                 raise Overloaded("a part of the request found no room in time")
             time.sleep(_POLL_S)
+        if self._failure is not None:
+            raise self._failure
 
     def _hand_on(self) -> bool:
         with self._gate.lock:

@@ -102,8 +102,8 @@ _ITEMS: Final[Mapping[Signal, type[Item]]] = {
 class Receipt(Protocol):
     """Whoever keeps a batch's data on disk until others do."""
 
-    def settle(self) -> None:
-        """Forget the data."""
+    def settle(self, failure: Exception | None = None) -> None:
+        """Forget the data. `failure`: nobody took it, and nobody ever will."""
 
 
 class Batch:

@@ -64,7 +64,7 @@ class Receipt:
         self._seqs = seqs
         self._wholes = wholes
 
-    def settle(self) -> None:
+    def settle(self, failure: Exception | None = None) -> None:
         self._store.forget(self._seqs)
         for whole in self._wholes:
             whole.batches -= 1

@@ -262,7 +262,7 @@ class Receipt:
     def __init__(self) -> None:
         self.settled = 0
 
-    def settle(self) -> None:
+    def settle(self, failure: Exception | None = None) -> None:
         self.settled += 1
 
 

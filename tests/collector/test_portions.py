@@ -13,6 +13,7 @@ from collector import handover
 from collector.clock import Clock
 from collector.component import Limits, Taken
 from collector.config.load import load
+from collector.errors import Rejected
 from collector.graph import Graph, State
 from collector.intake import Gate, GraphIntake, InFlight, Offer, Route
 from collector.pipeline import Pipeline, Stage
@@ -251,6 +252,31 @@ def test_a_sender_that_waits_for_a_disk_waits_for_every_portion() -> None:
         assert not offered.settled(), number
         one.known = True
     assert offered.settled()
+
+
+def test_a_sender_is_told_when_a_portion_that_waited_is_rejected() -> None:
+    class Refusal:
+        """A ticket of who will never take it."""
+
+        def settled(self) -> bool:
+            return True
+
+        def wait(self, timeout_s: float | None = None) -> None:
+            raise Rejected("no such tenant")
+
+    class Tenant(Sink):
+        """Takes portions, but for those that waited."""
+
+        def __call__(self, batch: Batch) -> Ticket | None:
+            super().__call__(batch)
+            return Refusal() if self.room > 1 else None
+
+    sink = Tenant(room=1)
+    intake, _, _ = intake_with(sink)
+    offered = offer(intake)
+    sink.room = 4
+    with pytest.raises(Rejected, match="no such tenant"):
+        offered.result()
 
 
 def test_a_sender_is_told_when_room_does_not_come() -> None:
