@@ -33,7 +33,7 @@ from processors.genai.plan import Plan
 from processors.genai.reasons import DUPLICATE_DELIVERY, NOT_BILLED, REASONS, SPAN_COUNTED
 from processors.genai.records import DETAILS_EVENT, CallRecord, call_record, repeats_usage
 from processors.genai.scopes import ScopeProfile
-from processors.genai.shapes import Planner, read_record, read_span
+from processors.genai.shapes import Planner, read_record, read_span, review
 from processors.genai.table import Role
 from processors.genai.trace import SOLID, TRANSPARENT
 from processors.genai.usage import NO_USAGE, Usage
@@ -90,6 +90,8 @@ class Genai:
         self._given_number = 0
         self._senders: dict[tuple[bytes, bytes], _Sender] = {}
         self._roles = [0] * len(Role)
+        self._turn = 0
+        """Which span of a scope group is reviewed: another one each time."""
         self._now_ns = 0
         self._held = HeldSpans()
         self._ledger: Ledger = context.shared("genai.ledger", lambda: Ledger(config))
@@ -164,6 +166,9 @@ class Genai:
         tools: list[tuple[Visit, Span, bool]] = []
         for items, sender in self._groups(batch):
             self._normalise(items, sender, touched, tools)  # type: ignore[arg-type] # a traces batch holds spans only
+            if items:
+                self._turn += 1
+                review(sender.scope, items[self._turn % len(items)])  # type: ignore[arg-type]
         loops = self._ledger.loops  # known when all calls of the batch were read, in whatever order
         for visit, span, spring in tools:
             if loops or spring:

@@ -32,7 +32,7 @@ _LONG_BYTES: Final = 256
 """A value that is larger costs more to copy than to ask for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shape:
     """A set of keys, and how to find it again."""
 
@@ -44,7 +44,7 @@ class Shape:
     keys: tuple[str, ...]
     """Theirs."""
     long: tuple[str, ...]
-    """The rest of the keys: of content, as far as the first span of the shape told."""
+    """The rest of the keys: of content, as far as the first span of the shape and those that were reviewed told."""
 
 
 @dataclass(slots=True)
@@ -96,6 +96,26 @@ def read_span(
     shape = _shape(scope, span.present, attributes)
     span.present = shape.present
     return shape.plan, shape.read(attributes)
+
+
+def review(scope: ScopeProfile, span: Span) -> None:
+    """Read no more values, beside the plan's columns, under keys that hold a long one in this span.
+
+    To ask every span would cost as much as it saves; one of each scope group is enough to learn it soon.
+    """
+    if span.columns is None:
+        return
+    keys, values = span.columns
+    shape: Shape | None = scope.shapes.get(span.present)
+    if shape is None or shape.keys is not keys:
+        return
+    columns = shape.plan.columns.keys if shape.plan is not None else ()
+    others = zip(keys[len(columns) :], values[len(columns) :], strict=False)
+    long = [key for key, value in others if len(value) > _LONG_BYTES]
+    if long:
+        shape.keys = tuple(key for key in keys if key not in long)
+        shape.long += tuple(long)
+        shape.read = values_of(shape.keys)
 
 
 def _take_back(asked: tuple[str, ...], span: Span, attributes: Attributes, size: int) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from processors.batch import Signal
 from processors.wire import Value
-from tests.processors.genai.replay import Graph
-from tests.telemetry import parse, span, traces
+from tests.processors.genai.replay import Graph, genai
+from tests.telemetry import batch, parse, span, traces
 
 EMPTY = "empty"
 SAME_NUMBER_OF_KEYS: tuple[Mapping[str, object], ...] = (
@@ -52,3 +52,26 @@ def test_one_of_many_key_sets_of_a_size_becomes_what_it_becomes_alone() -> None:
     spans += spans[::-1] + spans[::3]
     alone = [one for attributes in spans for one in left(attributes)]
     assert left(*spans) == alone
+
+
+def test_texts_that_turn_out_long_are_not_copied() -> None:
+    def call(text: str) -> Mapping[str, object]:
+        return {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.request.model": "m",
+            "gen_ai.input.messages": text,
+        }
+
+    processor, copied = genai(), []
+    for number, text in enumerate(["short", "short", *["long" * 1_000] * 8], 1):
+        others = [
+            span(n, trace=number, name="GET /", attributes={"http.route": "/"}) for n in (2, 3)
+        ]
+        one = span(1, trace=number, attributes=call(text))
+        out = processor.process(batch(one, *others))
+        assert out is not None
+        first = next(iter(out.spans()))
+        assert first.get("gen_ai.input.messages") == text
+        copied.append(sum(map(len, first.columns[1])) if first.columns else 0)
+    assert copied[1] > 0
+    assert max(copied[-4:]) < 200
