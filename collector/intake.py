@@ -12,7 +12,7 @@ from collector.clock import Clock
 from collector.component import Limits, Taken, wait_all
 from collector.errors import Rejected, TooLarge
 from collector.pipeline import Pipeline
-from collector.portions import MOST_BYTES, MOST_ITEMS, PAUSE_S, InBacklog
+from collector.portions import LONGEST_WAIT_S, MOST_BYTES, MOST_ITEMS, PAUSE_S, InBacklog
 from processors.admission import Admitted, admit
 from processors.batch import Batch, Signal
 from processors.errors import Malformed, Overloaded, Oversized
@@ -212,6 +212,7 @@ class GraphIntake:
     def _hand_on_in_portions(self, request: Request) -> list[Ticket]:
         """See `portions`."""
         signal, raw, items = request
+        until = time.monotonic() + LONGEST_WAIT_S
         pieces = portions(request, MOST_ITEMS, MOST_BYTES)
         first = next(pieces)
         with self._gate.lock:
@@ -221,7 +222,7 @@ class GraphIntake:
         for piece in pieces:
             time.sleep(PAUSE_S)
             with self._gate.lock:
-                tickets += self._follow(piece)
+                tickets += self._follow(piece, until)
         return tickets
 
     def _ask(self, fits: Iterable[Fits], raw: bytes, items: int) -> None:
@@ -249,8 +250,8 @@ class GraphIntake:
             gate.tickets.clear()
         return tickets
 
-    def _follow(self, piece: Request) -> list[Ticket]:
-        """Let a later portion in. Raises: `Overloaded` at the very end."""
+    def _follow(self, piece: Request, until: float) -> list[Ticket]:
+        """Let a later portion in, whose sender gets its answer `until` then. Raises: `Overloaded` at the very end."""
         gate, (signal, raw, items) = self._gate, piece
         if gate.closed:
             raise Overloaded("the collector is shutting down", retry_after_s=1.0)
@@ -258,7 +259,7 @@ class GraphIntake:
         try:
             for pipeline in self._routes[signal].pipelines:
                 batch = Batch(signal, raw, received_ns=now_ns, items=items)
-                place = InBacklog(gate, pipeline)
+                place = InBacklog(gate, pipeline, until)
                 if not pipeline.follow(batch, place):
                     late.append(place)
                 batch.release()

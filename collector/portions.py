@@ -26,20 +26,22 @@ MOST_BYTES: Final = 4 << 20
 """20 spans of 200 kB take as long to look through as 1,000 small ones."""
 PAUSE_S: Final = 0.001
 """Between two holds: who asks again at once gets the lock back before others are awake."""
-LONGEST_WAIT_S: Final = 30.0
-"""For room; then the sender is told so, before its own deadline passes without a word."""
+LONGEST_WAIT_S: Final = 10.0
+"""For room, all portions of a request together; as long as exporters of OpenTelemetry SDKs wait for an answer unless
+told otherwise (OTEL_EXPORTER_OTLP_TIMEOUT). Then the sender is told so."""
 _POLL_S: Final = 0.02
 
 
 class InBacklog:
     """A portion that waits in the backlog of a pipeline: the receipt of its batch, and a ticket of its sender."""
 
-    __slots__ = ("_failure", "_gate", "_longest_s", "_pipeline", "_safe")
+    __slots__ = ("_failure", "_gate", "_pipeline", "_safe", "until")
 
-    def __init__(self, gate: Gate, pipeline: Pipeline, longest_s: float = LONGEST_WAIT_S) -> None:
+    def __init__(self, gate: Gate, pipeline: Pipeline, until: float) -> None:
+        """`until`: the latest time, on the monotonic clock, at which the sender gets its answer."""
         self._gate = gate
         self._pipeline = pipeline
-        self._longest_s = longest_s
+        self.until = until
         self._safe = False
         self._failure: Exception | None = None
 
@@ -53,11 +55,12 @@ class InBacklog:
     def wait(self, timeout_s: float | None = None) -> None:
         """Hand on what is in the backlog until the portion is safe.
 
-        Raises: `Overloaded` when that takes too long, or the process ends; `Rejected` when nobody will ever take it.
+        Raises: `Overloaded` when that takes too long, or the process stops and has little time left for what is in it;
+        `Rejected` when nobody will ever take it.
         """
-        until = time.monotonic() + (self._longest_s if timeout_s is None else timeout_s)
+        until = self.until if timeout_s is None else time.monotonic() + timeout_s
         while not self._hand_on():
-            if self._gate.closed or time.monotonic() >= until:
+            if self._gate.draining or self._gate.closed or time.monotonic() >= until:
                 raise Overloaded("a part of the request found no room in time")
             time.sleep(_POLL_S)
         if self._failure is not None:

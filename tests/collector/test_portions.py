@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from collector.errors import Rejected
 from collector.graph import Graph, State
 from collector.intake import Gate, GraphIntake, InFlight, Offer, Route
 from collector.pipeline import Pipeline, Stage
-from collector.portions import MOST_BYTES, MOST_ITEMS, InBacklog
+from collector.portions import LONGEST_WAIT_S, MOST_BYTES, MOST_ITEMS, InBacklog
 from processors.base import Stateless
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded
@@ -281,17 +282,28 @@ def test_a_sender_is_told_when_a_portion_that_waited_is_rejected() -> None:
 
 def test_a_sender_is_told_when_room_does_not_come() -> None:
     _, gate, line = intake_with(Sink(room=0))
-    late = InBacklog(gate, line, longest_s=0.0)
+    late = InBacklog(gate, line, until=0.0)
     assert not line.follow(traces(span_ids(1)), late)
     with pytest.raises(Overloaded, match="found no room in time"):
         late.wait()
     assert line.waiting == 1
 
 
-def test_the_end_of_the_process_does_not_wait_for_room() -> None:
+def test_all_portions_of_a_request_wait_together() -> None:
+    """A sender does not wait for each of them as long as for one."""
+    intake, _, _ = intake_with(Sink(room=1))
+    began = time.monotonic()
+    waiting = [ticket for ticket in offer(intake).tickets if isinstance(ticket, InBacklog)]
+    until = {ticket.until for ticket in waiting}
+    assert (len(waiting), len(until)) == (3, 1)
+    assert began + LONGEST_WAIT_S <= until.pop() <= time.monotonic() + LONGEST_WAIT_S
+
+
+@pytest.mark.parametrize("state", ["draining", "closed"])
+def test_the_end_of_the_process_does_not_wait_for_room(state: str) -> None:
     intake, gate, _ = intake_with(Sink(room=1))
     offered = offer(intake)
-    gate.closed = True
+    setattr(gate, state, True)
     with pytest.raises(Overloaded, match="found no room in time"):
         offered.result()
 
