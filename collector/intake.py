@@ -255,14 +255,19 @@ class GraphIntake:
         gate, (signal, raw, items) = self._gate, piece
         if gate.closed:
             raise Overloaded("the collector is shutting down", retry_after_s=1.0)
+        route = self._routes.get(signal)
+        if route is None:
+            raise Overloaded("no pipeline takes the rest of the request any more")
         now_ns, late = gate.clock.now_ns(), list[Ticket]()
         try:
-            for pipeline in self._routes[signal].pipelines:
+            for pipeline in route.pipelines:
                 batch = Batch(signal, raw, received_ns=now_ns, items=items)
                 place = InBacklog(gate, pipeline, until)
-                if not pipeline.follow(batch, place):
-                    late.append(place)
-                batch.release()
+                try:
+                    if not pipeline.follow(batch, place):
+                        late.append(place)
+                finally:
+                    batch.release()
         finally:
             late += gate.tickets
             gate.tickets.clear()

@@ -346,6 +346,20 @@ def test_after_a_reload_the_rest_enters_the_new_graph() -> None:
     assert (len(old.got), len(new.got)) == (1, 3)
 
 
+def test_the_rest_is_refused_when_a_reload_takes_the_signal_away() -> None:
+    class Reload(Sink):
+        def __call__(self, batch: Batch) -> None:
+            super().__call__(batch)
+            intake.redirect({})
+
+    sink = Reload()
+    intake, _, _ = intake_with(sink)
+    with pytest.raises(Overloaded, match="no pipeline takes the rest"):
+        offer(intake)
+    assert len(sink.got) == 1
+    assert intake.stats.counters == {("otelcol_receiver_refused_spans_total", "grpc"): LARGE}
+
+
 def test_what_a_replaced_receiver_still_reads_enters_the_new_graph(tmp_path: Path) -> None:
     state = State(Gate(Clock(), InFlight(1)))
     path = tmp_path / "collector.yaml"
