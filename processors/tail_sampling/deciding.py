@@ -195,7 +195,7 @@ class Decider:
         if trace.verdict is not None:
             return
         verdict = self._panel.decide(trace, self.now_ns)
-        if verdict.dropped or (verdict.kept and not self._panel.may_drop):
+        if verdict.dropped or (verdict.kept and not self._panel.may_drop(trace, self.now_ns)):
             self._settle(trace, verdict, "arrival")
         elif verdict.kept and trace.pending is None:
             trace.pending = verdict

@@ -62,7 +62,7 @@ class Panel:
             (seat.name, seat.policy) for seat in self._seats if isinstance(seat.policy, Ceiling)
         ]
         self.plan = Plan(watch)
-        self.may_drop = any(policy.type == "drop" for policy in config.policies)
+        self._drops = [seat for seat in self._seats if seat.type == "drop"]
         self._first_match = config.first_match
         self._prefix = prefix
         self._asked = 0
@@ -83,6 +83,10 @@ class Panel:
         for policy in self._spenders:
             policy.settle(trace, now_ns, verdict)
         return verdict
+
+    def may_drop(self, trace: Trace, now_ns: int) -> bool:
+        """Say whether a drop policy that has not spoken yet may do so later; of one that fails nothing is expected."""
+        return any(seat.vote(trace, now_ns) is not ERROR for seat in self._drops)
 
     def count(self) -> None:
         """Enter the votes since the last time. They are tallied apart because there are several a trace."""

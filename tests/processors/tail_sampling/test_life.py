@@ -437,6 +437,22 @@ def test_span_ingest_with_drop_releases_at_the_end(quirks: bool, kept: list[str]
     assert run.closes
 
 
+@pytest.mark.parametrize("quirks", [False, True])
+def test_span_ingest_does_not_wait_for_a_drop_policy_that_fails(quirks: bool) -> None:
+    broken = {"error_mode": "propagate", "span": ['attributes["a"]["x"] == 1']}
+    part = policy("ottl_condition", "broken", **broken)
+    run = Run(
+        ALWAYS,
+        policy("drop", "d", drop_sub_policy=[part]),
+        sampling_strategy="span-ingest",
+        quirks=quirks,
+    )
+    assert run.send(span("held", "held", {"a": {"x": 2}})) == []
+    assert run.send(span("failed", "failed", {"a": 5})) == ["failed"]
+    assert run.wait(10) == ([] if quirks else ["held"])
+    assert run.closes
+
+
 # -- shutdown
 
 
