@@ -6,6 +6,7 @@ Invariants
 - What `tick` and `close` yield, and what a request pushes out of a stage that held it, is never lost to a full queue:
   it waits in the backlog. A pipeline with a backlog takes no request and is not ticked until the backlog is gone, so
   that pressure stays in the components that bound their memory.
+- So such a batch `follows`: a stage that refused it would wait for ever for the tick that makes room.
 """
 
 from __future__ import annotations
@@ -311,6 +312,7 @@ class Pipeline:
             if out is not batch:
                 out.receipt = batch.receipt
                 held = held or self.stages[position].ticks
+                out.follows = batch.follows or held
             batch = out
         if len(batch):
             stuck = self._fan_out(batch, sinks, tickets)
@@ -357,6 +359,7 @@ class Pipeline:
 
     def _release(self, position: int, batches: Iterable[Batch]) -> None:
         for batch in batches:
+            batch.follows = True
             stuck = self._advance(batch, position, self._sinks)
             if stuck is not None:
                 self._backlog.append(stuck)

@@ -20,7 +20,8 @@ A component is built once from its configuration, then called by one thread at a
   `Overloaded` is not an error: it travels to the sender, and the batch MUST then not have changed any state.
 - A component that can refuse data MAY have a method `room() -> Overloaded | None`, callable from any thread without the
   lock: it is asked before a request is read, so that refusing costs nothing and changes no state upstream.
-- It SHOULD NOT refuse a batch that `follows`: the first portion of its request is taken.
+- It SHOULD NOT refuse a batch that `follows`: the first portion of its request is taken, or another stage held it, and
+  its sender is gone.
 - It MAY also have a method `fits(raw, items) -> Overloaded | None`, called with the lock when a request was read and no
   stage has seen it: what is refused there was not counted by anybody upstream.
 - A request of many items comes in portions, a trace's spans in one as far as they fit, with other batches in between. A

@@ -127,7 +127,7 @@ class Batch:
         self.source = ""
         """A name of what it holds; a durable queue that has it already does not take it again."""
         self.follows = False
-        """Whether it is a later portion of a request whose first one was taken: not to be refused where that can be."""
+        """Whether it was taken before, or the first portion of its request was: not to be refused where that can be."""
         self.receipt: Receipt | None = None
         """To be settled by the shell once the batch is as safe behind this pipeline as it gets."""
         self._groups: list[ResourceGroup] | None = None

@@ -234,6 +234,28 @@ def test_what_was_taken_before_is_not_lost_with_the_request_that_pushes_it_out()
     assert len(sink.got) == 2
 
 
+class Bounded(Holder):
+    """Refuses what does not follow while it holds something; only a tick makes room."""
+
+    def process(self, batch: Batch) -> None:
+        if self.held and not batch.follows:
+            raise Overloaded("full")
+        super().process(batch)
+
+
+@pytest.mark.parametrize("before", [Holder, Swapper])
+def test_a_stage_does_not_refuse_what_another_one_held(before: type[Holder]) -> None:
+    """It would never be ticked: the pipeline has a backlog then."""
+    sink, bounded = Sink(), Bounded()
+    line = pipeline(before(), bounded, sinks=[(sink, False)])
+    for number in range(4):
+        line.consume(batch(span(number + 1)))
+    line.tick(1)
+    line.tick(2)
+    assert (line.waiting, len(bounded.held)) == (0, 0)
+    assert len(sink.got) == 4
+
+
 def test_a_copy_of_the_request_is_refused_like_the_request() -> None:
     class Copier(Stateless):
         def process(self, batch: Batch) -> Batch:
