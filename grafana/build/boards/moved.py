@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
-from grafana.build.model import Panel, Query, Row, Thresholds
-from grafana.build.promql import (
-    BASELINE,
-    OK,
-    C,
-    F,
-    P,
-    S,
-    increase,
-    quantile,
-    rate,
-    ratio,
-    share_by,
-)
-
-_MORE: Final[Thresholds] = {"green": None, "yellow": 1.2, "red": 1.5}
-_FAILED: Final[Thresholds] = {"green": None, "yellow": 0.02, "red": 0.05}
-_FELL: Final[Thresholds] = {"red": None, "yellow": -0.2, "green": -0.05}
-_BOTH: Final = ("", BASELINE)
-"""The offsets of now and of before."""
-_USD: Final = "more USD"
-"""The first column: tables are sorted by it."""
+from grafana.build.boards import columns
+from grafana.build.model import Panel, Query, Row
+from grafana.build.promql import BASELINE, C, F, increase, rate, share_by
 
 
 def _more(by: str) -> str:
@@ -34,65 +14,9 @@ def _more(by: str) -> str:
     return f"{now} - ({increase('llm_cost_usd_total', C, by, offset=BASELINE)} or 0 * {now})"
 
 
-def _among(by: str, top: int, *columns: Query) -> tuple[Query, ...]:
-    """Return the columns of those alone that cost most more than before: there can be a thousand."""
-    most = f"topk({top}, {_more(by)})"
-    few = (replace(one, expr=f"({one.expr}) and on ({by}) {most}") for one in columns)
-    return (Query(expr=most, legend=_USD), *few)
-
-
-def _times(name: str, now: str, before: str) -> Query:
-    """Return a column of now / before; empty where one of them is not there."""
-    return Query(
-        expr=f"({now} > 0) / ({before} > 0)", legend=name, unit="suffix:x", thresholds=_MORE
-    )
-
-
-def _per_call(metric: str, by: str, offset: str = "") -> str:
-    calls = increase("llm_requests_total", C + OK, by, offset=offset)
-    return f"({increase(metric, C, by, offset=offset)} / {calls})"
-
-
-def _tokens(by: str, offset: str = "") -> str:
-    both = " + ".join(
-        increase(f"llm_{kind}_tokens_total", C, by, offset=offset) for kind in ("input", "output")
-    )
-    return f"(({both}) / {increase('llm_requests_total', C + OK, by, offset=offset)})"
-
-
-def _p95(metric: str, selector: str, by: str, offset: str = "") -> str:
-    return quantile(0.95, metric, selector, by, window="$__range", offset=offset)
-
-
-def _share(name: str, matcher: str, by: str, thresholds: Thresholds = _FAILED) -> Query:
-    part = rate("llm_requests_total", f"{C},status{matcher}", by, window="$__range")
-    whole = rate("llm_requests_total", C, by, window="$__range")
-    return Query(expr=share_by(part, whole), legend=name, unit="percentunit", thresholds=thresholds)
-
-
-def _hit(offset: str = "") -> str:
-    read = increase("llm_cache_read_tokens_total", C, "feature", offset=offset)
-    return f"({read} / {increase('llm_input_tokens_total', C, 'feature', offset=offset)})"
-
-
-def _bad_answers() -> Query:
-    """Return the share of calls that were answered with what nobody can use."""
-    whole = rate("llm_requests_total", C, "feature", window="$__range")
-    parts = (
-        rate(metric, P, "feature", window="$__range")
-        for metric in (
-            "llm_validation_errors_total",
-            "llm_guardrail_rejections_total",
-            "llm_refusals_total",
-        )
-    )
-    bad = " + ".join(f"({part} or 0 * {whole})" for part in parts)
-    return Query(
-        expr=f"({bad}) / ({whole} > 0)",
-        legend="bad answers",
-        unit="percentunit",
-        thresholds={"green": None, "yellow": 0.05, "red": 0.1},
-    )
+def _more_usd(by: str, top: int = 0) -> Query:
+    """Return the first column: tables are sorted by it."""
+    return Query(expr=f"topk({top}, {_more(by)})" if top else _more(by), legend="more USD")
 
 
 def features() -> Panel:
@@ -106,28 +30,16 @@ def features() -> Panel:
         act="Read the coloured cells of the first row: dearer calls are a prompt or a cache, more calls are a caller,"
         " failed or slow ones a provider, bad answers a prompt or a model. A click opens the feature.",
         queries=(
-            Query(expr=_more(by), legend=_USD),
-            _times("calls", *(increase("llm_requests_total", C, by, offset=o) for o in _BOTH)),
-            _times("USD a call", *(_per_call("llm_cost_usd_total", by, o) for o in _BOTH)),
-            _times("tokens a call", *(_tokens(by, o) for o in _BOTH)),
-            Query(
-                expr=f"{ratio(_hit(), _hit(BASELINE))} - 1",
-                legend="cache hits",
-                unit="percentunit",
-                thresholds=_FELL,
-            ),
-            _times("TTFT p95", *(_p95("llm_ttft_seconds", S, by, o) for o in _BOTH)),
-            _times("latency p95", *(_p95("llm_total_latency_seconds", S, by, o) for o in _BOTH)),
-            _share("failed", '!="success"', by),
-            _bad_answers(),
-            Query(
-                expr=ratio(
-                    increase("llm_eval_score_sum", P, by), increase("llm_eval_score_count", P, by)
-                ),
-                legend="eval score",
-                unit="percentunit",
-                thresholds={"red": None, "yellow": 0.5, "green": 0.7},
-            ),
+            _more_usd(by),
+            columns.calls(by),
+            columns.usd_a_call(by),
+            columns.tokens_a_call(by),
+            columns.hits_fell(by),
+            columns.p95("TTFT p95", "llm_ttft_seconds", by),
+            columns.p95("latency p95", "llm_total_latency_seconds", by),
+            columns.share("failed", '!="success"', by),
+            columns.bad_answers_now(by),
+            columns.score(by),
         ),
         links=("llm-focus-feature", "llm-investigate"),
         runbook="cost-spike",
@@ -139,23 +51,16 @@ def features() -> Panel:
 def prompts() -> Panel:
     """Return one row a prompt, compared with its feature: a new prompt has no past of its own."""
     by = "feature, prompt_version, prompt_sha"
-    before = _per_call("llm_cost_usd_total", "feature", BASELINE)
+    now = columns.per_call("llm_cost_usd_total", by)
+    before = columns.per_call("llm_cost_usd_total", "feature", BASELINE)
     return Panel(
         title="Prompts that cost more",
         viz="table",
         unit="currencyUSD",
         why="Was it a prompt? Its calls against those of its feature before.",
         act="Above 1.5 times: roll the version back, then read its traces.",
-        queries=_among(
-            by,
-            10,
-            Query(
-                expr=f"({_per_call('llm_cost_usd_total', by)} > 0)"
-                f" / on (feature) group_left() ({before} > 0)",
-                legend="USD a call",
-                unit="suffix:x",
-                thresholds=_MORE,
-            ),
+        queries=columns.among(
+            _more_usd(by, 10), by, columns.times("USD a call", now, before, on="feature")
         ),
         links=("llm-focus-prompt",),
         runbook="prompt-regression",
@@ -173,11 +78,7 @@ def tenants() -> Panel:
         unit="currencyUSD",
         why="Was it one customer? A dash under calls is a tenant that was not there before.",
         act="Far ahead of the others: a loop, abuse, or a plan too small. Limit it, then ask.",
-        queries=_among(
-            by,
-            10,
-            _times("calls", *(increase("llm_requests_total", C, by, offset=o) for o in _BOTH)),
-        ),
+        queries=columns.among(_more_usd(by, 10), by, columns.calls(by)),
         links=("llm-focus-tenant",),
         runbook="abuse",
         width=6,
@@ -197,9 +98,11 @@ def providers() -> Panel:
         why="Is it the provider? Failed and throttled calls, latency against the baseline, retries.",
         act="One provider red: fail over. All of them: our network, our keys or a release.",
         queries=(
-            _share("failed", '!="success"', by),
-            _share("429", '="rate_limited"', by, {"green": None, "yellow": 0.01, "red": 0.05}),
-            _times("p95", *(_p95("llm_total_latency_seconds", S, by, o) for o in _BOTH)),
+            columns.share("failed", '!="success"', by),
+            columns.share(
+                "429", '="rate_limited"', by, {"green": None, "yellow": 0.01, "red": 0.05}
+            ),
+            columns.p95("p95", "llm_total_latency_seconds", by),
             Query(
                 expr=share_by(retries, calls),
                 legend="retries",
