@@ -112,8 +112,7 @@ def _wrappers(trace: Trace, calls: list[Call]) -> None:
     """The leaf-most record counts, since it knows best; from the deepest up."""
     for call in _deepest_first(trace, calls):
         if call.verdict is None:
-            open_ones = undecided(calls)
-            call.verdict = _repeated_below(trace, call) or _repeated_above(trace, call, open_ones)
+            call.verdict = _repeated_below(trace, call) or _repeated_above(trace, call, calls)
 
 
 def _repeated_below(trace: Trace, call: Call) -> str | None:
@@ -150,7 +149,8 @@ def _stood_in(trace: Trace, above: Call, call: Call, calls: list[Call]) -> bool:
         first = not above.stands_for_one
         above.stands_for_one = True
         return same_id or first
-    parts = [c for c in calls if c.models & above.models and above in trace.records_above(c)]
+    below = [c for c in undecided(calls) if c.models & above.models]
+    parts = [c for c in below if above in trace.records_above(c)]
     if len(parts) < 2 or _sums(parts) != above.counts:
         return False
     for part in parts:
