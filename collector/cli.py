@@ -219,10 +219,10 @@ def _summary(problems: Sequence[Problem]) -> str:
     return f"{told}, {_count(warnings, 'warning')}" if warnings else told
 
 
-def main() -> None:
-    """Run the command line and exit."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, or these arguments, and exit."""
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        sys.exit(cli.main(arguments, prog_name="otelcol-llm", standalone_mode=False) or 0)
     except ConfigError as error:
         click.echo(f"{render(error.problems)}\n{_summary(error.problems)}", err=True)
         sys.exit(2)

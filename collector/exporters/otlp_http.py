@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies_environment, proxy_bypass_environment
 
 import httpcore
 
@@ -105,7 +105,9 @@ class HttpTransport:
     def connect(self) -> None:
         config = self._config
         secure = any(url.startswith("https:") for url in config.urls.values())
-        proxy = config.proxy_url or environment_proxy(urlsplit(next(iter(config.urls.values()))))
+        proxy = config.proxy_url or proxy_of(
+            urlsplit(next(iter(config.urls.values()))), getproxies_environment()
+        )
         self._pool = httpcore.ConnectionPool(
             ssl_context=config.tls.context() if secure else None,
             proxy=httpcore.Proxy(proxy) if proxy else None,
@@ -229,15 +231,15 @@ def _headers(config: Config) -> list[tuple[str, str]]:
     return [*host, *own, *config.headers]
 
 
-def environment_proxy(url: SplitResult) -> str:
-    """Return the proxy that the environment names for a URL; none for this machine itself, as in Go."""
+def proxy_of(url: SplitResult, proxies: Mapping[str, str]) -> str:
+    """Return the proxy for a URL, of those of an environment; none for this machine itself, as in Go."""
     host = url.hostname or ""
-    if host == "localhost" or proxy_bypass(host):
+    if host == "localhost" or proxy_bypass_environment(host, proxies):
         return ""
     with suppress(ValueError):
         if ipaddress.ip_address(host).is_loopback:
             return ""
-    return getproxies().get(url.scheme, "")
+    return proxies.get(url.scheme, "")
 
 
 def check(settings: Mapping[str, Any], context: Context) -> Iterable[Finding]:

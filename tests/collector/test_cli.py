@@ -30,22 +30,21 @@ def valid(tmp_path: Path) -> str:
     return str(tmp_path / "config.yaml")
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
-    monkeypatch.setattr(sys, "argv", ["otelcol-llm", *arguments])
+def call(*arguments: str) -> int | str | None:
     with pytest.raises(SystemExit) as caught:
-        main()
+        main(arguments)
     return caught.value.code
 
 
 def test_a_valid_configuration_is_called_valid(
-    valid: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    valid: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, "validate", "--config", valid) == 0
+    assert call("validate", "--config", valid) == 0
     assert capsys.readouterr().out == "The configuration is valid: 1 pipeline.\n"
 
 
 def test_validate_says_which_mode_each_redaction_is_in(
-    valid: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    valid: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sets = (
         "processors.redaction={allow_all_keys: true}",
@@ -53,7 +52,7 @@ def test_validate_says_which_mode_each_redaction_is_in(
         "service.pipelines.traces.processors=[redaction, redaction/own]",
     )
     asked = [word for one in sets for word in ("--set", one)]
-    assert call(monkeypatch, "validate", "--config", valid, *asked) == 0
+    assert call("validate", "--config", valid, *asked) == 0
     assert capsys.readouterr().out.splitlines() == [
         "processors.redaction is in the mode contrib: only contrib's keys are written, so the results are contrib's.",
         "processors.redaction/own is in the mode ours: entities are found everywhere text can be.",
@@ -62,19 +61,19 @@ def test_validate_says_which_mode_each_redaction_is_in(
 
 
 def test_options_before_the_command_count_too(
-    valid: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    valid: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ("--config", valid, "--set", "exporters.debug.verbosty=basic", "validate")
-    assert call(monkeypatch, *arguments) == 2
+    assert call(*arguments) == 2
     assert "exporters.debug.verbosty" in capsys.readouterr().err
 
 
 def test_a_broken_configuration_exits_with_2_and_all_problems(
-    valid: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    valid: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sets = ("--set", "exporters.debg={}", "--set", "service.extensions=[health_check]")
     for command in ("validate", ""):
-        assert call(monkeypatch, *filter(None, [command]), "--config", valid, *sets) == 2
+        assert call(*filter(None, [command]), "--config", valid, *sets) == 2
         assert capsys.readouterr().err.splitlines() == [
             f"{'--set exporters.debg:1:1':31}exporters.debg",
             "    no such exporter; did you mean 'debug'?",
@@ -85,8 +84,8 @@ def test_a_broken_configuration_exits_with_2_and_all_problems(
 
 
 @pytest.mark.parametrize("arguments", [["vlidate"], ["--frobnicate"], ["schema", "a", "b"]])
-def test_wrong_usage_exits_with_2(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
-    assert call(monkeypatch, *arguments) == 2
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    assert call(*arguments) == 2
 
 
 def test_components_lists_types_signals_and_other_names() -> None:
@@ -103,19 +102,17 @@ def test_the_schema_of_a_component_is_printed() -> None:
     assert "policies" in printed["properties"]
 
 
-def test_a_type_of_several_kinds_needs_its_kind(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, "schema", "otlp") == 2
+def test_a_type_of_several_kinds_needs_its_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("schema", "otlp") == 2
     expected = "Error: expected one component, got several: say receivers/otlp or exporters/otlp"
     assert capsys.readouterr().err.splitlines()[-1] == expected
-    assert call(monkeypatch, "schema", "receivers/otlp") == 0
+    assert call("schema", "receivers/otlp") == 0
 
 
 def test_an_unknown_component_is_refused_with_a_suggestion(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert call(monkeypatch, "schema", "redacton") == 2
+    assert call("schema", "redacton") == 2
     told = capsys.readouterr().err.splitlines()[-1]
     assert told == "Error: no such component; did you mean 'redaction'?"
 

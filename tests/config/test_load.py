@@ -58,14 +58,12 @@ def loaded(config: Any, **options: Any) -> Loaded:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_problem_is_told_with_its_line_and_column(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(GOLDEN)
-    try:
-        problems = load([f"{name}.yaml"], env={}).warnings
-    except ConfigError as error:
-        problems = error.problems
+def test_every_problem_is_told_with_its_line_and_column(name: str) -> None:
+    with contextlib.chdir(GOLDEN):
+        try:
+            problems = load([f"{name}.yaml"], env={}).warnings
+        except ConfigError as error:
+            problems = error.problems
     assert render(problems) + "\n" == (GOLDEN / f"{name}.txt").read_text()
 
 
