@@ -272,7 +272,7 @@ def _tempo(panel: Panel, number: int, query: Query) -> Builder[variants.Dataquer
     return built
 
 
-_DECIMALS: Final = {"percentunit": 1, "suffix:x": 2}
+_DECIMALS: Final = {"percentunit": 1, "suffix:x": 2, "locale": 0}
 """In columns beside others; a lone share has two."""
 _STYLES: Final[Mapping[str, Mapping[str, object]]] = {
     "": {},

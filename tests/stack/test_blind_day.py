@@ -53,6 +53,14 @@ GLANCES: Final = (
         _at(10), BEATEN, hours=1, stands_out=5,
     ),
     Glance(
+        "which of two texts of one version is worse?", "llm-focus-prompt", "Prompts side by side",
+        _at(10), BEATEN, hours=4, query=5, stands_out=2,
+    ),
+    Glance(
+        "which of two texts of one version is worse?", "llm-focus-prompt", "Bad answers",
+        _at(10), BEATEN, hours=1, stands_out=2,
+    ),
+    Glance(
         "which prompt is rejected by the guardrails?", "llm-overview",
         "Features: now against the baseline", _at(10), {"feature": "chat"}, hours=1, query=8,
         stands_out=2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from grafana.build.boards.quality import OF_FEATURE, PROMPT, side_by_side, worse
 from grafana.build.boards.shared import NEWEST, traceql
 from grafana.build.model import Board, Panel, Query, Row
 from grafana.build.promql import (
@@ -11,7 +12,8 @@ from grafana.build.promql import (
     CALL_COLUMNS,
     OK,
     C,
-    S,
+    E,
+    P,
     T,
     by_label,
     increase,
@@ -39,10 +41,20 @@ _ONLY: Final = {
 
 _BEFORE: Final = {
     "feature": C,
-    "prompt_version": f'{S},tenant=~"$tenant"',
+    "prompt_version": OF_FEATURE,
     "tenant": C,
 }
 """Label → what the one in focus is compared with: a new prompt version has no past, the others of its feature have."""
+
+_LINES: Final = {"feature": "feature", "prompt_version": PROMPT, "tenant": "tenant"}
+"""Label → what has a line of its own. One version can have two texts, and only one of them is bad."""
+
+_BESIDE: Final = {
+    "feature": (side_by_side(C, P),),
+    "prompt_version": (side_by_side(OF_FEATURE, E),),
+    "tenant": (),
+}
+"""Label → its prompts, or those of its feature: what was chosen beside what was not."""
 
 _SPEND: Final = increase("llm_cost_usd_total", C)
 _CALLS: Final = increase("llm_requests_total", C)
@@ -100,6 +112,7 @@ def _now(label: str) -> Row:
 
 def _trend(label: str) -> Row:
     answered = rate("llm_requests_total", C + OK)
+    lines = _LINES[label]
     return Row(
         title="Trend",
         panels=(
@@ -111,10 +124,10 @@ def _trend(label: str) -> Row:
                 act="A step at a purple marker is the prompt: compare the two versions.",
                 queries=by_label(
                     ratio(
-                        rate("llm_cost_usd_total", C, label),
-                        rate("llm_requests_total", C + OK, label),
+                        rate("llm_cost_usd_total", C, lines),
+                        rate("llm_requests_total", C + OK, lines),
                     ),
-                    label,
+                    lines,
                 ),
                 links=(FOCUS[label], "llm-investigate"),
                 runbook="prompt-regression",
@@ -127,7 +140,7 @@ def _trend(label: str) -> Row:
                 why="Volume or failures?",
                 act="More requests and less success: retries or abuse.",
                 queries=(
-                    Query(expr=rate("llm_requests_total", C, label), legend=legend_of(label)),
+                    Query(expr=rate("llm_requests_total", C, lines), legend=legend_of(lines)),
                     Query(
                         expr=ratio(answered, rate("llm_requests_total", C)),
                         legend="success",
@@ -196,7 +209,14 @@ def _board(label: str, title: str, about: str) -> Board:
         uid=FOCUS[label],
         title=title,
         about=about,
-        rows=(_now(label), _trend(label), _break_down(label), _evidence(label)),
+        rows=(
+            _now(label),
+            *_BESIDE[label],
+            _trend(label),
+            worse(_LINES[label], answers=label != "tenant"),
+            _break_down(label),
+            _evidence(label),
+        ),
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from grafana.build.boards.shared import traceql
 from grafana.build.model import Board, Panel, Row
-from grafana.build.promql import one
+from grafana.build.promql import CALL_COLUMNS, one
 
 BOARD: Final = Board(
     uid="llm-trace",
@@ -26,6 +27,15 @@ BOARD: Final = Board(
                     links=("llm-investigate",),
                     runbook="telemetry-loss",
                     width=24,
+                ),
+                traceql(
+                    "Its model calls",
+                    '{ trace:id = "${trace_id:pipe}" && span.app.llm.span.class = "model_call" }'
+                    f" | select({CALL_COLUMNS}, span.error.type)",
+                    why="Which of its calls was slow, dear or failed, without opening each span?",
+                    act="Sorted by duration. Many calls alike are a loop; one dear call is a pasted document.",
+                    runbook="cost-spike",
+                    of_kept="Empty for a trace that is older than the board's time range.",
                 ),
             ),
         ),
