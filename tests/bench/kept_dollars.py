@@ -42,7 +42,7 @@ from processors.tail_sampling.config import QUIRKS_GATE, Config
 from processors.tail_sampling.replay import Replay
 from processors.views import PARSE
 from tests.backends import OK, grpc_backend
-from tests.e2e.servers import REPOSITORY, free_port, peer, start
+from tests.e2e.servers import REPOSITORY, free_port, peer, poll, start
 from tests.processors.tail_sampling.support import request, settings, span, trace_id
 
 Policy = dict[str, Any]
@@ -360,10 +360,14 @@ def _send(port: int, sent: Sequence[bytes]) -> None:
 def _until_quiet(count: Callable[[], int]) -> None:
     """Wait until nothing comes any more."""
     seen, since = count(), time.monotonic()
-    while time.monotonic() - since < QUIET_S:
-        time.sleep(0.1)
+
+    def is_quiet() -> bool:
+        nonlocal seen, since
         if count() != seen:
             seen, since = count(), time.monotonic()
+        return time.monotonic() - since >= QUIET_S
+
+    poll("quiet", is_quiet, limit_s=300)
 
 
 def _read(raw: bytes, result: Result) -> None:

@@ -30,6 +30,8 @@ pytestmark = pytest.mark.e2e
 
 KILLS = int(os.environ.get("OTELCOL_LLM_KILLS", "20"))
 
+MOST_BETWEEN_KILLS = 1000
+"""Traces; a second or two of the load."""
 CONSUMERS = 10
 """As many requests may be on their way when the process is killed; they go out twice."""
 CONFIG = """
@@ -178,7 +180,8 @@ def kill_again_and_again(process: Process, backend: Backend, clients: list[Clien
         running = [pool.submit(client.run) for client in clients]
         for _ in range(KILLS):
             process.wait()
-            time.sleep(0.3 + chance.random() * 2.5)
+            more = len(all_of(clients)) + chance.randrange(MOST_BETWEEN_KILLS)
+            poll("traces under way", lambda more=more: len(all_of(clients)) > more)
             process.end(signal.SIGKILL)
             away = chance.random() < 0.5
             backend.script = _away if away else _here

@@ -15,6 +15,7 @@ import httpx
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.e2e.servers import poll
 from tests.telemetry import key_values
 
 SECOND = 1_000_000_000
@@ -298,4 +299,4 @@ def send(port: int, shop: Shop, seconds: float, per_second: int = 20) -> Iterato
             client.post("/v1/traces", content=shop.traces(per_second // 2)).raise_for_status()
             client.post("/v1/metrics", content=shop.gauges()).raise_for_status()
             yield passed
-            time.sleep(max(0.0, 0.5 - (time.monotonic() - began - passed)))
+            poll("its turn", lambda due=began + passed + 0.5: time.monotonic() >= due)

@@ -19,26 +19,29 @@ from .stores import drain, put, queue_on, request, storage
 FILE = "queue-otlp.db"
 
 SENDER = """
-import sys, time
+import sys
 from pathlib import Path
 from processors.errors import Overloaded
 from tests.collector.extensions.file_storage.stores import put, queue_on, request, storage
+from tests.e2e.servers import poll
 
 def tell(text, **_):
     sys.stdout.write(text + "\\n")
 
 with storage(Path(sys.argv[1]), say=tell, durability="power") as one:
     queue = queue_on(one)
+
+    def taken(number):
+        try:
+            put(queue, request(number))
+        except Overloaded:
+            tell(f"refused {number}")
+            return False
+        tell(f"acknowledged {number}")
+        return True
+
     for number in range(40):
-        while True:
-            try:
-                put(queue, request(number))
-            except Overloaded:
-                tell(f"refused {number}")
-                time.sleep(0.05)
-                continue
-            tell(f"acknowledged {number}")
-            break
+        poll("room", lambda: taken(number))
 """
 LATE = "30"
 """Counted per thread: opening needs fewer, so this one is of a commit."""
