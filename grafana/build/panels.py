@@ -265,7 +265,8 @@ def _tempo(panel: Panel, number: int, query: Query) -> Builder[variants.Dataquer
     built = tempo.Dataquery().datasource(TEMPO).ref_id(_ref(number)).query_type("traceql")
     built.query(query.expr)
     if panel.viz == "table":
-        built.limit(200).spss(10).table_type(SearchTableType.SPANS)
+        spans = 100 if "trace:id" in query.expr else 10  # of one trace all, of many some
+        built.limit(200).spss(spans).table_type(SearchTableType.SPANS)
     if re.search(r"\| *(?:sum_over_time|count_over_time|compare)\(", query.expr):
         one_moment = "topk" in query.expr or "count_over_time" in query.expr
         built.metrics_query_type(MetricsQueryType.INSTANT if one_moment else MetricsQueryType.RANGE)

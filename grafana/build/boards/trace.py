@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana.build.boards.shared import traceql
 from grafana.build.model import Board, Panel, Row
 from grafana.build.promql import CALL_COLUMNS, one
 
@@ -28,14 +27,21 @@ BOARD: Final = Board(
                     runbook="telemetry-loss",
                     width=24,
                 ),
-                traceql(
-                    "Its model calls",
-                    '{ trace:id = "${trace_id:pipe}" && span.app.llm.span.class = "model_call" }'
-                    f" | select({CALL_COLUMNS}, span.error.type)",
-                    why="Which of its calls was slow, dear or failed, without opening each span?",
-                    act="Sorted by duration. Many calls alike are a loop; one dear call is a pasted document.",
+                Panel(
+                    title="Its model calls",
+                    viz="table",
+                    unit="none",
+                    source="tempo",
+                    why="Which of its calls was slow, dear or failed? No need to open each span for it.",
+                    act="Many alike are a loop, one dear one is a pasted document. Empty: the trace lies outside the"
+                    " time range of this board.",
+                    queries=one(
+                        '{ trace:id = "${trace_id:pipe}" && span.app.llm.span.class = "model_call" }'
+                        f" | select({CALL_COLUMNS}, span.app.llm.prompt.template.version, span.error.type)"
+                    ),
+                    links=("llm-investigate",),
                     runbook="cost-spike",
-                    of_kept="Empty for a trace that is older than the board's time range.",
+                    width=24,
                 ),
             ),
         ),
