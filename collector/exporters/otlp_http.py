@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import (
+from urllib.request import (  # type: ignore[attr-defined] # typeshed does not know the second
     getproxies_environment,
-    proxy_bypass_environment,  # type: ignore[attr-defined] # typeshed does not know it
+    proxy_bypass_environment,
 )
 
 import httpcore
