@@ -61,8 +61,8 @@ class Panel:
     """One number a panel: the name of the series is not shown."""
     from_zero: bool = True
     """Whether the axis begins at 0; not where the last hundredth matters."""
-    empty: str = "No traffic"
-    """What it says where there is nothing to show."""
+    empty: str = ""
+    """What it says where there is nothing to show; by itself what the absence of its first metric means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.tempo import MetricsQueryType, SearchTableType
 from grafana_foundation_sdk.models.text import TextMode
 
-from grafana.build import links
+from grafana.build import absent, links
 from grafana.build.model import Board, Panel, Query
 from grafana.build.variables import PROMETHEUS, TEMPO
 
@@ -324,9 +324,18 @@ def _colour(panel: Panel) -> dashboard.FieldColor:
     return dashboard.FieldColor().mode(models.FieldColorModeId.FIXED).fixed_color(plain)
 
 
+def empty(panel: Panel) -> str:
+    """Return what a panel says when it shows nothing; a query with a stand-in (`or`) is empty without traffic only."""
+    first = panel.queries[0].expr
+    named = metrics_of(first)
+    if panel.empty or " or " in first or not named:
+        return panel.empty or absent.NO_TRAFFIC
+    return absent.reason(named[0])
+
+
 def _mappings(panel: Panel) -> list[Any]:
     """NaN and null are nothing to show, whatever a ratio made of them."""
-    result = models.ValueMappingResult(text=panel.empty, color="text", index=0)
+    result = models.ValueMappingResult(text=empty(panel), color="text", index=0)
     null = models.SpecialValueMatch.NULL_AND_NAN
     match = models.DashboardSpecialValueMapOptions(match=null, result=result)
     return [models.SpecialValueMap(options=match)]
@@ -344,7 +353,7 @@ def build(board: Board, panel: Panel, number: int, grid: models.GridPos) -> Any:
         built.with_target(encode(panel, position, query))
     if panel.viz == "traces":
         return built.links(links.corner(board, panel))
-    built.unit(panel.unit).no_value(panel.empty).mappings(_mappings(panel))
+    built.unit(panel.unit).no_value(empty(panel)).mappings(_mappings(panel))
     built.data_links([_data_link(*link) for link in links.of_panel(board, panel)])
     if panel.unit == "percentunit" and panel.viz in ("stat", "table", "bargauge", "gauge"):
         built.decimals(2)

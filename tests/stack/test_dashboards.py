@@ -127,6 +127,26 @@ def test_a_panel_has_a_unit_and_a_chosen_data_source(shown: Shown) -> None:
     assert sources <= {"${ds_prom}", "${ds_tempo}"}
 
 
+OF_EVERY_CALL = re.compile(
+    r"llm_(?:requests|cost_usd|(?:input|output|cache_read|cache_write|reasoning)_tokens|total_latency|model_served"
+    r"|cache_hit_ratio|request_(?:cost|input|output)|cost_(?:reported|estimated))_"
+)
+
+
+@pytest.mark.parametrize("shown", PROMETHEUS, ids=str)
+def test_an_empty_panel_blames_the_traffic_only_for_what_every_call_has(shown: Shown) -> None:
+    said = shown.panel["fieldConfig"]["defaults"]["noValue"]
+    mapped = {
+        mapping["options"]["result"]["text"]
+        for mapping in shown.panel["fieldConfig"]["defaults"]["mappings"]
+    }
+    assert mapped == {said}
+    (first, *_) = shown.expressions()
+    named = metrics_of(first)
+    if said == "No traffic" and named and " or " not in first:
+        assert OF_EVERY_CALL.match(named[0]), named
+
+
 @pytest.mark.parametrize(
     "shown",
     [one for one in EVERYTHING if one.panel["type"] in ("stat", "table", "bargauge", "gauge")],

@@ -190,7 +190,6 @@ _SAMPLING: Final = Row(
             "Do spans come after the decision?",
             "They follow the verdict while it is remembered. Many: raise decision_wait_after_root_received.",
             (f"{_OURS}_late_spans_total", "decision", ""),
-            empty="None",
         ),
         _rates(
             "Cost of kept and dropped traces (USD/s)", "currencyUSD",
@@ -225,7 +224,6 @@ _PRIVACY: Final = Row(
             "Any is worth a look: the log names the detector; a budget exceeded is a text of nothing but candidates.",
             ("otelcol_llm_redaction_errors_total", "detector", "failed"),
             ("otelcol_llm_redaction_budget_exceeded_total", "", "over budget"),
-            empty="None",
         ),
         _rates(
             "Bytes looked at", "Bps",
@@ -245,7 +243,6 @@ _SAFETY: Final = Row(
             "An identifier became a label value (a prompt version per call, a tenant per user): fix its source.",
             ("llm_cardinality_overflow_total", "label", ""),
             runbook="cardinality",
-            empty="None",
         ),
         _gauges(
             "Series of the LLM metrics", "short",
@@ -334,7 +331,6 @@ _FRESHNESS: Final = Row(
             thresholds={"green": None, "yellow": 120, "red": 300},
             runbook="freshness",
             width=8,
-            empty="No probe",
         ),
         Panel(
             title="Probes visible within 5 min",
@@ -350,7 +346,6 @@ _FRESHNESS: Final = Row(
             thresholds={"red": None, "green": 0.95},
             runbook="freshness",
             width=8,
-            empty="No probe",
         ),
         Panel(
             title="Seconds since the last visible probe",
@@ -366,7 +361,6 @@ _FRESHNESS: Final = Row(
             thresholds={"green": None, "yellow": 300, "red": 900},
             runbook="freshness",
             width=8,
-            empty="No probe",
         ),
     ),
 )

@@ -123,6 +123,7 @@ _QUESTIONS: Final = Row(
                 "team",
             ),
             links=("llm-investigate",),
+            empty="No team is configured",
             runbook="cost-spike",
         ),
         Panel(
@@ -136,6 +137,7 @@ _QUESTIONS: Final = Row(
                 "variant",
             ),
             links=("llm-investigate",),
+            empty="No experiment",
             runbook="prompt-regression",
         ),
     ),
@@ -159,6 +161,7 @@ _BUDGET: Final = Row(
             ),
             links=("llm-focus-feature",),
             thresholds={"green": None, "yellow": 0.8, "red": 0.95},
+            empty="No budget",
             runbook="budget",
         ),
         Panel(
@@ -338,6 +341,7 @@ _INTEGRITY: Final = Row(
                 "provider",
             ),
             links=("llm-investigate",),
+            empty="Nobody reports a cost",
             runbook="unpriced-model",
         ),
         Panel(

@@ -104,7 +104,6 @@ _OKAY: Final = Row(
             thresholds={"green": None, "yellow": 300, "red": 900},
             width=6,
             runbook="freshness",
-            empty="No probe",
         ),
     ),
 )

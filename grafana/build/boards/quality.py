@@ -137,7 +137,6 @@ def _scores(lines: str) -> Panel:
         thresholds=columns.SCORE,
         runbook="quality-drop",
         from_zero=False,
-        empty="No evaluations",
     )
 
 

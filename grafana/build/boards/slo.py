@@ -151,6 +151,7 @@ _USD: Final = Row(
             ),
             links=("llm-cost",),
             thresholds={"green": None, "yellow": 1, "red": 1.5},
+            empty="No budget",
             runbook="budget",
             width=24,
         ),
