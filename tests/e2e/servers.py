@@ -43,7 +43,7 @@ def poll(what: str, ready: Callable[[], Any], limit_s: float = PATIENCE_S) -> An
         if answer:
             return answer
         assert time.monotonic() < until, f"waited {limit_s:.0f} s for {what}"
-        time.sleep(0.05)
+        time.sleep(0.05)  # noqa: TID251 - the one place
 
 
 def listens(port: int) -> bool:

@@ -16,6 +16,7 @@ from collector.exporters.sender import Sender
 from collector.exporters.shelf import NoShelf, Waiting
 from processors.requests import Request
 from tests.countable import span_ids, traces
+from tests.e2e.servers import poll
 
 QUEUE = QueueConfig(
     enabled=True,
@@ -107,11 +108,7 @@ def test_a_thread_that_waits_for_a_load_keeps_nothing_of_the_last_one() -> None:
     made, _ = sender(push)
     made.start()
     made.export(traces(span_ids(3)))
-    until, holders = time.monotonic() + 10, 0
-    while holders != 2 and time.monotonic() < until:
-        threading.Event().wait(0.001)
-        holders = sys.getrefcount(sent[0]) if sent else 0
-    assert holders == 2, "expected the list and the call alone"
+    poll("nobody but the list", lambda: sent and sys.getrefcount(sent[0]) == 2)
     made.stop(10)
 
 
