@@ -111,6 +111,12 @@ class Call:
         return self.usage.input or 0, self.usage.output or 0
 
 
+def total(calls: Iterable[Call]) -> tuple[int, int]:
+    """Return the input and output tokens of all calls."""
+    counts = [call.counts for call in calls]
+    return sum(i for i, _ in counts), sum(o for _, o in counts)
+
+
 def _apart(models: int) -> frozenset[int]:
     low, high = models & 0xFFFF_FFFF, models >> 32
     return frozenset((low, high) if high else (low,) if low else ())

@@ -28,7 +28,8 @@ from processors.genai.folded import (
     unfolded,
     was_forgotten,
 )
-from processors.genai.rules import Judge, judge_log
+from processors.genai.logs import judge_log
+from processors.genai.rules import Judge
 from processors.genai.trace import LINK_BYTES, Trace
 from processors.recent import RecentIds
 

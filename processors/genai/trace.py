@@ -6,7 +6,7 @@ Traces become such objects when their records could repeat each other; others st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -174,6 +174,10 @@ class Trace:
     def depth(self, call: Call) -> int:
         """Return how many spans are known above a call."""
         return sum(1 for _ in self.ancestors(call))
+
+    def deepest_first(self, calls: Iterable[Call]) -> list[Call]:
+        """Return calls in the order in which wrappers are compared with what they wrap."""
+        return sorted(calls, key=lambda c: (-self.depth(c), c.start, c.span_id))
 
     def siblings(self, call: Call) -> list[Call]:
         """Return all records with the same parent, the call's own included."""

@@ -1,0 +1,37 @@
+"""A wrapper above the record of the same call: the leaf-most one counts, since it knows best."""
+
+from __future__ import annotations
+
+from processors.genai.above import repeated_above, same_nested
+from processors.genai.call import COUNTED, Call, total
+from processors.genai.reasons import (
+    DUPLICATE_OF_ANCESTOR,
+    DUPLICATE_OF_DESCENDANT,
+    SUM_OF_DESCENDANTS,
+)
+from processors.genai.servers import serves
+from processors.genai.trace import Trace
+
+
+def judge_wrappers(trace: Trace, calls: list[Call]) -> None:
+    """The leaf-most record counts, since it knows best; from the deepest up."""
+    for call in trace.deepest_first(calls):
+        if call.verdict is None:
+            call.verdict = _repeated_below(trace, call) or repeated_above(trace, call, calls)
+
+
+def _repeated_below(trace: Trace, call: Call) -> str | None:
+    below = [r for r in trace.records_below(call) if not r.aggregate and r.has_usage]
+    if any(same_nested(call, r) and _stands(trace, r) for r in below):
+        return DUPLICATE_OF_DESCENDANT
+    parts = [r for r in below if r.verdict in (None, COUNTED) and r.models & call.models]
+    if len(parts) > 1 and total(parts) == call.counts:
+        return SUM_OF_DESCENDANTS
+    return None
+
+
+def _stands(trace: Trace, record: Call) -> bool:
+    """Whether a record below counts, or repeats one above it that counted before, or gave way to its server's."""
+    if record.verdict == DUPLICATE_OF_DESCENDANT:
+        return any(serves(trace, below, record) for below in trace.records_below(record))
+    return record.verdict in (None, COUNTED, DUPLICATE_OF_ANCESTOR)
