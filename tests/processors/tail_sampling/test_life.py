@@ -118,17 +118,6 @@ def test_late_spans_follow_the_decision(options: dict[str, Any], quirks: bool) -
     assert (run.count(late, "kept"), run.count(late, "dropped")) == (1, 1)
 
 
-def test_late_spans_follow_for_a_million_traces() -> None:
-    memory = Memory(1_000, 100_000)
-    random = Random(1)
-    ids = [random.randbytes(16) for _ in range(100_000)]
-    for i, one in enumerate(ids):
-        memory.add(one, KEPT if i % 100 == 0 else NOT_SAMPLED, BEGIN)
-    for i, one in enumerate(ids):
-        assert memory.get(one) == ((KEPT, BEGIN) if i % 100 == 0 else (NOT_SAMPLED, 0))
-    assert not any(memory.get(random.randbytes(16)) for _ in range(100_000))
-
-
 @pytest.mark.parametrize("half", [slice(0, 8), slice(8, 16)])
 def test_ids_with_a_constant_half_are_told_apart(half: slice) -> None:
     memory = Memory(10, 10_000)
