@@ -104,7 +104,7 @@ def _panel(prometheus: Prometheus, panel: Mapping[str, Any], window: Window) -> 
         drawn["config"]["custom"] = config.get("custom", {}) | {
             "drawStyle": "bars",
             "fillOpacity": 60,
-            "stacking": {"mode": "normal", "group": "A"},
+            "stacking": {"mode": panel["options"].get("stacking", "normal"), "group": "A"},
         }
     return drawn | {"series": series}
 

@@ -7,7 +7,7 @@ guardrails, retries, throttling, and who is affected.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,10 @@ from tests.stack.week import COMPANY, DAY_S, START_S, STEP_S, Counters, Feature,
 DAY: Final = 7
 """The day of the incidents, in days after the start; day 0 is the ordinary one."""
 BUDGETS: Final = {"chat": 400, "summarize": 500, "search": 250, "extract": 200}
+
+
+MISSED: Final = 0.2
+"""The share of the calls of chat that the rollback at 18 h missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +60,19 @@ def today(feature: Feature, hour: float) -> tuple[Feature, Beside]:
     return feature, beside
 
 
+def happening(feature: Feature, hour: float) -> Iterator[tuple[Feature, Beside]]:
+    """Yield what else there is of a feature: a load test in staging, a rollback that a fifth of the calls missed."""
+    bad, beside = today(feature, hour)
+    if feature.name == "chat" and hour >= 18:
+        yield replace(feature, calls=feature.calls * (1 - MISSED)), Beside()
+        bad = replace(bad, calls=bad.calls * MISSED)
+    if feature.name == "search" and 16 <= hour < 18:
+        yield replace(feature, environment="staging", failing=0.6), Beside()
+    yield bad, beside
+
+
 def _beside(counters: Counters, feature: Feature, beside: Beside, calls: float) -> None:
-    common = 'environment="prod",data_mode="real"'
+    common = f'environment="{feature.environment}",data_mode="real"'
     prompt = f'prompt_version="{feature.prompt[0]}",prompt_sha="{feature.prompt[1]}"'
     where = (
         f'{common},provider="{feature.provider}",model="{feature.model}",feature="{feature.name}"'
@@ -87,9 +102,9 @@ def backfill(folder: Path) -> None:
         for second in range(0, DAY_S, STEP_S):
             at = START_S + day * DAY_S + second
             for ordinary in COMPANY:
-                bad = today(ordinary, second / 3600)
-                feature, beside = bad if day == DAY else (ordinary, Beside())
-                answered = step(counters, rnd, feature, at)
-                _beside(counters, feature, beside, answered)
+                usual = [(ordinary, Beside())]
+                for feature, beside in happening(ordinary, second / 3600) if day else usual:
+                    answered = step(counters, rnd, feature, at)
+                    _beside(counters, feature, beside, answered)
             counters.scrape(at)
     store(counters, folder)

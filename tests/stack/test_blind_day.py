@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.servers import Prometheus
 from tests.stack import blind_day
-from tests.stack.test_week_boards import Glance, seen, split
+from tests.stack.test_week_boards import Glance, number, seen, split
 
 pytestmark = pytest.mark.e2e
 
@@ -87,6 +87,11 @@ GLANCES: Final = (
         {"feature": "search", "tenant": "gamma"}, hours=2, stands_out=5,
     ),
     Glance(
+        "do users see failures, or is it a test?", "llm-errors",
+        "Who is affected: failed calls by feature and tenant", _at(18),
+        {"environment": "staging", "feature": "search"}, hours=2, stands_out=5,
+    ),
+    Glance(
         "which feature breaks its budget?", "llm-cost", "Budget used, last 24 h, by feature",
         _at(20), {"feature": "search"},
     ),
@@ -119,3 +124,32 @@ def test_the_panel_accused_nobody_before(blind: Prometheus, glance: Glance) -> N
     innocent, _ = split(seen(blind, before), glance.culprit)
     guilty, _ = split(seen(blind, glance), glance.culprit)
     assert 1.5 * max(innocent, default=0) <= min(guilty)
+
+
+def test_a_glance_tells_that_an_incident_is_over(blind: Prometheus) -> None:
+    """Half an hour later the six hours still look bad."""
+    now, range_ = "Success now (5 min)", "Success ratio"
+    during, after = _at(13.9), _at(14.5)
+    assert number(blind, "llm-overview", now, during) < 0.98
+    assert number(blind, "llm-overview", range_, after) < 0.99
+    assert number(blind, "llm-overview", now, after) > 0.99
+
+
+def test_a_rollback_that_missed_a_fifth_is_not_complete(blind: Prometheus) -> None:
+    title = "Share of its feature's calls, by prompt"
+    shares = {}
+    for hour in (10, 20):
+        glance = Glance("rollback", "llm-focus-prompt", title, _at(hour), BEATEN, hours=1)
+        ((shares[hour],), _) = split(seen(blind, glance), BEATEN)
+    assert shares == pytest.approx({10: 1.0, 20: blind_day.MISSED}, abs=0.06)
+
+
+def test_the_cost_board_tells_what_an_incident_has_cost(blind: Prometheus) -> None:
+    """Six hours with five times the calls: four times an ordinary six hours too much."""
+    asked = {"environment": "prod", "feature": "search"}
+    more, times = (
+        number(blind, "llm-cost", "Against the baseline", _at(20), nth, **asked) for nth in (0, 1)
+    )
+    spent = number(blind, "llm-cost", "Spend in range", _at(20), **asked)
+    assert times == pytest.approx(5, rel=0.1)
+    assert more == pytest.approx(0.8 * spent, rel=0.1)

@@ -51,6 +51,7 @@ class Feature:
     )
     slow: float = 1.0
     """So many times as long as usual."""
+    environment: str = "prod"
 
     def cost_usd(self) -> float:
         """What a call costs: 2.50 and 10 dollars a million tokens, a tenth for cached ones."""
@@ -166,7 +167,7 @@ def step(counters: Counters, rnd: random.Random, feature: Feature, at: int) -> i
     calls = _some(rnd, feature.calls * _rhythm(at))
     failed = _some(rnd, calls * feature.failing) if calls else 0
     failed = min(failed, calls)
-    common = 'environment="prod",data_mode="real"'
+    common = f'environment="{feature.environment}",data_mode="real"'
     where = (
         f'{common},provider="{feature.provider}",model="{feature.model}",feature="{feature.name}"'
     )

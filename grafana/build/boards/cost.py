@@ -25,6 +25,7 @@ from grafana.build.promql import (
 )
 
 _SPEND: Final = increase("llm_cost_usd_total", C)
+_BEFORE: Final = increase("llm_cost_usd_total", C, offset=BASELINE)
 _REAL: Final = 'environment=~"$environment",data_mode="real"'
 _EXPERIMENTS: Final = C + ',variant!=""'
 _FORECAST: Final = f"sum(rate(llm_cost_usd_total{{{_REAL}}}[6h])) * 86400 * 30"
@@ -73,8 +74,28 @@ _QUESTIONS: Final = Row(
             queries=one(_SPEND),
             links=("llm-investigate",),
             runbook="cost-spike",
-            width=24,
+            width=8,
             single=True,
+        ),
+        Panel(
+            title="Against the baseline",
+            viz="stat",
+            unit="currencyUSD",
+            why="What has it cost us so far, beyond what such hours usually cost?",
+            act="The figure for the incident's note: set the range to the incident, the baseline to an ordinary time.",
+            queries=(
+                Query(expr=f"{_SPEND} - {_BEFORE}", legend="more"),
+                Query(
+                    expr=ratio(_SPEND, _BEFORE),
+                    legend="times",
+                    unit="suffix:x",
+                    thresholds={"green": None, "yellow": 1.2, "red": 1.5},
+                ),
+            ),
+            links=("llm-investigate",),
+            runbook="cost-spike",
+            width=16,
+            empty="No baseline",
         ),
         *_by(
             "feature",

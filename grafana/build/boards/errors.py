@@ -25,7 +25,7 @@ from grafana.build.promql import (
 )
 
 _ALL: Final = rate("llm_requests_total", C, "provider")
-_WHO: Final = "feature, tenant"
+_WHO: Final = "environment, feature, tenant"
 _PROMPT: Final = "feature, prompt_version, prompt_sha"
 
 
@@ -93,7 +93,7 @@ _AFFECTED: Final = Panel(
     title="Who is affected: failed calls by feature and tenant",
     viz="table",
     unit="percentunit",
-    why="Everybody, or one customer with a key or an input of its own?",
+    why="Everybody, or one customer with a key or an input of its own? Users, or a test in another environment?",
     act="One tenant: tell it, limit it. One feature: its release. Everybody: the provider, one row above.",
     queries=(
         Query(
@@ -105,7 +105,7 @@ _AFFECTED: Final = Panel(
             expr=f"round({increase('llm_requests_total', C, _WHO)})"
             f" and on ({_WHO}) topk(20, {_FAILED} / {positive(_CALLED)})",
             legend="calls",
-            unit="short",
+            unit="locale",
         ),
     ),
     links=("llm-focus-tenant", "llm-focus-feature"),
