@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import yaml
@@ -57,9 +58,7 @@ def parse(text: str, mark: Mark, report: Report, path: Path = ()) -> Node:
     Places are counted from `mark`, the place of the text's first character. Raises: `Unreadable`.
     """
     if len(text) > MAX_BYTES:
-        raise Unreadable(
-            mark, f"expected at most {MAX_BYTES >> 20} MiB of YAML, got {len(text)} bytes"
-        )
+        raise Unreadable(mark, f"expected at most {MAX_BYTES >> 20} MiB of YAML, got more")
     try:
         return _Builder(text, mark, report, path).document()
     except yaml.reader.ReaderError as error:
@@ -72,8 +71,21 @@ def parse(text: str, mark: Mark, report: Report, path: Path = ()) -> Node:
     except yaml.MarkedYAMLError as error:
         where = error.problem_mark
         at = Mark(mark.file, where.line + 1, where.column + 1) if where else mark
-        said = f"expected YAML, got something else here: {error.problem or error}"
-        raise Unreadable(at, said) from error
+        raise Unreadable(at, f"expected YAML, got {_found(error, text, mark)}") from error
+
+
+def _found(error: yaml.MarkedYAMLError, text: str, mark: Mark) -> str:
+    """Say what no YAML is, and in what it stands: a quote that never ends is told where the file does."""
+    said = f"something else here: {error.problem or error}"
+    where, began = error.problem_mark, error.context_mark
+    if where is None:
+        return said
+    line = next(islice(text.splitlines(), where.line, None), "")
+    if line[where.column :].startswith("\t"):
+        return "a tab here; indent with spaces"
+    if began and began.line != where.line:
+        said += f", {error.context} that begins in line {(mark.line or 1) + began.line}"
+    return said
 
 
 class _Builder:

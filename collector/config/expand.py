@@ -6,6 +6,7 @@ text it is put in as it is. Results are expanded again. As in the Collector (doc
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import re
@@ -162,13 +163,22 @@ class Expander:
         except OSError as error:
             raise Unreadable(at, f"expected the file {file}, got: {error.strerror}") from error
         self.sources[file] = Source(path=file, digest=digest(content))
+        if len(content) > MAX_BYTES:
+            raise Unreadable(Mark(file), f"expected at most {MAX_BYTES >> 20} MiB, got more")
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            raise Unreadable(
-                Mark(file, line, 1), "expected UTF-8, got other bytes in this line"
-            ) from error
+            raise Unreadable(*_not_utf8(file, content, error.start)) from error
+
+
+def _not_utf8(file: str, content: bytes, at: int) -> tuple[Mark, str]:
+    """Return the place of the first byte that is no UTF-8, and what to say of it."""
+    utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    found = "UTF-16" if utf16 else f"the byte 0x{content[at]:02x}"
+    line_start = content.rfind(b"\n", 0, at) + 1
+    column = len(content[line_start:at].decode("utf-8")) + 1
+    mark = Mark(file, content.count(b"\n", 0, at) + 1, column)
+    return mark, f"expected UTF-8, got {found}; save the file as UTF-8"
 
 
 def digest(content: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 from collector.config.document import Node, unwrap
 from collector.config.places import at, mark_of, steps, texts_of
 from collector.config.report import Report
-from collector.config.sentences import Path, did_you_mean
+from collector.config.sentences import Path, any_of, did_you_mean
 from collector.config.settings import Examined, examine
 from collector.registry import ComponentType, Kind, components, schema_of
 from processors.errors import Finding, InvalidConfig
@@ -85,7 +85,9 @@ def _type_of(root: Node, kind: Kind, name: str, report: Report) -> ComponentType
     mark = mark_of(root, (kind, name), at_key=True)
     match = _ID.fullmatch(name)
     if match is None:
-        report.wrong(mark, (kind, name), f"expected an id such as otlp or otlp/name, got {name!r}")
+        guess = did_you_mean(name.partition("/")[0].replace("-", "_"), components(kind))
+        text = f"expected an id such as otlp or otlp/name, got {name!r}{guess}"
+        report.wrong(mark, (kind, name), text)
         return None
     found = components(kind).get(match[1])
     if found is None:
@@ -99,4 +101,5 @@ def _instead(kind: Kind, type_: str) -> str:
     others = [other for other in KINDS if type_ in components(other)]
     if others:
         return f"; {type_!r} belongs under {others[0]}"
-    return did_you_mean(type_, components(kind))
+    known = sorted(components(kind))
+    return did_you_mean(type_, known) or f"; expected {any_of(known)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -22,6 +23,7 @@ _NOUNS: Final[Mapping[str, str]] = {
     "object": "a mapping",
     "null": "nothing",
 }
+_KEY_WITHOUT_SPACE: Final = re.compile(r"[a-z_]+:\S")
 _UNIT_NOUNS: Final[Mapping[str, str]] = {
     "duration": "a duration such as 30s",
     "size": "a size such as 64MiB",
@@ -79,7 +81,8 @@ def _described(error: Violation) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _any_of(names: Sequence[Any]) -> str:
+def any_of(names: Sequence[Any]) -> str:
+    """Write names as a choice: `a, b or c`."""
     words = [str(name) for name in names]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
@@ -90,7 +93,7 @@ def _type_sentence(error: Violation) -> str:
     unit = _UNIT_NOUNS.get(error.schema.get("format", ""))
     nouns = [unit] if unit else [_NOUNS[name] for name in wanted]
     hint = "" if unit else _hint(wanted, error.value)
-    return f"expected {_any_of(nouns)}, got {_described(error)}{hint}"
+    return f"expected {any_of(nouns)}, got {_described(error)}{hint}"
 
 
 def _hint(wanted: Sequence[str], value: Any) -> str:
@@ -100,6 +103,8 @@ def _hint(wanted: Sequence[str], value: Any) -> str:
         return "; put quotes around it"
     if isinstance(value, str) and "array" in wanted:
         return "; write it as a list, [...]"
+    if isinstance(value, str) and "object" in wanted and _KEY_WITHOUT_SPACE.match(value):
+        return "; write a space after the colon of a key"
     return ""
 
 
@@ -158,7 +163,7 @@ def _enum_sentence(error: Violation) -> str:
     value = error.value
     known = [str(item) if item else repr(item) for item in error.rule]
     guess = did_you_mean(value, known) if isinstance(value, str) else ""
-    return f"invalid {key} {_described(error)}: expected {_any_of(known)}{guess}"
+    return f"invalid {key} {_described(error)}: expected {any_of(known)}{guess}"
 
 
 def _block_sentence(error: Violation) -> str:

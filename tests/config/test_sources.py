@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from collector.config.document import Node, unwrap
+from collector.config.document import MAX_BYTES, Node, unwrap
 from collector.config.expand import Expander
 from collector.config.places import mark_of, texts_of
 from collector.config.report import Report
@@ -132,13 +132,29 @@ def test_a_file_that_includes_itself_is_refused(tmp_path: Path) -> None:
     assert "which includes itself" in sorted(report.problems)[0].text
 
 
-def test_bytes_that_are_no_utf8_are_told_with_their_line(tmp_path: Path) -> None:
-    (tmp_path / "main.yaml").write_bytes(b"a: 1\nb: \xff\n")
+@pytest.mark.parametrize(
+    ("content", "line", "column", "found"),
+    [
+        (b"a: 1\nb: \xff\n", 2, 4, "the byte 0xff"),
+        ("a: 1\nb: Gr\u00f6\u00dfe\n".encode("latin-1"), 2, 6, "the byte 0xf6"),
+        ("# \u00f6\n\u00f6 ".encode() + b"\xff", 2, 3, "the byte 0xff"),
+        ("a: 1\n".encode("utf-16"), 1, 1, "UTF-16"),
+    ],
+)
+def test_bytes_that_are_no_utf8_are_told_with_their_place(
+    tmp_path: Path, content: bytes, line: int, column: int, found: str
+) -> None:
+    (tmp_path / "main.yaml").write_bytes(content)
     _, report = read(str(tmp_path / "main.yaml"))
-    assert (sorted(report.problems)[0].line, sorted(report.problems)[0].text) == (
-        2,
-        "expected UTF-8, got other bytes in this line",
-    )
+    (problem,) = report.problems
+    assert (problem.line, problem.column) == (line, column)
+    assert problem.text == f"expected UTF-8, got {found}; save the file as UTF-8"
+
+
+def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "main.yaml").write_bytes(b"#" * (MAX_BYTES - 1) + "\u00f6\n".encode())
+    _, report = read(str(tmp_path / "main.yaml"))
+    assert [problem.text for problem in report.problems] == ["expected at most 1 MiB, got more"]
 
 
 def test_a_configuration_has_a_limited_number_of_expansions() -> None:
