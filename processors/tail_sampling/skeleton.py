@@ -9,31 +9,39 @@ Invariants
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from processors.tail_sampling.content import is_content, is_content_event
+
+_LARGEST: Final = (1 << 32) - 1
 
 
 def skeleton(span: bytes, limit: int) -> bytes:
     """Return an encoded span without its content. `limit`: largest value and name that stay, in bytes."""
     message = Span.FromString(span)
     message.DiscardUnknownFields()
-    message.dropped_attributes_count += _strip(message.attributes, limit)
+    _dropped(message, _strip(message.attributes, limit))
     message.name = cut(message.name, limit)
     if message.status.message:
         message.status.message = ""
     for event in message.events:
         if is_content_event(event.name):
-            event.dropped_attributes_count += len(event.attributes)
+            _dropped(event, len(event.attributes))
             del event.attributes[:]
         else:
-            event.dropped_attributes_count += _strip(event.attributes, limit)
+            _dropped(event, _strip(event.attributes, limit))
         event.name = cut(event.name, limit)
     for link in message.links:
-        link.dropped_attributes_count += _strip(link.attributes, limit)
+        _dropped(link, _strip(link.attributes, limit))
     return message.SerializeToString()
+
+
+def _dropped(message: Any, attributes: int) -> None:
+    """Count attributes as dropped, up to the largest count there is."""
+    count = message.dropped_attributes_count + attributes
+    message.dropped_attributes_count = min(count, _LARGEST)
 
 
 def cut(text: str, limit: int) -> str:

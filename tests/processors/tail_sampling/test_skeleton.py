@@ -143,6 +143,89 @@ def test_no_text_over_the_limit_is_left_and_twice_is_once(
     assert all(left[key] == value for key, value in kept.items() if len(key.encode()) <= limit)
 
 
+@st.composite
+def spans(draw: st.DrawFn) -> Span:
+    """Any span: what a skeleton keeps, and everywhere else a text that no skeleton may let through."""
+    canary = CANARY.ljust(300, "x")
+    count = st.integers(0, 2**32 - 1) | st.just(2**32 - 1)
+    large = st.sampled_from(
+        [canary, canary.encode(), [canary], {"a": [canary]}, [CANARY] * 40, {CANARY * 40: 1}]
+    )
+    content = st.sampled_from(
+        [
+            "gen_ai.input.messages",
+            "input.value",
+            "llm.output_messages.0.message.content",
+            "ai.prompt",
+        ]
+    )
+    facts = st.dictionaries(st.sampled_from(sorted(FACTS)), st.just(0), max_size=5)
+
+    def attributes() -> list[Any]:
+        kept = {key: FACTS[key] for key in draw(facts)}
+        gone = draw(st.dictionaries(content, st.just(CANARY), max_size=2))
+        odd = draw(st.dictionaries(st.text("abc.", min_size=1, max_size=9), large, max_size=2))
+        return draw(st.permutations(key_values(kept | gone | odd)))
+
+    one = span(
+        "t", draw(st.sampled_from(["chat", "x" * 256 + CANARY])), status=draw(st.sampled_from(["unset", "error"])),
+        parent="p", ms=draw(st.tuples(st.integers(0, 99), st.integers(0, 99))), kind=draw(st.integers(0, 5)),
+        flags=draw(count), trace_state=draw(st.sampled_from(["", "a=b", "ot=th:8"])),
+        dropped_attributes_count=draw(count), dropped_events_count=draw(count), dropped_links_count=draw(count),
+    )  # fmt: skip
+    one.attributes.extend(attributes())
+    if draw(st.booleans()):
+        one.status.message = canary
+    for name in draw(
+        st.lists(st.sampled_from(["exception", "gen_ai.choice", "retry"]), max_size=2)
+    ):
+        at = draw(st.integers(0, 99))
+        event = one.events.add(name=name, time_unix_nano=at, dropped_attributes_count=draw(count))
+        event.attributes.extend(attributes() + key_values({"exception.stacktrace": CANARY}))
+    for trace_state in draw(st.lists(st.sampled_from(["", "a=b"]), max_size=2)):
+        link = one.links.add(trace_id=b"l" * 16, trace_state=trace_state, flags=draw(count))
+        link.attributes.extend(attributes())
+    return one
+
+
+def without_texts(one: Span) -> Span:
+    """The same, without what a skeleton may take: attributes and their counts, the message, the name."""
+    bare = Span.FromString(one.SerializeToString())
+    for part in (bare, *bare.events, *bare.links):
+        part.ClearField("attributes")
+        part.ClearField("dropped_attributes_count")
+    bare.name = ""
+    bare.status.message = ""
+    return bare
+
+
+@given(spans())
+@limits(max_examples=150, deadline=None)
+def test_of_any_span_what_is_kept_is_equal_and_no_content_is_left(one: Span) -> None:
+    after = stripped(one)
+    assert CANARY.encode() not in after.SerializeToString()
+    assert without_texts(after) == without_texts(one)
+    assert stripped(after) == after
+    for before, left in zip(
+        (one, *one.events, *one.links), (after, *after.events, *after.links), strict=True
+    ):
+        content = isinstance(before, Span.Event) and before.name == "gen_ai.choice"
+        kept = [each for each in before.attributes if each.key in FACTS and not content]
+        assert list(left.attributes) == kept
+        gone = len(before.attributes) - len(kept)
+        assert left.dropped_attributes_count == min(
+            before.dropped_attributes_count + gone, 2**32 - 1
+        )
+
+
+def test_a_count_that_is_full_costs_nobody_their_trace() -> None:
+    run = Run(SKELETONS)
+    full = {"dropped_attributes_count": 2**32 - 1}
+    run.send(span("t", "full", {"input.value": CANARY}, **full), span("u", "other"))
+    assert sorted(run.wait(10)) == ["full", "other"]
+    assert run.closes
+
+
 def test_the_highest_tier_voted_is_the_one_that_is_stored() -> None:
     run = Run(SKELETONS, ERRORS, record={"attributes": True})
     for name, status in (("fine", "ok"), ("bad", "error")):
