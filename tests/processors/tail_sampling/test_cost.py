@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from random import Random
 from typing import Any
 
 import pytest
@@ -151,6 +152,27 @@ def test_tokens_are_added_over_counted_calls(
     spans: list[Any], block: dict[str, Any], kept: bool
 ) -> None:
     assert keeps(policy("trace_tokens", **block), *spans) is kept
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2**62), st.integers(0, 9), st.booleans()), min_size=1, max_size=6
+    ),
+    st.integers(0, 6),
+    st.integers(-1, 1),
+    st.randoms(use_true_random=False),
+)
+@limits(max_examples=100, deadline=None)
+def test_tokens_are_added_exactly_in_any_order(
+    calls: list[tuple[int, int, bool]], summed: int, off: int, random: Random
+) -> None:
+    """The bound is at or beside a sum of some calls. A wrapper repeats it all, and some spans come twice."""
+    limit = max(0, sum(n + out for n, out, _ in calls[:summed]) + off)
+    total = sum(n + out for n, out, _ in calls)
+    spans = [call(str(i), (n, out)) for i, (n, out, _) in enumerate(calls)]
+    spans += [one for one, (_, _, twice) in zip(spans, calls, strict=True) if twice]
+    random.shuffle(spans)
+    assert keeps(policy("trace_tokens", min_tokens=limit), *spans, AGENT) is (total >= limit)
 
 
 def test_an_aggregate_that_stands_in_for_its_calls_counts() -> None:

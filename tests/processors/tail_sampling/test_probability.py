@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import sqrt
 from random import Random
 from typing import Any
@@ -297,6 +298,60 @@ def test_a_conversation_is_kept_whole_or_not_at_all() -> None:
 
 def test_a_trace_without_conversation_falls_back_on_its_id() -> None:
     assert keeps(equal(1, randomness="session"), span(b"\xff" * 16))
+
+
+KEY = r"(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
+VALUE = r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+MEMBER = re.compile(f"({KEY})={VALUE}")
+"""Of a list, as the W3C's grammar spells it: https://www.w3.org/TR/trace-context/#list."""
+OTHERS = st.lists(
+    st.from_regex(
+        re.compile(r"[a-z][a-z0-9_*/-]{0,9}=[ -+.-;>-~]{0,90}[!-+.-;>-~]"), fullmatch=True
+    ),
+    max_size=34,
+)
+OT = st.lists(
+    st.from_regex(re.compile(r"(th|rv|p|x9):[0-9a-f]{1,15}|x:[!-+.-:>-~]{1,260}"), fullmatch=True),
+    max_size=4,
+)
+
+
+def sub_keys(state: str) -> dict[str, str]:
+    """Return what the `ot` member of a trace state says."""
+    member = next((one for one in state.split(",") if one.startswith("ot=")), "ot=")
+    return dict(part.split(":", 1) for part in member[3:].split(";") if part)
+
+
+@given(OTHERS, OT, st.integers(0, 34), st.sampled_from([ALWAYS, equal(25), equal(100)]))
+@limits(max_examples=200, deadline=None)
+def test_every_trace_state_that_is_written_is_one(
+    others: list[str], ot: list[str], place: int, rule: dict[str, Any]
+) -> None:
+    came = list(others)
+    if ot:
+        came.insert(place, "ot=" + ";".join(ot))
+    run = Run(rule, record={"tracestate": True})
+    run.send(span(b"\xff" * 16, trace_state=",".join(came)))
+    run.wait(10)
+    for one in run.spans:
+        left = one.trace_state
+        if left == ",".join(came):
+            continue  # it was none that can be read, or said this already
+        members = left.split(",") if left else []
+        assert all(MEMBER.fullmatch(member) for member in members)
+        keys = [member.partition("=")[0] for member in members]
+        assert len(keys) == len(set(keys)) <= 32
+        assert len(left) <= 512
+        assert keys.count("ot") == 0 or (keys[0] == "ot" and len(members[0]) <= 256 + len("ot="))
+        rest = [member for member in came if not member.startswith("ot=")]
+        assert [member for member in members if not member.startswith("ot=")] == rest[
+            : len(members) - ("ot" in keys)
+        ]
+        said = sub_keys(left)
+        assert re.fullmatch("0|[0-9a-f]{0,13}[1-9a-f]", said.get("th", "0"))
+        assert {k: v for k, v in said.items() if k != "th"}.items() <= sub_keys(
+            ",".join(came)
+        ).items()
 
 
 @given(st.floats(0.0001, 100), st.integers(1, 14))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from typing import Any
 
 import pytest
 
-from .support import ALWAYS, ERRORS, Run, policy, span
+from .support import ALWAYS, ERRORS, SECOND, Run, policy, span
 
 SLOW = policy("latency", "slow", threshold_ms=1000)
 
@@ -121,3 +123,21 @@ def test_many_reloads_lose_nothing() -> None:
     assert sorted(one.name for one in run.spans) == sorted(str(i) for i in range(100))
     assert not run.sampler._decider.docket.has_older
     assert run.context.decisions.samplers == 1
+
+
+def test_memory_is_flat_over_many_reloads() -> None:
+    run = Run(ERRORS, decision_wait="5s")
+    sizes = []
+    tracemalloc.start()
+    try:
+        for i in range(100):
+            run.send(span("waits", f"{i}"), span(f"{i}", "bad", status="error"), span(f"x{i}"))
+            run.reload(ERRORS if i % 2 else SLOW, ERRORS if not i % 2 else SLOW, decision_wait="5s")
+            run.wait_until(run.now + 5 * SECOND)
+            run.out = []
+            if i % 50 == 49:
+                gc.collect()
+                sizes.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert sizes[1] - sizes[0] < 50 * 1_000, "an id is remembered, nothing else"

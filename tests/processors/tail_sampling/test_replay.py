@@ -9,9 +9,10 @@ import pytest
 
 from processors.ports import Context
 from processors.tail_sampling.config import Config
+from processors.tail_sampling.probability import encode
 from processors.tail_sampling.replay import Replay, Summary, compare, summarise
 
-from .support import ALWAYS, ERRORS, Run, policy, request, settings, span, trace_id
+from .support import ALWAYS, ERRORS, Run, attributes_of, policy, request, settings, span, trace_id
 
 BASELINE = policy("probabilistic", "baseline", sampling_percentage=10, mode="equalizing")
 EXPENSIVE = policy("trace_cost", "expensive", min_usd=0.10)
@@ -107,15 +108,32 @@ def test_two_replays_are_equal() -> None:
 
 def test_a_replay_keeps_what_a_running_sampler_keeps() -> None:
     requests = capture()
-    policies = [ERRORS, EXPENSIVE, BASELINE, policy("latency", "slow", threshold_ms=5000)]
-    replay = replayed(requests, *policies)
-    run = Run(*policies, decision_wait="5s")
+    fast = policy("latency", "fast", threshold_ms=0, upper_threshold_ms=900)
+    policies = [
+        ERRORS,
+        EXPENSIVE,
+        BASELINE,
+        policy("latency", "slow", threshold_ms=5000),
+        {**fast, "content_tier": "skeleton"},
+    ]
+    record = {"attributes": True, "tracestate": True}
+    replay = replayed(requests, *policies, record=record)
+    run = Run(*policies, decision_wait="5s", record=record)
     for raw in requests:
         run.send_raw(raw)
         run.wait(0.1)
     run.wait(5)
-    kept = {trace for trace, fate in replay.fates.items() if fate.verdict.kept}
-    assert kept == run.traces
+    kept = {trace: fate.verdict for trace, fate in replay.fates.items() if fate.verdict.kept}
+    roots = {bytes(one.trace_id): attributes_of(one) for one in run.spans if one.name == "root"}
+    assert {trace: (verdict.policy, verdict.tier) for trace, verdict in kept.items()} == {
+        trace: (said["sampling.policy"], said["sampling.content_tier"])
+        for trace, said in roots.items()
+    }
+    thresholds = {bytes(one.trace_id): one.trace_state for one in run.spans}
+    assert len(set(thresholds.values())) == 2
+    for trace, verdict in kept.items():
+        assert verdict.threshold is not None
+        assert thresholds[trace] == f"ot=th:{encode(verdict.threshold)}"
     assert sum(fate.stored_bytes for fate in replay.fates.values()) == sum(
         one.ByteSize() for one in run.spans
     )
