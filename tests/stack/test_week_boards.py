@@ -16,8 +16,9 @@ from grafana.reading import filled
 from tests.e2e.servers import Prometheus
 from tests.stack import week
 from tests.stack.boards import panels
-from tests.stack.rules import alerts
+from tests.stack.rules import PROMETHEUS, alerts
 from tests.stack.served import ask
+from tests.stack.test_runbooks import blocks
 from tests.stack.test_week import STEP_S, fired
 
 pytestmark = pytest.mark.e2e
@@ -198,6 +199,35 @@ def test_a_panel_accuses_nobody_in_the_same_hours_of_a_good_week(
     innocent, _ = split(seen(good, glance), glance.culprit)
     guilty, _ = split(seen(bad, glance), glance.culprit)
     assert 1.5 * max(innocent, default=0) <= min(guilty)
+
+
+STEPS: Final = (
+    # (runbook, its nth query, day, culprit, what the eye takes first)
+    ("cost-spike", 0, 9.5, {"feature": "summarize"}, "highest"),
+    ("cost-spike", 1, 12.6, {"feature": "search"}, "highest"),
+    ("cost-spike", 2, 9.5, SUMMARIZE, "highest"),
+    ("cost-spike", 3, 12.6, {"tenant": "mallory"}, "highest"),
+    ("cost-spike", 4, 12.6, {"model": "gpt-4o-mini"}, "highest"),
+    ("prompt-regression", 0, 9.5, SUMMARIZE, "highest"),
+    ("provider-outage", 0, 10.44, {"provider": "anthropic"}, "highest"),
+    ("error-rate", 0, 10.44, {"provider": "anthropic"}, "highest"),
+    ("abuse", 0, 12.505, {"tenant": "mallory"}, "highest"),
+    ("rate-limit", 2, 12.52, {"tenant": "mallory"}, "highest"),
+    ("latency-spike", 0, 13.5, {"feature": "search"}, "highest"),
+    ("drift", 2, 9.9, {"feature": "summarize"}, "highest"),
+    ("quality-drop", 0, 14.5, {"feature": "extract"}, "lowest"),
+    ("quality-drop", 1, 14.5, {"feature": "extract"}, "lowest"),
+)
+
+
+@pytest.mark.parametrize(("book", "nth", "day", "culprit", "first"), STEPS)
+def test_a_step_of_a_runbook_names_the_culprit(
+    bad: Prometheus, book: str, nth: int, day: float, culprit: dict[str, str], first: str
+) -> None:
+    query = blocks(PROMETHEUS / "runbooks" / f"{book}.md", "promql")[nth]
+    found = ask(bad, "query", query=query, time=week.START_S + day * week.DAY_S)
+    leader = max(found, key=lambda one: EYES[first]([float(one["value"][1])]))
+    assert culprit.items() <= leader["metric"].items()
 
 
 def number(
