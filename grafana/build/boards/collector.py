@@ -19,7 +19,6 @@ def _rates(
         Query(expr=rate(metric, "", by), legend=" ".join(filter(None, (what, _legend(by)))))
         for metric, by, what in lines
     )
-    unit = "cps" if unit == "short" else unit
     fields: dict[str, Any] = {"links": ("llm-overview",), "runbook": "telemetry-loss"} | rest
     return Panel(
         title=title, viz="timeseries", unit=unit, why=why, act=act, queries=queries, **fields
@@ -45,14 +44,14 @@ _PIPELINE: Final = Row(
     title="Pipeline",
     panels=(
         _rates(
-            "Spans accepted and refused", "short",
+            "Spans accepted and refused", "count:spans/s",
             "Are we losing at the door?",
             "Refused spans come back later: memory or a full queue. For long: give it more, or more of it.",
             ("otelcol_receiver_accepted_spans_total", "receiver", "accepted"),
             ("otelcol_receiver_refused_spans_total", "receiver", "refused"),
         ),
         _rates(
-            "Export sent and failed", "short",
+            "Export sent and failed", "count:spans/s",
             "Is the backend taking them?",
             "Failed spans are lost. The log names the reason; below is the count by reason.",
             ("otelcol_exporter_sent_spans_total", "exporter", "sent"),
@@ -69,7 +68,7 @@ _PIPELINE: Final = Row(
             thresholds={"green": None, "yellow": 0.5, "red": 0.8},
         ),
         _rates(
-            "Export: lost by reason, retries", "short",
+            "Export: lost by reason, retries", "count:items/s",
             "Why was something not delivered?",
             "retries_exhausted: the backend was away. invalid or permanent: it refused, look at the log.",
             ("otelcol_llm_exporter_dropped_items_total", "exporter, reason", "lost"),
@@ -97,20 +96,20 @@ _UNDERSTANDING: Final = Row(
     title="Understanding",
     panels=(
         _rates(
-            "GenAI records by class", "short",
+            "GenAI records by class", "count:records/s",
             "What is in the traffic: model calls, agents, tools?",
             "No model calls although the applications call models: their dialect is not understood.",
             ("otelcol_llm_genai_records_total", "class", ""),
             stacked=True,
         ),
         _rates(
-            "Records not counted, by reason", "short",
+            "Records not counted, by reason", "count:records/s",
             "What is the same call reported twice?",
             "Expected with a gateway and a client both instrumented; each call is counted once.",
             ("otelcol_llm_genai_skipped_records_total", "reason", ""),
         ),
         _rates(
-            "Calls by what became of their price", "short",
+            "Calls by what became of their price", "count:calls/s",
             "Is everything priced?",
             "unpriced: see the integrity row of the cost board for the models.",
             ("otelcol_llm_cost_calls_total", "status", ""),
@@ -125,7 +124,7 @@ _SAMPLING: Final = Row(
     title="Sampling",
     panels=(
         _rates(
-            "Policy votes", "short",
+            "Policy votes", "count:votes/s",
             "Which policy keeps what?",
             "A policy that never votes to keep is dead; one that always does is the storage bill.",
             (f"{_TAIL}_count_traces_sampled_total", "policy, decision", ""),
@@ -161,7 +160,7 @@ _SAMPLING: Final = Row(
             ),
         ),
         _rates(
-            "Decisions by policy and what made it time", "short",
+            "Decisions by policy and what made it time", "count:traces/s",
             "Which policy decided, and why just then?",
             "Many by timeout: roots do not arrive. Many by memory: the buffer is too small.",
             (f"{_OURS}_decisions_total", "policy, decision, trigger", ""),
@@ -186,7 +185,7 @@ _SAMPLING: Final = Row(
             (f"sum by (instance) ({_OURS}_held_bytes)", "bytes {{instance}}"),
         ),
         _rates(
-            "Late spans", "short",
+            "Late spans", "count:spans/s",
             "Do spans come after the decision?",
             "They follow the verdict while it is remembered. Many: raise decision_wait_after_root_received.",
             (f"{_OURS}_late_spans_total", "decision", ""),
@@ -206,20 +205,20 @@ _PRIVACY: Final = Row(
     title="Privacy",
     panels=(
         _rates(
-            "Redactions by entity", "short",
+            "Redactions by entity", "count:finds/s",
             "Is redaction working at all?",
             "Zero for a day in production is suspicious: are prompts captured, is the processor in the pipeline?",
             ("llm_redactions_total", "detector, entity", ""),
             stacked=True,
         ),
         _rates(
-            "Redactions by place and action", "short",
+            "Redactions by place and action", "count:finds/s",
             "Where is personal data found, and what becomes of it?",
             "Found in names or attributes that should hold none: fix the application, too.",
             ("llm_redactions_total", "place, action", ""),
         ),
         _rates(
-            "Texts replaced whole", "short",
+            "Texts replaced whole", "count:texts/s",
             "Did a detector fail? It fails closed: content is lost, not leaked.",
             "Any is worth a look: the log names the detector; a budget exceeded is a text of nothing but candidates.",
             ("otelcol_llm_redaction_errors_total", "detector", "failed"),
@@ -238,7 +237,7 @@ _SAFETY: Final = Row(
     title="Safety",
     panels=(
         _rates(
-            "Label values folded into 'other'", "short",
+            "Label values folded into 'other'", "count:values/s",
             "Which label outgrew its limit?",
             "An identifier became a label value (a prompt version per call, a tenant per user): fix its source.",
             ("llm_cardinality_overflow_total", "label", ""),

@@ -179,11 +179,12 @@ def _break_down(label: str) -> Row:
                 unit="currencyUSD",
                 why=f"Which {other} is behind it?",
                 act="Click the longest bar; the filters of this board go along.",
-                queries=by_label(f"topk(15, {increase('llm_cost_usd_total', C, other)})", other),
+                queries=by_label(f"topk(15, {increase('llm_cost_usd_total', C, by)})", by),
                 links=(link,),
                 runbook="cost-spike",
             )
             for other, link in BREAKDOWNS.items()
+            for by in (PROMPT if other == "prompt_version" else other,)  # each feature has its v1
             if other != label
         ),
     )
