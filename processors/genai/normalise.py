@@ -89,7 +89,7 @@ def normalise(
         role, usage = Role.NEVER, None  # only re-reads or measures a call
     elif known.asks_counts:
         if known.quick_counts is not None and override is None:
-            usage = quick_usage(known.quick_counts, values, known.sureness)
+            usage = item.usage = quick_usage(known.quick_counts, values, known.sureness)
         if usage is None:
             role, usage = _counted(item, plan, attributes, known, override)
     if role is _MODEL_CALL and usage is not None:

@@ -42,7 +42,7 @@ from processors.llm_metrics.users import Users, user_of
 
 _MAX_WAITING: Final = 16_384
 """Spans looked at before their calls are added to the series; a call takes 300 bytes until then."""
-_SLOW_S: Final = 5.0
+SLOW_S: Final = 5.0
 """Calls that take longer are always candidates for exemplars."""
 _SHORTEST_S: Final = 0.001
 
@@ -90,11 +90,12 @@ class Calls:
             usd = edits[COST] if shape.cost_written else read[COST] if shape.cost_came else None
             if usd.__class__ is not float or not 0.0 <= usd < SURE_USD:
                 usd = number(usd)
-        noted += shape.counts(source)
+        usage = item.usage
+        noted += shape.counts(source) if usage is None else shape.counts_used(usage)
         if shape.mixed:
             noted += shape.counts_written(edits)
         noted += (usd, seconds)
-        if fresh or kind.rare or (seconds is not None and seconds >= _SLOW_S):
+        if fresh or kind.rare or (seconds is not None and seconds >= SLOW_S):
             if shape.mixed:
                 read = overlaid(read, edits)
             self._look_closer(kind, read, edits, fresh, usd, seconds, end_ns, item)
@@ -147,7 +148,7 @@ class Calls:
             self._unbilled(kind, read, edits, tokens(read.get(INPUT)) + tokens(read.get(OUTPUT)))
         if kind.outcome is not PLAIN:
             self._unusual(kind, read)
-        if fresh or kind.outcome is not PLAIN or (seconds or 0) >= _SLOW_S:
+        if fresh or kind.outcome is not PLAIN or (seconds or 0) >= SLOW_S:
             self._exemplars.offer(binding, item.view.trace_id, end_ns, usd, seconds, ttft, rate)
 
     def _unusual(self, kind: Kind, read: Read) -> None:

@@ -9,7 +9,7 @@ Both are data from outside, so what is remembered is bounded; losing it costs ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
@@ -47,17 +47,18 @@ _OUTCOME_KEYS: Final = (
     semconv.HTTP_RESPONSE_STATUS_CODE, semconv.ERROR_TYPE, semconv.GEN_AI_RESPONSE_FINISH_REASONS
 )  # fmt: skip
 _COUNTS: Final = (
-    (INPUT, bindings.INPUT), (OUTPUT, bindings.OUTPUT), (CACHE_READ, bindings.CACHE_READ),
-    (CACHE_WRITE, bindings.CACHE_WRITE), (REASONING, bindings.REASONING),
+    (INPUT, bindings.INPUT, 0), (OUTPUT, bindings.OUTPUT, 1), (CACHE_READ, bindings.CACHE_READ, 2),
+    (CACHE_WRITE, bindings.CACHE_WRITE, 3), (REASONING, bindings.REASONING, 5),
 )  # fmt: skip
-"""Attributes that count tokens, and the places of their series in a binding."""
+"""Attributes that count tokens, the places of their series in a binding, and their own in an item's `usage`."""
+_COUNT_KEYS: Final = frozenset(key for key, *_ in _COUNTS)
 _MORE: Final = (TTFT, REPORTED, *NOTE_KEYS)
 
 _IDENTITY: Final = (*LABEL_KEYS, *_OUTCOME_KEYS, STATUS, _SOURCE, ENVIRONMENT, MODE)
 """What tells kinds apart."""
 _TOLD: Final = (STATUS, _SOURCE, ENVIRONMENT, MODE)
 """Those of them that `genai` and `llm_cost` often write."""
-_MATTERS: Final = frozenset((*LABEL_KEYS, *_OUTCOME_KEYS, *dict(_COUNTS), *_MORE, LATENCY))
+_MATTERS: Final = frozenset((*LABEL_KEYS, *_OUTCOME_KEYS, *_COUNT_KEYS, *_MORE, LATENCY))
 """Keys by whose edits a call becomes another than it came, beside those that are told of nearly every call."""
 OVERLAID: Final = _MATTERS.union((semconv.GEN_AI_TOOL_NAME,))
 _READ: Final = OVERLAID.union(_IDENTITY, CONVERSATION_KEYS, (CLASS, COST, REASON))
@@ -76,9 +77,10 @@ MAX_KEY: Final = 2048
 """Bytes of values by which a kind is remembered; one that has longer ones is worked out each time."""
 
 NOTHING: Final[Read] = {}
+NO_KINDS: Final[Mapping[bytes, Kind]] = {}
 
 Keys: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]"
-_joined: Final = b"\xff".join
+joined: Final = b"\xff".join
 """Joins encoded values to one that is found by comparing once. No AnyValue begins with this byte (there is no wire type
 7), so where each ends is certain."""
 
@@ -87,7 +89,7 @@ class Kind:
     """What holds for all calls that are told apart by nothing but their numbers."""
 
     __slots__ = (
-        "billed", "binding", "counted", "estimated", "noted", "opened", "outcome", "rare", "shape",
+        "billed", "binding", "counted", "estimated", "noted", "opened", "outcome", "plain", "rare", "shape",
         "success", "unpriced",
     )  # fmt: skip
 
@@ -105,6 +107,7 @@ class Kind:
         self.billed = status not in _UNBILLED and not self.estimated
         self.rare = shape.more or became is not PLAIN or not self.billed
         """Whether there is more to count than what is noted."""
+        self.plain = self.counted and not self.rare
         self.opened = False
         """Whether its counters are, see `settling`."""
         self.noted: list[Any] = []
@@ -117,8 +120,8 @@ class Shape:
     """What of the attributes that matter to a call an item with these keys has, and where it stands."""
 
     __slots__ = (
-        "columnar", "cost_came", "cost_written", "counts", "counts_written", "groups", "identity",
-        "identity_written", "latency", "mixed", "more", "sums", "told", "width", "written",
+        "columnar", "cost_came", "cost_written", "counts", "counts_used", "counts_written", "groups", "identity",
+        "identity_written", "latency", "mixed", "more", "sums", "told", "usual", "width", "written",
     )  # fmt: skip
 
     def __init__(self, keys: Keys) -> None:
@@ -139,8 +142,8 @@ class Shape:
         """Whether there is anything that few calls tell."""
         self.told = _getter([key for key in _TOLD if key in edited])
         identity: list[Any] = [key for key in _IDENTITY if key in came]
-        counts = [(key, slot) for key, slot in _COUNTS if key in came]
-        numbers: list[Any] = [key for key, _ in counts]
+        counts = [count for count in _COUNTS if count[0] in came]
+        numbers: list[Any] = [key for key, *_ in counts]
         places = {key: place for place, key in enumerate(keys[2])}
         self.columnar = places.keys() >= {*identity, *numbers}
         """Whether these are read from what somebody has read before, by their places in it."""
@@ -154,13 +157,19 @@ class Shape:
         )
         self.counts = _getter(numbers)
         """Returns the token counts that came; `counts_written` those that were written."""
-        counts_written = [(key, slot) for key, slot in _COUNTS if key in edited]
-        self.counts_written = _getter([key for key, _ in counts_written])
+        counts_written = [count for count in _COUNTS if count[0] in edited]
+        self.counts_written = _getter([key for key, *_ in counts_written])
+        self.counts_used = _getter([place for *_, place in counts])
+        """Returns the token counts that came, of an item's `usage`."""
         self.sums = tuple(
-            [(place, slot) for place, (_, slot) in enumerate(counts + counts_written)]
+            [(place, slot) for place, (_, slot, _) in enumerate(counts + counts_written)]
         )
         """Where each stands in what both return, and the place of its series in a binding."""
         self.width = len(self.sums) + 2
+        self.usual = (
+            self.columnar and self.cost_written and not (self.mixed or self.latency or self.more)
+        )
+        """Whether its calls are as most are that passed `genai` and `llm_cost` here."""
 
 
 class Kinds:
@@ -183,11 +192,20 @@ class Kinds:
         if shape.mixed:
             key += shape.identity_written(edits)
         else:
-            key = _joined(key)
+            key = joined(key)
         group = (shape.told(edits), environment, code)
         kinds = shape.groups.get(group)
         kind = kinds.get(key) if kinds is not None else None
         return self._learn(shape, group, key, read, edits) if kind is None else kind
+
+    def like(
+        self, shape: Shape, told: tuple[Any, ...], environment: str, code: int
+    ) -> Mapping[bytes, Kind]:
+        """Return the known kinds of a usual shape that what was written on nearly every call says the same of."""
+        try:
+            return shape.groups.get((told, environment, code), NO_KINDS)
+        except TypeError:  # a list stands where labels do not change from call to call
+            return NO_KINDS
 
     def find_overlaid(self, read: Read, environment: str, code: int) -> Kind:
         """Return the kind of an item by what `overlaid` returned."""

@@ -9,9 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processors import llm_cost
+from processors.batch import Batch
+from processors.llm_metrics import LlmMetrics
 from processors.llm_metrics.catalogue import TOTAL
 from processors.llm_metrics.money import atto_of_each, atto_usd
 from processors.llm_metrics.settling import fill
+from tests.bench.call_metrics import build
 from tests.processors.genai.replay import genai
 
 from .support import NOW, SECOND, connector, priced, read, span, total, traces
@@ -238,3 +242,56 @@ def test_what_is_told_depends_on_neither_cuts_nor_on_who_wrote_it(
                 one.set(key, value)  # type: ignore[arg-type] # drawn from what attributes hold
         cut.process(batch)
     assert read(cut.tick(NOW)) == read(whole.tick(NOW))
+
+
+TRAFFIC = st.fixed_dictionaries(
+    {
+        "gen_ai.operation.name": st.just("chat"),
+        "gen_ai.provider.name": st.just("openai"),
+        "gen_ai.request.model": st.sampled_from(("gpt-4o", "o3")),
+        "gen_ai.response.model": st.sampled_from(("gpt-4o-2024-08-06", "o3-2025-04-16")),
+        "gen_ai.usage.input_tokens": st.sampled_from((0, 100, 2**14, 2**21, 2**40, -1, "7", 2.5)),
+        "user.id": st.sampled_from(("user_0123456789abcdef", "user_fedcba9876543210")),
+    },
+    optional={
+        "app.llm.tenant.id": st.sampled_from(("a", "b")),
+        "gen_ai.usage.output_tokens": st.sampled_from((1, 700, "x")),
+        "gen_ai.usage.cache_read.input_tokens": st.sampled_from((0, 50, 200)),
+        "gen_ai.usage.reasoning.output_tokens": st.sampled_from((0, 5)),
+        "error.type": st.just("timeout"),
+    },
+)
+
+
+@given(
+    st.lists(st.tuples(TRAFFIC, st.sampled_from((0.5, 4.0, 9.0, -1.0))), min_size=1, max_size=8),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_calls_count_the_same_wherever_they_were_read_and_priced(
+    calls: list[tuple[dict[str, Any], float]], users: bool
+) -> None:
+    """Where `genai` ran here it left on the spans what it read; a batch that was encoded again has nothing of it."""
+    normaliser, pricing = genai(), build(llm_cost, {}, "llm_cost")
+    here, there = (connector({"users": {"top": 2}} if users else {}) for _ in range(2))
+    graded = [("gen_ai.evaluation.result", NOW, {"gen_ai.evaluation.score.value": 0.5})]
+    for first in (1, 101, 201):  # calls are counted another way when such were counted before
+        spans = [
+            span(call, seconds=seconds, trace=bytes([first + place] * 16), events=graded)
+            for place, (call, seconds) in enumerate(calls)
+        ]
+        batch = pricing.process(normaliser.process(traces(spans)))
+        again = Batch(batch.signal, batch.encode(), received_ns=NOW)
+        here.process(batch)
+        there.process(again)
+    assert numbers(here) == pytest.approx(numbers(there))
+
+
+def numbers(metrics: LlmMetrics) -> dict[tuple[Any, ...], float]:
+    """Return what is told, one number by one: sums of floats differ in their last digit by the order."""
+    return {
+        (name, labels, place): number
+        for name, series in read(metrics.tick(NOW)).items()
+        for labels, value in series.items()
+        for place, number in enumerate(value if isinstance(value, tuple) else (value,))
+    }
