@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -132,7 +132,7 @@ class Client:
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Begin a few traces at a time, with the error in the first part of every second one, and finish them."""
+        """Begin a few traces at a time and finish them."""
         waiting: list[tuple[float, int, int]] = []
         while not self.stopping.is_set():
             begun = []
@@ -147,12 +147,22 @@ class Client:
             self.send([(trace, trace, self.is_error(trace)) for trace in begun])
             due = [entry for entry in waiting if entry[0] <= time.monotonic()]
             waiting = [entry for entry in waiting if entry[0] > time.monotonic()]
-            self.send([(trace, number, False) for _, trace, number in due])
+            self.send([(trace, number, self.fails_late(number)) for _, trace, number in due])
         self._channel.close()
 
     @staticmethod
     def is_error(trace: int) -> bool:
+        """Whether its first span failed: every second trace."""
         return trace % 20 == 0
+
+    @staticmethod
+    def may_fail_late(trace: int) -> bool:
+        """Whether its last span fails, before the decision or after it: every fourth trace."""
+        return trace % 40 == 10
+
+    @classmethod
+    def fails_late(cls, span: int) -> bool:
+        return cls.may_fail_late(span - 4)
 
     def send(self, parts: list[tuple[int, int, bool]]) -> None:
         """Send (trace, span, error) in one request until it is acknowledged."""
@@ -211,20 +221,30 @@ def test_kill_9_loses_nothing_that_was_acknowledged(process: Process, backend: B
     clients = [Client(process.port, seed) for seed in (1, 2, 3)]
     kill_again_and_again(process, backend, clients)
     acknowledged = all_of(clients)
-    wanted = {one for trace, ids in acknowledged.items() if Client.is_error(trace) for one in ids}
-    backend.wait_for(lambda: wanted <= backend.delivered.keys(), 30.0)
+    failed = {one for trace in filter(Client.is_error, acknowledged) for one in acknowledged[trace]}
+    torn = [set(acknowledged[trace]) for trace in filter(Client.may_fail_late, acknowledged)]
+
+    def whole() -> bool:
+        delivered = backend.delivered.keys()
+        return failed <= delivered and all(
+            one <= delivered or one.isdisjoint(delivered) for one in torn
+        )
+
+    backend.wait_for(whole, 30.0)
     assert process.end(signal.SIGTERM) == 0
-    delivered = Counter(backend.delivered)
-    unwanted = {
-        one for trace, ids in acknowledged.items() if not Client.is_error(trace) for one in ids
-    }
+    assert whole(), "no trace is split by two verdicts"
+    late = [one for one in torn if one <= backend.delivered.keys()]
+    assert failed
+    assert 0 < len(late) < len(torn)
+    everything = {one for ids in acknowledged.values() for one in ids}
+    kept = failed.union(*late)
+    assert (everything - kept).isdisjoint(backend.delivered)
     sent_again = {one for client in clients for one in client.sent_again}
-    twice = sum(n - 1 for one, n in delivered.items() if one not in sent_again)
+    twice = sum(n - 1 for one, n in backend.delivered.items() if one not in sent_again)
     print(
-        f"{KILLS} kills: {len(wanted) + len(unwanted)} spans acknowledged, {len(wanted)} of kept traces, "
-        f"all delivered; {twice} delivered twice"
+        f"{KILLS} kills: {len(everything)} spans acknowledged, {len(kept)} of kept traces, all delivered; "
+        f"{len(late)} of {len(torn)} traces kept whole for a late error; {twice} delivered twice"
     )
-    assert unwanted & delivered.keys() == set()
     assert twice <= KILLS * CONSUMERS * max(len(received.ids) for received in backend.received)
 
 
