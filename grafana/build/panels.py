@@ -99,6 +99,10 @@ def _timeseries(panel: Panel) -> Any:
         built.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL).group("A"))
     if panel.from_zero:
         built.axis_soft_min(0)  # a line that moved by little looks so
+        if panel.unit == "percentunit":
+            built.axis_soft_max(
+                0.01
+            )  # a line at 0 %, which is the good case, is drawn up to 10,000 % else
     if panel.thresholds:
         dashed = options.GraphThresholdsStyleMode.DASHED
         built.thresholds_style(common.GraphThresholdsStyleConfig().mode(dashed))

@@ -127,6 +127,16 @@ def test_a_panel_has_a_unit_and_a_chosen_data_source(shown: Shown) -> None:
     assert sources <= {"${ds_prom}", "${ds_tempo}"}
 
 
+@pytest.mark.parametrize(
+    "shown", [one for one in PROMETHEUS if one.panel["type"] == "timeseries"], ids=str
+)
+def test_a_ratio_that_stays_at_nothing_has_an_axis_up_to_one_percent(shown: Shown) -> None:
+    """Left to itself Grafana ends it at 10,000 %."""
+    defaults = shown.panel["fieldConfig"]["defaults"]
+    bounded = "axisSoftMax" in defaults["custom"]
+    assert bounded == (defaults["unit"] == "percentunit" and "axisSoftMin" in defaults["custom"])
+
+
 OF_EVERY_CALL = re.compile(
     r"llm_(?:requests|cost_usd|(?:input|output|cache_read|cache_write|reasoning)_tokens|total_latency|model_served"
     r"|cache_hit_ratio|request_(?:cost|input|output)|cost_(?:reported|estimated))_"
