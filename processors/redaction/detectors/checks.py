@@ -69,6 +69,8 @@ _BRANDS: Final = (
     (6011, 6011, (16, 17, 18, 19)),  # Discover
     (6440, 6599, (16, 17, 18, 19)),
     (3528, 3589, (16, 17, 18, 19)),  # JCB
+    (1800, 1800, (15,)),
+    (2131, 2131, (15,)),
     (3000, 3059, (14, 15, 16, 17, 18, 19)),  # Diners Club
     (3600, 3699, (14, 15, 16, 17, 18, 19)),
     (3800, 3999, (14, 15, 16, 17, 18, 19)),
@@ -90,9 +92,8 @@ def card(value: bytes) -> bool:
 def card_by_context(value: bytes) -> bool:
     """Check a card number that is called one: any brand, also Maestro."""
     number = digits(value)
-    return (
-        12 <= len(number) <= 19 and number[:1] in b"23456" and not _uniform(number) and luhn(number)
-    )
+    known = 12 <= len(number) <= 19 and (number[:1] in b"23456" or _branded(number))
+    return known and not _uniform(number) and luhn(number)
 
 
 _SSN_SAMPLES: Final = frozenset((b"078051120", b"219099999", b"123456789"))
@@ -334,22 +335,21 @@ _IPV4: Final = re.compile(rb"(?!0\.|255\.255\.255\.255$)" + _OCTET + rb"(?:\." +
 
 
 def ipv4(value: bytes) -> bool:
-    """Check a dotted quad; 0.x and addresses that name no host are none."""
-    return _IPV4.fullmatch(value) is not None
+    """Check a dotted quad, a prefix length aside; 0.x and addresses that name no host are none."""
+    return _IPV4.fullmatch(value.partition(b"/")[0]) is not None
 
 
 def ipv6(value: bytes) -> bool:
-    """Check an IPv6 address, with at least one group of three hex digits or `::` between groups."""
-    text = value.decode("ascii")
+    """Check an IPv6 address, a prefix length aside; one group alone is none."""
+    text = value.decode("ascii").partition("/")[0]
     if text == "::1":
         return True
     try:
         address = ipaddress.IPv6Address(text.partition("%")[0])
     except ValueError:
         return False
-    return (
-        not address.is_unspecified and (":" in text.strip(":")) and bool(re.search("[0-9]", text))
-    )
+    several = "." in text or ":" in text.strip(":")
+    return several and not address.is_unspecified and bool(re.search("[0-9]", text))
 
 
 def mac(value: bytes) -> bool:

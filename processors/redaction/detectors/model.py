@@ -15,7 +15,10 @@ from typing import Final, Literal
 from processors.redaction.detectors.checks import Check
 from processors.redaction.regexp import Pattern
 
-NUMBER: Final = r"\d{7}|\d{2,4}[ .]\d{2,4}[ .]\d{2}|\d{3,5}[-/ ]\d{3}|\d{3}-\d{2}-?\d|\d\) ?\d{2}"
+NUMBER: Final = (
+    r"\d{7}|\d{2,4}[ .]\d{2,4}[ .]\d{2}|\d{3,5}[-/ ]\d{3}|\d{3}-\d{2}-?\d|\d\) ?\d{2}"
+    r"|\d\d[-/ ]\d{5}|\d\d-\d\d-\d\d-\d\d"
+)
 """Prefilter of plain digits. They are frequent, so what it finds counts only behind a word (`Detector.context`)."""
 
 Group = Literal["A", "C", "O"]

@@ -7,15 +7,25 @@ from typing import Final
 from processors.redaction.detectors import checks
 from processors.redaction.detectors.model import Detector, Entity, unless
 
+_QUAD: Final = rb"\d{1,3}(?:\.\d{1,3}){3}"
+_HEX: Final = rb"[0-9A-Fa-f]{1,4}"
+_HEXES: Final = rb"(?:" + _HEX + rb":)"
+# The length of the network's part, which belongs to an address as CIDR writes it (RFC 4632).
+_PREFIX4: Final = rb"(?:/(?:3[0-2]|[12]?\d))?"
+_PREFIX6: Final = rb"(?:/(?:12[0-8]|1[01]\d|\d\d?))?"
+
 IP_ADDRESS: Final = Entity(
     name="IP_ADDRESS",
     group="A",
-    about="IPv4 and IPv6 addresses.",
+    about="IPv4 and IPv6 addresses, with the prefix length of a network.",
     detectors=(
         Detector(
             entity="IP_ADDRESS",
             prefilter=r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d",
-            pattern=rb"(?<![vV/])(?<!\d\.)\d{1,3}(?:\.\d{1,3}){3}(?!\.\d|-?(?:alpha|beta|rc|dev|SNAPSHOT))",
+            pattern=rb"(?<![vV/])(?<!\d\.)"
+            + _QUAD
+            + rb"(?!\.\d|-?(?:alpha|beta|rc|dev|SNAPSHOT))"
+            + _PREFIX4,
             check=checks.ipv4,
             without="version",
             score=0.85,
@@ -24,10 +34,20 @@ IP_ADDRESS: Final = Entity(
         Detector(
             entity="IP_ADDRESS",
             prefilter=r"[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}:[0-9a-fA-F]{0,4}:|[0-9a-fA-F]{1,4}::|::[0-9a-fA-F]",
-            pattern=rb"(?<!:)(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){7}"
-            rb"|(?:[0-9A-Fa-f]{1,4}:){1,7}:(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,5})?"
-            rb"|::(?:ffff:)?(?:\d{1,3}\.){3}\d{1,3}|::(?:[0-9A-Fa-f]{1,4}:){0,6}[0-9A-Fa-f]{1,4}"
-            rb"|(?:[0-9A-Fa-f]{1,4}:){6}(?:\d{1,3}\.){3}\d{1,3})(?:%[0-9A-Za-z]{1,16})?(?!:)",
+            # The last two groups may be written as an IPv4 address (RFC 4291, 2.2).
+            pattern=rb"(?<!:)(?:"
+            + rb"|".join(
+                (
+                    _HEXES + rb"{6}" + _QUAD,
+                    _HEXES + rb"{1,6}:" + _HEXES + rb"{0,5}" + _QUAD,
+                    rb"::" + _HEXES + rb"{0,5}" + _QUAD,
+                    _HEXES + rb"{7}" + _HEX,
+                    _HEXES + rb"{1,7}:(?:" + _HEXES + rb"{0,5}" + _HEX + rb")?",
+                    rb"::" + _HEXES + rb"{0,6}" + _HEX,
+                )
+            )
+            + rb")(?:%[0-9A-Za-z]{1,16})?(?!:|\.\d)"
+            + _PREFIX6,
             check=checks.ipv6,
             score=0.9,
             run=rb"[0-9A-Fa-f]*:[0-9A-Fa-f:]*",
