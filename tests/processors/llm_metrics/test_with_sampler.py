@@ -10,35 +10,36 @@ import pytest
 
 from collector.config.settings import resolve
 from processors import tail_sampling
+from processors.batch import Batch
 from processors.llm_metrics import build
 from processors.ports import Context, DecisionBus
 
 from .support import NOW, SECOND, priced, read, resolved, span, total, traces
 from .test_exemplars import exemplars
 
-TRACES = 400
 
-
-@pytest.mark.parametrize("percentage", [0, 10, 100])
-def test_sums_are_complete_and_links_are_alive(percentage: float) -> None:
+@pytest.mark.parametrize(("percentage", "count"), [(0, 400), (1, 10_000), (10, 400), (100, 400)])
+def test_sums_are_complete_and_links_are_alive(percentage: float, count: int) -> None:
     bus = DecisionBus()
     metrics = build(resolved({}), Context(id="llm_metrics", decisions=bus))
     sampler = sampling(percentage, bus)
     kept: set[bytes] = set()
-    ids = [hashlib.sha256(b"%d" % number).digest()[:16] for number in range(TRACES)]
+    flushed: list[Batch] = []
+    ids = [hashlib.sha256(b"%d" % number).digest()[:16] for number in range(count)]
     for number, trace in enumerate(ids):
         batch = traces([span(priced(), trace=trace, seconds=6.0)], now_ns=NOW + number * SECOND)
         metrics.process(batch)
         sampler.process(batch)
         for released in sampler.tick(NOW + number * SECOND):
             kept |= {one.trace_id for one in released.spans()}
-    for released in (*sampler.tick(NOW + 2 * TRACES * SECOND), *sampler.close()):
+        flushed += metrics.tick(NOW + number * SECOND)
+    for released in (*sampler.tick(NOW + 2 * count * SECOND), *sampler.close()):
         kept |= {one.trace_id for one in released.spans()}
-    (flushed,) = metrics.tick(NOW + 3 * TRACES * SECOND)
-    found = read([flushed])
-    linked = {one.trace_id for ones in exemplars([flushed]).values() for one in ones}
-    assert total(found, "llm_requests_total") == TRACES
-    assert total(found, "llm_cost_usd_total") == TRACES / 1000
+    flushed += metrics.tick(NOW + 3 * count * SECOND)
+    found = read(flushed[-1:])
+    linked = {one.trace_id for ones in exemplars(flushed).values() for one in ones}
+    assert total(found, "llm_requests_total") == count
+    assert total(found, "llm_cost_usd_total") == count / 1000
     assert linked <= kept
     assert bool(linked) == bool(kept) == (percentage > 0)
 
