@@ -25,12 +25,14 @@ def judge_aggregates(
         return
     reported = {i for call in judged if is_reported(call) for i in trace.ancestors(call)}
     asked = [*arrived, *(c for c in waiting if final or c.span_id in reported)]
+    last = _last_tasks(trace) if final else {}
     for call in trace.deepest_first(asked):
         if _is_covered(trace, call):
             call.verdict = AGGREGATE
             call.uncovered = _exceeds_parts(trace, call)
         elif final:
-            call.verdict = AGGREGATE if _is_repeated_task(trace, call) else COUNTED
+            # a later record of the same agent holds this one's totals
+            call.verdict = COUNTED if last.get(call.agent, call) is call else AGGREGATE
 
 
 def _exceeds_parts(trace: Trace, call: Call) -> bool:
@@ -47,9 +49,7 @@ def _is_covered(trace: Trace, call: Call) -> bool:
     )
 
 
-def _is_repeated_task(trace: Trace, call: Call) -> bool:
-    """Whether a later record of the same agent holds this one's totals."""
-    return call.agent is not None and any(
-        other.agent == call.agent and (other.end, other.span_id) > (call.end, call.span_id)
-        for other in trace.calls.values()
-    )
+def _last_tasks(trace: Trace) -> dict[str | None, Call]:
+    """Return the record that ended last of each agent whose totals run over its life."""
+    named = [call for call in trace.calls.values() if call.agent is not None]
+    return {call.agent: call for call in sorted(named, key=lambda c: (c.end, c.span_id))}

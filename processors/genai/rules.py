@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from processors.genai.above import Above
 from processors.genai.aggregates import judge_aggregates
 from processors.genai.call import COUNTED, Call
 from processors.genai.logs import judge_logged
@@ -34,8 +35,9 @@ class Judge:
             if not call.has_usage:
                 call.verdict = COUNTED  # nothing to count twice; its cost status says `no_usage`
         calls = [c for c in undecided((*trace.open, *fresh)) if not c.aggregate]
-        judge_servers(trace, calls, prefer_gateway=self._prefer_gateway)
-        judge_wrappers(trace, undecided(calls))
+        above = Above(trace, calls)
+        judge_servers(trace, calls, above, prefer_gateway=self._prefer_gateway)
+        judge_wrappers(trace, undecided(calls), above)
         judge_siblings(trace, undecided(calls))
         loops = judge_loops(trace, undecided(calls)) if self._cumulative_loops else ()
         judge_logged(trace, undecided(calls))

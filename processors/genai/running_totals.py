@@ -5,12 +5,18 @@ Source: BedrockProxyChatModel.java l. 693-735 (spring-ai, 2026-08).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from itertools import accumulate
+from typing import Final
 
 from processors.genai.call import COUNTED, Call
 from processors.genai.reasons import CUMULATIVE_LOOP
 from processors.genai.trace import Trace
 from processors.genai.usage import Usage
+
+_LOOKED_AT: Final = 64
+"""The calls of a loop come one after the other; of those below one parent so many neighbours are compared."""
 
 
 def judge_loops(trace: Trace, calls: list[Call]) -> set[Call]:
@@ -20,35 +26,62 @@ def judge_loops(trace: Trace, calls: list[Call]) -> set[Call]:
     """
     waiting: set[Call] = set()
     first = {call.parent: call for call in calls if call.loop}
+    if not first:
+        return waiting
+    tools = _tools_by_parent(trace)
     for call in first.values():
         family = sorted(
             (r for r in trace.siblings(call) if r.loop and r.has_usage),
             key=lambda c: (c.start, c.span_id),
         )
-        for run in _runs(family, lambda a, b: _grows(a, b) and _tool_between(trace, a, b)):
+        linked = _Tools(tools.get(call.parent, ())).link
+        for run in _runs(family, linked):
             _count_run(run)
-        for run in _runs(family, _grows):
-            waiting.update(c for c in run if len(run) > 1 and c.verdict is None)
-        waiting -= {c for c in waiting if _settled_in_run(trace, family, c)}
+        grown = {c for run in _runs(family, _grows) if len(run) > 1 for c in run}
+        for place, one in enumerate(family):
+            if one in grown and one.verdict is None and not _is_linked(family, place, linked):
+                waiting.add(one)
     return waiting
 
 
-def _settled_in_run(trace: Trace, family: list[Call], call: Call) -> bool:
-    """Whether a tool's span links the record to a neighbour, so that its run is known."""
-    return any(
-        other is not call
-        and (
-            (_grows(other, call) and _tool_between(trace, other, call))
-            or (_grows(call, other) and _tool_between(trace, call, other))
-        )
-        for other in family
+class _Tools:
+    """When the tools below one parent ran: their starts and ends."""
+
+    def __init__(self, times: Iterable[tuple[int, int]]) -> None:
+        ordered = sorted(times)
+        self._starts = [start for start, _ in ordered]
+        self._ends = list(accumulate((end for _, end in reversed(ordered)), min))[::-1]
+        """The earliest end of those that start no sooner."""
+
+    def link(self, before: Call, after: Call) -> bool:
+        """Whether one of them ran between two calls of which the later may be a running total of both."""
+        if not _grows(before, after):
+            return False
+        place = bisect_left(self._starts, before.end)
+        return place < len(self._ends) and self._ends[place] <= after.start
+
+
+def _tools_by_parent(trace: Trace) -> dict[bytes, list[tuple[int, int]]]:
+    times: dict[bytes, list[tuple[int, int]]] = {}
+    for parent, start, end in trace.tools:
+        times.setdefault(parent, []).append((start, end))
+    return times
+
+
+def _is_linked(family: list[Call], place: int, linked: Callable[[Call, Call], bool]) -> bool:
+    """Whether a tool's span links a record to a neighbour, so that its run is known."""
+    call = family[place]
+    before = family[max(0, place - _LOOKED_AT) : place]
+    after = family[place + 1 : place + 1 + _LOOKED_AT]
+    return any(linked(other, call) for other in reversed(before)) or any(
+        linked(call, other) for other in after
     )
 
 
 def _runs(family: list[Call], continues: Callable[[Call, Call], bool]) -> list[list[Call]]:
     runs: list[list[Call]] = []
     for call in family:
-        before = next((run for run in runs if continues(run[-1], call)), None)
+        before = next((run for run in runs[-_LOOKED_AT:] if continues(run[-1], call)), None)
         if before is None:
             runs.append([call])
         else:
@@ -62,13 +95,6 @@ def _grows(before: Call, call: Call) -> bool:
         and before.counts[0] <= call.counts[0]
         and before.counts[1] <= call.counts[1]
         and bool(before.models & call.models)
-    )
-
-
-def _tool_between(trace: Trace, before: Call, call: Call) -> bool:
-    return any(
-        parent == call.parent and before.end <= start and end <= call.start
-        for parent, start, end in trace.tools
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from processors.genai.above import repeated_above
+from collections.abc import Iterator
+
+from processors.genai.above import Above
 from processors.genai.call import COUNTED, Call
 from processors.genai.reasons import (
     DUPLICATE_OF_ANCESTOR,
@@ -13,26 +15,31 @@ from processors.genai.reasons import (
 from processors.genai.trace import Trace
 
 
-def judge_servers(trace: Trace, calls: list[Call], *, prefer_gateway: bool) -> None:
+def judge_servers(trace: Trace, calls: list[Call], above: Above, *, prefer_gateway: bool) -> None:
     """A server's or gateway's record below its client's repeats it, whatever its ids and counts say."""
-    for call in reversed(trace.deepest_first(calls)) if prefer_gateway else calls:
-        client = trace.client_of(call) if call.is_server_side else None
+    servers = [call for call in calls if call.is_server_side]
+    for call in reversed(trace.deepest_first(servers)) if prefer_gateway else servers:
+        client = trace.client_of(call)
         if client is None or not _is_client(client, call):
             continue
         if prefer_gateway and client.verdict is None:
-            client.verdict = repeated_above(trace, client, calls) or DUPLICATE_OF_DESCENDANT
+            above.close(client, above.verdict_on(client) or DUPLICATE_OF_DESCENDANT)
         gave_way = prefer_gateway and client.verdict == DUPLICATE_OF_DESCENDANT
         if call.verdict is None and not gave_way:
-            call.verdict = SERVER_OF_CLIENT
+            above.close(call, SERVER_OF_CLIENT)
     for call in undecided(calls):
-        servers = [below for below in trace.records_below(call) if serves(trace, below, call)]
-        if not servers:
-            continue
-        call.verdict = DUPLICATE_OF_DESCENDANT
-        if all(s.verdict is None for s in servers) and repeated_above(trace, call, calls):
-            call.verdict = DUPLICATE_OF_ANCESTOR
-            for server in servers:
-                server.verdict = SERVER_OF_CLIENT
+        _give_way(call, list(servers_of(trace, call)), above)
+
+
+def _give_way(client: Call, servers: list[Call], above: Above) -> None:
+    """Let a client's record be the duplicate of its server's, unless one above both counted before."""
+    if not servers:
+        return
+    above.close(client, DUPLICATE_OF_DESCENDANT)
+    if all(s.verdict is None for s in servers) and above.verdict_on(client):
+        above.close(client, DUPLICATE_OF_ANCESTOR)
+        for server in servers:
+            above.close(server, SERVER_OF_CLIENT)
 
 
 def _is_client(client: Call, server: Call) -> bool:
@@ -41,20 +48,15 @@ def _is_client(client: Call, server: Call) -> bool:
     return server.server or client.client or client.level == 0
 
 
-def serves(trace: Trace, server: Call, client: Call) -> bool:
-    """Whether a server's record that counts belongs to this client's call, maybe through gateways."""
-    if server.verdict not in (None, COUNTED) or server.aggregate or not server.has_usage:
-        return False
-    if not server.is_server_side:
-        return False
-    below = server
-    for _ in trace.calls:  # a cycle (invalid) ends as well
-        above = trace.client_of(below)
-        if above is None or not _is_client(above, below):
-            return False
-        if above is client:
-            return True
-        if above.verdict == COUNTED or not above.is_server_side:
-            return False
-        below = above
-    return False
+def servers_of(trace: Trace, client: Call) -> Iterator[Call]:
+    """Yield the servers' records that may count and belong to this client's call, maybe through gateways."""
+    clients = [client]
+    while clients:
+        above = clients.pop()
+        for below in trace.records_right_below(above):
+            if below is client or not below.is_server_side or not _is_client(above, below):
+                continue
+            if below.verdict in (None, COUNTED) and not below.aggregate and below.has_usage:
+                yield below
+            if below.verdict != COUNTED:
+                clients.append(below)

@@ -47,20 +47,28 @@ def _near(siblings: Iterable[Call], fresh: list[Call]) -> list[Call]:
 def _groups(family: list[Call]) -> list[list[Call]]:
     """Gather records of one call: at most one of each scope, nearest starts first."""
     groups: list[list[Call]] = []
+    alike: dict[object, list[list[Call]]] = {}
     for call in sorted(family, key=lambda c: (c.verdict is None, c.start, c.span_id)):
         if call.verdict is not None and call.verdict not in _COMPARED:
             continue
-        fitting = [
-            group
-            for group in groups
-            if all(r.scope != call.scope for r in group)
-            and any(_same_sibling(r, call) for r in group)
-        ]
-        if fitting:
-            min(fitting, key=lambda group: abs(group[0].start - call.start)).append(call)
-        else:
-            groups.append([call])
+        marks = (call.counts, call.response_id) if call.response_id else (call.counts,)
+        group = _nearest([group for mark in marks for group in alike.get(mark, ())], call)
+        if group is None:
+            group = []
+            groups.append(group)
+        group.append(call)
+        for mark in marks:
+            alike.setdefault(mark, []).append(group)
     return groups
+
+
+def _nearest(groups: Iterable[list[Call]], call: Call) -> list[Call] | None:
+    fitting = [
+        group
+        for group in groups
+        if all(r.scope != call.scope for r in group) and any(_same_sibling(r, call) for r in group)
+    ]
+    return min(fitting, key=lambda group: abs(group[0].start - call.start), default=None)
 
 
 def _same_sibling(one: Call, other: Call) -> bool:

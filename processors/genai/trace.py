@@ -18,6 +18,10 @@ TRANSPARENT: Final = b"\x00"
 SOLID: Final = b"\x01"
 """Sort of tools, aggregates and model calls."""
 
+_DEEPEST: Final = 128
+"""Spans that are more levels apart are not compared: no program nests its calls so deep, and a chain that was made to
+would cost the square of its length."""
+
 _TRACE_BYTES: Final = 700
 _CALL_BYTES: Final = 700
 _TOOL_BYTES: Final = 190
@@ -133,9 +137,9 @@ class Trace:
         return self._tree
 
     def ancestors(self, call: Call) -> Iterator[bytes]:
-        """Yield the ids above a call, nearest first, as far as they have come."""
+        """Yield the ids above a call, nearest first, as far as they have come and are compared."""
         above, parents = call.parent, self.tree.parents
-        for _ in range(len(parents) + 1):  # a cycle (invalid) ends as well
+        for _ in range(_DEEPEST):  # a cycle (invalid) ends as well
             if not above or above == NO_PARENT:
                 return
             yield above
@@ -160,19 +164,36 @@ class Trace:
         return None
 
     def records_below(self, call: Call) -> Iterator[Call]:
-        """Yield the records below a call, in no particular order."""
-        children = self.tree.children
-        stack, seen = [call.span_id], {call.span_id}
-        while stack:
-            for span_id in children.get(stack.pop(), ()):
-                if span_id not in seen:
-                    seen.add(span_id)
-                    stack.append(span_id)
-                    if (found := self.calls.get(span_id)) is not None:
-                        yield found
+        """Yield the records below a call, nearest first."""
+        children, calls = self.tree.children, self.calls
+        level = [call.span_id]
+        for _ in range(_DEEPEST):
+            level = [
+                below
+                for above in level
+                for below in children.get(above, ())
+                if below != call.span_id  # a cycle (invalid)
+            ]
+            if not level:
+                return
+            for span_id in level:
+                if (found := calls.get(span_id)) is not None:
+                    yield found
+
+    def records_right_below(self, call: Call) -> Iterator[Call]:
+        """Yield the records that have this one as the first above them: those whose `client_of` it is."""
+        children, solid = self.tree.children, self.tree.solid
+        level = children.get(call.span_id, [])
+        for _ in range(_DEEPEST):
+            for span_id in level:
+                if span_id in solid and (found := self.calls.get(span_id)) is not None:
+                    yield found
+            level = [b for a in level if a not in solid for b in children.get(a, ())]
+            if not level:
+                return
 
     def depth(self, call: Call) -> int:
-        """Return how many spans are known above a call."""
+        """Return how many spans are known above a call, as far as they are compared."""
         return sum(1 for _ in self.ancestors(call))
 
     def deepest_first(self, calls: Iterable[Call]) -> list[Call]:

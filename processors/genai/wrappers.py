@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from processors.genai.above import repeated_above, same_nested
+from processors.genai.above import Above, same_nested
 from processors.genai.call import COUNTED, Call, total
 from processors.genai.reasons import (
     DUPLICATE_OF_ANCESTOR,
     DUPLICATE_OF_DESCENDANT,
     SUM_OF_DESCENDANTS,
 )
-from processors.genai.servers import serves
+from processors.genai.servers import servers_of
 from processors.genai.trace import Trace
 
 
-def judge_wrappers(trace: Trace, calls: list[Call]) -> None:
+def judge_wrappers(trace: Trace, calls: list[Call], above: Above) -> None:
     """The leaf-most record counts, since it knows best; from the deepest up."""
     for call in trace.deepest_first(calls):
-        if call.verdict is None:
-            call.verdict = _repeated_below(trace, call) or repeated_above(trace, call, calls)
+        if call.verdict is None:  # else it was a part of a sum
+            verdict = _repeated_below(trace, call) or above.verdict_on(call)
+            if verdict is not None:
+                above.close(call, verdict)
 
 
 def _repeated_below(trace: Trace, call: Call) -> str | None:
@@ -33,5 +35,5 @@ def _repeated_below(trace: Trace, call: Call) -> str | None:
 def _stands(trace: Trace, record: Call) -> bool:
     """Whether a record below counts, or repeats one above it that counted before, or gave way to its server's."""
     if record.verdict == DUPLICATE_OF_DESCENDANT:
-        return any(serves(trace, below, record) for below in trace.records_below(record))
+        return any(servers_of(trace, record))
     return record.verdict in (None, COUNTED, DUPLICATE_OF_ANCESTOR)

@@ -1,0 +1,197 @@
+"""Judging a trace takes work in proportion to its records, however they are nested; and says what asking anew would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.genai.above import Above, same_nested
+from processors.genai.call import COUNTED, NO_PARENT, Call, total
+from processors.genai.reasons import CUMULATIVE_LOOP, DUPLICATE_OF_ANCESTOR, undecided
+from processors.genai.rules import Judge
+from processors.genai.running_totals import _Tools
+from processors.genai.trace import Trace
+from processors.genai.usage import NO_USAGE
+
+MS = 1_000_000
+SDK, OTHER_SDK = 0x100, 0x210
+FAR = 1_000_000 * MS
+
+
+class Asked(Call):
+    """A record that counts how often anything about any of them is asked."""
+
+    times = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        Asked.times += 1
+        return super().__getattribute__(name)
+
+
+class Noted(list[tuple[bytes, int, int]]):
+    """Tools that count how often one is looked at."""
+
+    def __iter__(self) -> Iterator[tuple[bytes, int, int]]:
+        for tool in super().__iter__():
+            Asked.times += 1
+            yield tool
+
+
+def record(
+    number: int,
+    parent: int,
+    tokens: int = 100,
+    ms: tuple[int, int] | None = None,
+    *,
+    scope: int = SDK,
+    aggregate: bool = False,
+    loop: bool = False,
+) -> Call:
+    start, end = ms or (2 * number, 2 * number + 1)
+    usage = NO_USAGE._replace(input=tokens, output=tokens // 10)
+    above = parent.to_bytes(8, "big") if parent else NO_PARENT
+    ids = number.to_bytes(8, "big"), above
+    call = Asked(*ids, scope, usage, 7, 0, 0, start * MS, end * MS, 0)
+    call.aggregate, call.loop = aggregate, loop
+    return call
+
+
+def below_an_agent(count: int) -> list[Call]:
+    return [*(record(n, 1, n) for n in range(2, count)), record(1, 0, aggregate=True)]
+
+
+def below_a_call(count: int) -> list[Call]:
+    whole = record(1, 0, 100 * count, (0, FAR))
+    return [whole, *(record(n, 1) for n in range(2, count))]
+
+
+def nested(count: int) -> list[Call]:
+    return [record(n, n - 1, n, (n, FAR - n)) for n in range(1, count)]
+
+
+def nested_agents(count: int) -> list[Call]:
+    return [record(n, n - 1, aggregate=True) for n in range(1, count)]
+
+
+def of_two_instrumentations(count: int) -> list[Call]:
+    return [
+        record(n, 1, n // 2, (n // 2, n // 2 + 40), scope=(SDK, OTHER_SDK)[n % 2])
+        for n in range(2, count)
+    ]
+
+
+def loops(count: int) -> list[Call]:
+    return [record(n, 1, n, loop=True) for n in range(2, count)]
+
+
+def work(calls: list[Call], per_request: int) -> int:
+    """Return how often records were asked for anything while their trace was judged."""
+    trace, judge = Trace(), Judge(prefer_gateway=False, cumulative_loops=True)
+    trace.tools = Noted((c.parent, c.end, c.end + MS) for c in calls if c.loop)
+    Asked.times = 0
+    for first in range(0, len(calls), per_request):
+        fresh = calls[first : first + per_request]
+        for call in fresh:
+            trace.add(call)
+        judge.judge(trace, fresh, final=False)
+    judge.judge(trace, (), final=True)
+    return Asked.times
+
+
+SHAPES = [below_an_agent, below_a_call, nested, nested_agents, of_two_instrumentations, loops]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_twice_the_records_take_twice_the_work(shape: Callable[[int], list[Call]]) -> None:
+    assert work(shape(600), 600) < 2.5 * work(shape(300), 300)
+
+
+@pytest.mark.parametrize("shape", [below_an_agent, nested])
+def test_so_they_do_when_they_come_in_many_requests(shape: Callable[[int], list[Call]]) -> None:
+    assert work(shape(600), 100) < 2.5 * work(shape(300), 100)
+
+
+# ------------------------------------------------------------------ what asking anew would say
+
+RECORD = st.tuples(
+    st.integers(0, 3),  # how many records above it are skipped to find its parent
+    st.sampled_from([100, 100, 200, 300, 400]),
+    st.booleans(),  # whether it counted before
+)
+
+
+def family(described: Sequence[tuple[int, int, bool]]) -> tuple[Trace, list[Call]]:
+    trace = Trace()
+    for number, (skipped, tokens, counted) in enumerate(described, 1):
+        call = record(number, max(0, number - 1 - skipped), tokens, (number, 1000 - number))
+        call.verdict = COUNTED if counted else None
+        trace.add(call)
+    return trace, undecided(trace.calls.values())
+
+
+def asked_anew(trace: Trace, call: Call, calls: list[Call]) -> str | None:
+    """Say whether a record above that counted holds this one, adding up for each anew what is open below it."""
+    for above in trace.records_above(call):
+        if above.verdict != COUNTED:
+            continue
+        if same_nested(above, call):
+            first, above.stands_for_one = not above.stands_for_one, True
+            if first:
+                return DUPLICATE_OF_ANCESTOR
+            continue
+        parts = [c for c in undecided(calls) if above in trace.records_above(c)]
+        if len(parts) > 1 and total(parts) == above.counts:
+            for part in parts:
+                part.verdict = DUPLICATE_OF_ANCESTOR
+            return DUPLICATE_OF_ANCESTOR
+    return None
+
+
+@given(described=st.lists(RECORD, min_size=2, max_size=12), data=st.data())
+def test_sums_that_are_kept_up_to_date_are_those_of_adding_up_anew(
+    described: list[tuple[int, int, bool]], data: st.DataObject
+) -> None:
+    (trace, calls), (same, others) = family(described), family(described)
+    above = Above(trace, calls)
+    for place in data.draw(st.permutations(range(len(calls)))):
+        for call, verdict in (
+            (calls[place], above.verdict_on(calls[place])),
+            (others[place], asked_anew(same, others[place], others)),
+        ):
+            if verdict is not None:
+                above.close(call, verdict) if call is calls[place] else setattr(
+                    call, "verdict", verdict
+                )
+        assert [c.verdict for c in calls] == [c.verdict for c in others]
+
+
+TIMES = st.tuples(st.integers(0, 20), st.integers(0, 5)).map(lambda t: (t[0], t[0] + t[1]))
+
+
+@given(tools=st.lists(TIMES, max_size=8), first=TIMES, then=TIMES)
+def test_a_tool_that_ran_between_is_found_among_all(
+    tools: list[tuple[int, int]], first: tuple[int, int], then: tuple[int, int]
+) -> None:
+    before, after = record(1, 9, ms=first), record(2, 9, ms=then)
+    found = _Tools([(start * MS, end * MS) for start, end in tools]).link(before, after)
+    assert found == any(first[1] <= start and end <= then[0] for start, end in tools)
+
+
+def test_a_tool_below_another_parent_links_no_loop() -> None:
+    """Two families whose calls would continue each other, of which only one has a tool's span so far."""
+    trace = Trace()
+    calls = [
+        record(1, 8, 100, (0, 10), loop=True),
+        record(2, 8, 200, (40, 50), loop=True),
+        record(3, 9, 300, (80, 90), loop=True),
+        record(4, 9, 400, (120, 130), loop=True),
+    ]
+    trace.tools = [(bytes(7) + b"\x08", 20 * MS, 30 * MS), (bytes(7) + b"\x09", 60 * MS, 70 * MS)]
+    for call in calls:
+        trace.add(call)
+    Judge(prefer_gateway=False, cumulative_loops=True).judge(trace, calls, final=False)
+    assert [call.verdict for call in calls] == [CUMULATIVE_LOOP, COUNTED, None, None]
