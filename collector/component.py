@@ -73,6 +73,7 @@ class Intake(Protocol):
 
     def offer(self, signal: Signal, raw: bytes, limits: Limits, transport: str = "") -> Offered:
         """Take a request as `consume` does, waiting neither for room nor for a commit: for those who asked `crowded`.
+        A large one enters only with the call of `result`, for it takes its time.
 
         Raises: `Rejected`, `Overloaded`; counts them.
         """
@@ -94,8 +95,8 @@ class Exporter(Protocol):
     """Hands batches to the world. `export` is called by any thread, under the graph's lock.
 
     Optional: `crowded() -> bool`, whether `room` would refuse or wait now. Where `room` may wait it MUST be there.
-    Optional: `fits(raw, items) -> Overloaded | None`, called under the graph's lock: whether `export` would refuse a
-    batch of that size now. Optional: `blind: bool`, true when `export` takes no longer for a large batch.
+    Optional: `fits` and `claim`, see `Bounded`. Optional: `blind: bool`, true when `export` takes no longer for a
+    large batch.
     """
 
     signals: ClassVar[frozenset[Signal]]
@@ -114,6 +115,17 @@ class Exporter(Protocol):
 
     def stop(self, deadline_s: float) -> None:
         """Deliver what is queued until the deadline, keep the rest on disk where there is a store, and close."""
+
+
+class Bounded(Protocol):
+    """An exporter that is asked for room before a request is processed, so that it is taken whole or not at all."""
+
+    def fits(self, requests: int, items: int, size: int) -> Overloaded | None:
+        """Say whether `export` would refuse batches of together so many items and bytes now, beside what is claimed.
+        Called under the graph's lock."""
+
+    def claim(self, requests: int, items: int, size: int) -> None:
+        """Let so much more not fit: it is to come. Negative: it came, or does not come any more."""
 
 
 class Extension(Protocol):

@@ -21,7 +21,7 @@ from collector import logs
 from collector.component import Exporter, Extension, Receiver, Storage, storage_of
 from collector.config.build import build_component
 from collector.config.model import GraphConfig
-from collector.errors import StartError
+from collector.errors import StartError, starting
 from collector.intake import Gate, GraphIntake, Route
 from collector.junction import through
 from collector.pipeline import Pipeline, Sink, Stage
@@ -206,9 +206,10 @@ class Graph:
 
         An exporter behind a stage that holds data back need not have room now: there the backlog of the pipeline tells.
         """
-        rooms, queues, fits, queues_fit = [], [], [], []
+        exporters: list[Any] = []
         for pipeline in self._reachable(pipelines, at_once=True):
-            queues_fit += [each.fits for each in self._exporters(pipeline) if hasattr(each, "fits")]
+            exporters += [each for each in self._behind(pipeline) if hasattr(each, "export")]
+        rooms, fits = [], []
         for pipeline in self._reachable(pipelines):
             rooms.append(pipeline.room)
             rooms += [
@@ -221,16 +222,14 @@ class Graph:
                 for stage in pipeline.stages
                 if hasattr(stage.processor, "fits")
             ]
-            if not pipeline.ticks:
-                queues += self._exporters(pipeline)
         return Route(
             pipelines,
             rooms,
-            [exporter.room for exporter in queues],
+            [exporter.room for exporter in exporters],
             fits,
-            [_crowded(exporter) for exporter in queues],
+            [_crowded(exporter) for exporter in exporters],
             in_portions=not all(map(self._is_blind, self._reachable(pipelines))),
-            queues_fit=queues_fit,
+            bounded=[exporter for exporter in exporters if hasattr(exporter, "fits")],
         )
 
     def _is_blind(self, pipeline: Pipeline) -> bool:
@@ -242,9 +241,6 @@ class Graph:
         """Return the exporters and connectors that a pipeline leads to."""
         known = {**self.exporters, **self.connectors}
         return [known[name] for name in self.config.pipelines[pipeline.id].exporters]
-
-    def _exporters(self, pipeline: Pipeline) -> list[Any]:
-        return [each for each in self._behind(pipeline) if hasattr(each, "export")]
 
     def _reachable(
         self, pipelines: Iterable[Pipeline], *, at_once: bool = False
@@ -265,10 +261,12 @@ class Graph:
         """Start what was not carried over. Raises: `StartError`, with everything started here stopped again."""
         started: list[Extension | Exporter] = []
         try:
-            for component in (*self.extensions.values(), *self.exporters.values()):
-                if id(component) not in self.carried:
-                    component.start()
-                    started.append(component)
+            for kind, table in (("extensions", self.extensions), ("exporters", self.exporters)):
+                for name, component in table.items():
+                    if id(component) not in self.carried:
+                        with starting(f"{kind}.{name}"):
+                            component.start()
+                        started.append(component)
             self._open_stores()
         except StartError:
             for component in reversed(started):
@@ -279,7 +277,8 @@ class Graph:
         for pipeline in self.pipelines.values():
             for stage in pipeline.stages:
                 if id(stage.processor) not in self.carried and hasattr(stage.processor, "open"):
-                    stage.processor.open()
+                    with starting(f"processors.{stage.id}"):
+                        stage.processor.open()
 
     def sources(self) -> Iterator[tuple[str, Stats]]:
         """Yield every component's figures with its id."""

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from collector.clock import Clock
-from collector.component import Limits, Taken, wait_all
+from collector.component import Bounded, Limits, Taken, wait_all
 from collector.errors import Rejected, TooLarge
 from collector.pipeline import Pipeline
-from collector.portions import LONGEST_WAIT_S, MOST_BYTES, MOST_ITEMS, PAUSE_S, InBacklog
+from collector.portions import LONGEST_WAIT_S, MOST_BYTES, MOST_ITEMS, PAUSE_S, Claim, InBacklog
 from processors.admission import Admitted, admit
 from processors.batch import Batch, Signal
 from processors.errors import Malformed, Overloaded, Oversized
 from processors.ports import Ticket
-from processors.requests import Request, portions
+from processors.requests import Portions, Request
 from processors.stats import Stats
 
 Room = Callable[[], Overloaded | None]
@@ -66,30 +66,40 @@ class Route:
     rooms: Sequence[Room]
     """Of the processors on the way: asked before a body is read, must not block."""
     queues: Sequence[Room]
-    """Of the exporters on the way: asked before a request is processed, may block."""
+    """Of the exporters that get a request at once: asked before it is processed, may block."""
     fits: Sequence[Fits] = ()
     """Of the processors on the way that tell by the request itself: asked under the lock, before the first stage."""
     crowded: Sequence[Callable[[], bool]] = ()
     """Of the exporters in `queues`: whether they would refuse or wait now; must not block."""
     in_portions: bool = False
     """Whether a large request is taken in portions, because it takes long."""
-    queues_fit: Sequence[Fits] = ()
-    """Of the exporters that get a request at once: asked under the lock, if it comes in portions, for room for all."""
+    bounded: Sequence[Bounded] = ()
+    """Of the exporters that get a request at once: asked under the lock, before the first stage, for room for all."""
 
 
 class Offer:
-    """A request that was processed: see `component.Offered`."""
+    """A request that was admitted: see `component.Offered`."""
 
-    __slots__ = ("_admitted", "_counters", "_items", "_transport", "tickets")
+    __slots__ = ("_admitted", "_intake", "_outside", "_signal", "_transport", "tickets")
 
     def __init__(
         self, intake: GraphIntake, signal: Signal, admitted: Admitted, transport: str
     ) -> None:
-        self._counters = intake.stats.counters
+        self._intake = intake
+        self._signal = signal
         self._admitted = admitted
-        self._items = signal.items
         self._transport = transport
+        self._outside = bool(admitted.items)
+        """Whether it has not entered the pipelines yet."""
         self.tickets: Sequence[Ticket] = ()
+
+    def enter(self) -> None:
+        """Enter the pipelines, unless that is done. Raises: `Overloaded`; counts it."""
+        if self._outside:
+            self._outside = False
+            request = Request(self._signal, self._admitted.raw, self._admitted.items)
+            with self.counting_refusals():
+                self.tickets = self._intake.hand_on(request)
 
     @contextmanager
     def counting_refusals(self) -> Iterator[None]:
@@ -100,9 +110,10 @@ class Offer:
             raise
 
     def settled(self) -> bool:
-        return all(ticket.settled() for ticket in self.tickets)
+        return not self._outside and all(ticket.settled() for ticket in self.tickets)
 
     def result(self) -> Taken:
+        self.enter()
         with self.counting_refusals():
             wait_all(self.tickets)
         if self._admitted.items:
@@ -110,8 +121,8 @@ class Offer:
         return Taken(self._admitted.rejected, self._admitted.message)
 
     def _count(self, outcome: str) -> None:
-        name = f"otelcol_receiver_{outcome}_{self._items}_total"
-        self._counters[name, self._transport] += self._admitted.items
+        name = f"otelcol_receiver_{outcome}_{self._signal.items}_total"
+        self._intake.stats.counters[name, self._transport] += self._admitted.items
 
 
 class GraphIntake:
@@ -165,16 +176,15 @@ class GraphIntake:
             self._opened.wait()
             with offer.counting_refusals():
                 self._wait_for_room(signal)
-                offer.tickets = self._hand_on(signal, admitted.raw, admitted.items)
         return offer.result()
 
     def offer(self, signal: Signal, raw: bytes, limits: Limits, transport: str = "") -> Offer:
-        """Take one request without waiting. Raises: `Rejected`, `Overloaded`."""
+        """Take one request without waiting; what enters in portions does so with `result`. Raises: `Rejected`,
+        `Overloaded`."""
         admitted = self._admit(signal, raw, limits, transport)
         offer = Offer(self, signal, admitted, transport)
-        if admitted.items:
-            with offer.counting_refusals():
-                offer.tickets = self._hand_on(signal, admitted.raw, admitted.items)
+        if not self._in_portions(signal, admitted.raw, admitted.items):
+            offer.enter()
         return offer
 
     def _admit(self, signal: Signal, raw: bytes, limits: Limits, transport: str) -> Admitted:
@@ -195,51 +205,66 @@ class GraphIntake:
         return admitted
 
     def _wait_for_room(self, signal: Signal) -> None:
-        for queue in self._routes[signal].queues:
+        for queue in self._route(signal).queues:
             refused = queue()
             if refused is not None:
                 raise refused
 
-    def _hand_on(self, signal: Signal, raw: bytes, items: int) -> list[Ticket]:
-        large = items > MOST_ITEMS or len(raw) > MOST_BYTES
-        if large and self._routes[signal].in_portions:
-            return self._hand_on_in_portions(Request(signal, raw, items))
+    def _in_portions(self, signal: Signal, raw: bytes, items: int) -> bool:
+        return (items > MOST_ITEMS or len(raw) > MOST_BYTES) and self._route(signal).in_portions
+
+    def hand_on(self, request: Request) -> list[Ticket]:
+        """Take a request into the pipelines. Raises: `Overloaded`."""
+        if self._in_portions(*request):
+            return self._hand_on_in_portions(request)
         with self._gate.lock:
-            route = self._routes[signal]
-            self._ask(route.fits, raw, items)
-            return self._enter(route, signal, raw, items)
+            self._ask(request)
+            return self._enter(request)
 
     def _hand_on_in_portions(self, request: Request) -> list[Ticket]:
         """See `portions`."""
-        signal, raw, items = request
         until = time.monotonic() + LONGEST_WAIT_S
-        pieces = portions(request, MOST_ITEMS, MOST_BYTES)
-        first = next(pieces)
-        with self._gate.lock:
-            route = self._routes[signal]
-            self._ask((*route.fits, *route.queues_fit), raw, items)
-            tickets = self._enter(route, signal, first.raw, first.items)
-        for piece in pieces:
-            time.sleep(PAUSE_S)
-            with self._gate.lock:
-                tickets += self._follow(piece, until)
+        gate = self._gate
+        with gate.lock:
+            self._ask(request)  # before it is cut, so that to refuse it costs little
+        pieces = Portions(request, MOST_ITEMS, MOST_BYTES)
+        with gate.lock:
+            self._ask(request, len(pieces))
+            claim = Claim(self._route(request.signal).bounded, request, len(pieces))
+        with claim:
+            rest = iter(pieces)
+            first = next(rest)
+            with gate.lock:
+                tickets = self._enter(first)
+                claim.came(first)
+            for piece in rest:
+                time.sleep(PAUSE_S)
+                with gate.lock:
+                    tickets += self._follow(piece, until)
+                    claim.came(piece)
         return tickets
 
-    def _ask(self, fits: Iterable[Fits], raw: bytes, items: int) -> None:
-        """Ask whether there is room for a request. Raises: `Overloaded`."""
-        if self._gate.draining:
-            raise Overloaded("the collector is shutting down", retry_after_s=1.0)
-        for fit in fits:
+    def _ask(self, request: Request, portions: int = 1) -> None:
+        """Ask whether there is room for a request that comes in so many portions. Raises: `Overloaded`."""
+        signal, raw, items = request
+        route = self._route(signal)
+        for fit in route.fits:
             refused = fit(raw, items)
             if refused is not None:
                 raise refused
+        for queue in route.bounded:
+            refused = queue.fits(portions, items, len(raw))
+            if refused is not None:
+                raise refused
 
-    def _enter(self, route: Route, signal: Signal, raw: bytes, items: int) -> list[Ticket]:
+    def _enter(self, request: Request) -> list[Ticket]:
         """Let a request, or the first portion of it, into the pipelines. Raises: `Overloaded`."""
-        gate = self._gate
+        gate, (signal, raw, items) = self._gate, request
+        if gate.draining:
+            raise Overloaded("the collector is shutting down", retry_after_s=1.0)
         now_ns = gate.clock.now_ns()
         try:
-            for pipeline in route.pipelines:
+            for pipeline in self._route(signal).pipelines:
                 batch = Batch(signal, raw, received_ns=now_ns, items=items)
                 try:
                     pipeline.consume(batch)
@@ -255,12 +280,9 @@ class GraphIntake:
         gate, (signal, raw, items) = self._gate, piece
         if gate.closed:
             raise Overloaded("the collector is shutting down", retry_after_s=1.0)
-        route = self._routes.get(signal)
-        if route is None:
-            raise Overloaded("no pipeline takes the rest of the request any more")
         now_ns, late = gate.clock.now_ns(), list[Ticket]()
         try:
-            for pipeline in route.pipelines:
+            for pipeline in self._route(signal).pipelines:
                 batch = Batch(signal, raw, received_ns=now_ns, items=items)
                 place = InBacklog(gate, pipeline, until)
                 try:
@@ -272,3 +294,10 @@ class GraphIntake:
             late += gate.tickets
             gate.tickets.clear()
         return late
+
+    def _route(self, signal: Signal) -> Route:
+        """Return where a request goes now. Raises: `Overloaded` when a reload has just taken its signal away."""
+        route = self._routes.get(signal)
+        if route is None:
+            raise Overloaded(f"no pipeline takes {signal.label} any more")
+        return route

@@ -3,18 +3,22 @@
 A request of 17 MiB of small spans held the lock for 1.5 s: no other request, tick or scrape went on meanwhile. In
 portions, each hold takes some tens of milliseconds and others have their turn in between.
 
-To its sender the request stays one. Whether there is room for all of it is asked before the first portion; that one
-may still be refused, the others may not: they would have to be taken back from where the first ones are. Where the room
-went to others meanwhile, a portion waits in the backlog of its pipeline, and its sender for it. Only when that takes
-too long is the sender told to come back, and what was taken comes twice then, as after any lost answer.
+To its sender the request stays one. Room in the queues is claimed for all of it before the first portion; that one may
+still be refused, the others may not: they would have to be taken back from where the first ones are. Where the room
+is gone nevertheless (a reload, a full disk, stages that add much), a portion waits in the backlog of its pipeline, and
+its sender for it. Only when that takes too long is the sender told to come back, and what was taken comes twice then,
+as after any lost answer.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from collector.component import Bounded
 from processors.errors import Overloaded
+from processors.requests import Request
 
 if TYPE_CHECKING:
     from collector.intake import Gate
@@ -30,6 +34,36 @@ LONGEST_WAIT_S: Final = 10.0
 """For room, all portions of a request together; as long as exporters of OpenTelemetry SDKs wait for an answer unless
 told otherwise (OTEL_EXPORTER_OTLP_TIMEOUT). Then the sender is told so."""
 _POLL_S: Final = 0.02
+
+
+class Claim:
+    """Room in queues for what is still to come of a request, which comes in so many `portions`."""
+
+    __slots__ = ("_left", "_queues")
+
+    def __init__(self, queues: Sequence[Bounded], request: Request, portions: int) -> None:
+        """The room MUST be there: see `Bounded.fits`."""
+        self._queues = queues
+        self._left = (portions, request.items, len(request.raw))
+        for queue in queues:
+            queue.claim(*self._left)
+
+    def came(self, portion: Request) -> None:
+        """Claim less from now on."""
+        _, items, size = self._left
+        self._give_up(1, min(portion.items, items), min(len(portion.raw), size))
+
+    def __enter__(self) -> None:
+        """Claim it for the time of a block."""
+
+    def __exit__(self, *unused: object) -> None:
+        self._give_up(*self._left)
+
+    def _give_up(self, portions: int, items: int, size: int) -> None:
+        left = self._left
+        self._left = (left[0] - portions, left[1] - items, left[2] - size)
+        for queue in self._queues:
+            queue.claim(-portions, -items, -size)
 
 
 class InBacklog:

@@ -69,24 +69,32 @@ def cut(request: Request, *, most_items: int = 0, most_bytes: int = 0) -> Iterat
         yield layout.encode(piece)
 
 
-def portions(request: Request, most_items: int, most_bytes: int) -> Iterator[Request]:
-    """Cut a request into pieces within the limits, so that the spans of a trace are in one piece if they fit into one.
+class Portions:
+    """A request in pieces within the limits, the spans of a trace in one if they fit; each is copied in its turn.
 
     Spans of a trace, and items of other signals, stay in order; a single item may exceed the limits. A request whose
     resources are so large that the pieces, each with its own copy of them, were more than twice its size stays whole.
     """
-    layout = _Layout(request, most_bytes)
-    pieces = [_Piece()]
-    for part in _by_trace(request, layout, most_items, most_bytes):
-        if not pieces[-1].has_room(part, most_items, most_bytes):
-            pieces.append(_Piece())
-        pieces[-1].merge(part)
-    if sum(piece.size for piece in pieces) > 2 * len(request.raw):
-        yield request
-        return
-    for piece in pieces:
-        if piece.runs:
-            yield layout.encode(piece)
+
+    def __init__(self, request: Request, most_items: int, most_bytes: int) -> None:
+        self._request = request
+        self._layout = _Layout(request, most_bytes)
+        pieces = [_Piece()]
+        for part in _by_trace(request, self._layout, most_items, most_bytes):
+            if not pieces[-1].has_room(part, most_items, most_bytes):
+                pieces.append(_Piece())
+            pieces[-1].merge(part)
+        too_much = sum(piece.size for piece in pieces) > 2 * len(request.raw)
+        self._pieces = [] if too_much else pieces
+
+    def __len__(self) -> int:
+        return len(self._pieces) or 1
+
+    def __iter__(self) -> Iterator[Request]:
+        if not self._pieces:
+            yield self._request
+        for piece in self._pieces:
+            yield self._layout.encode(piece)
 
 
 def _by_trace(

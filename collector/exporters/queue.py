@@ -53,8 +53,11 @@ class Queue(Protocol):
     def crowded(self) -> bool:
         """Say whether `room` would refuse or wait now."""
 
-    def fits(self, items: int, size: int) -> Overloaded | None:
-        """Say whether `put` would refuse a request of that much now."""
+    def fits(self, requests: int, items: int, size: int) -> Overloaded | None:
+        """Say whether `put` would refuse that much now, or it were in the way of what is claimed."""
+
+    def claim(self, requests: int, items: int, size: int) -> None:
+        """Let so much more not fit, or less where it is negative; `put` asks for no claims."""
 
     def open(self) -> None:
         """Find what is there from before, once, before anything else. Raises: `StartError`."""
@@ -89,10 +92,10 @@ class Queue(Protocol):
         """Let go of what is left, after `close` and when nobody takes any more: a durable queue finds it again."""
 
 
-_SIZERS: Final[Mapping[str, Callable[[int, int], int]]] = {
-    "requests": lambda items, size: 1,
-    "items": lambda items, size: items,
-    "bytes": lambda items, size: size,
+_SIZERS: Final[Mapping[str, Callable[[int, int, int], int]]] = {
+    "requests": lambda requests, items, size: requests,
+    "items": lambda requests, items, size: items,
+    "bytes": lambda requests, items, size: size,
 }
 
 
@@ -156,6 +159,7 @@ class SendingQueue:
         self._clock = clock
         self._lines = {signal: _Line() for signal in Signal}
         self._size = self._bytes = self._on_their_way = 0
+        self._claimed = self._claimed_bytes = 0
         self._left_s = -math.inf
         """When something left last."""
         self._closed = False
@@ -196,11 +200,19 @@ class SendingQueue:
                 self._space.wait_for(lambda: self._closed or not self._full(), _LONGEST_BLOCK_S)
         return self._refusal() if self._closed or self._full() else None
 
-    def fits(self, items: int, size: int) -> Overloaded | None:
+    def fits(self, requests: int, items: int, size: int) -> Overloaded | None:
+        refused = self._shelf.refusal()
+        if refused is not None:
+            return refused
+        filled, weight = self._size + self._claimed, self._bytes + self._claimed_bytes
+        units = self._measure(requests, items, size)
+        full = self._overflows(filled, weight, units, size) and not self._shelf.drops_oldest
+        return self._refusal() if self._closed or full else None
+
+    def claim(self, requests: int, items: int, size: int) -> None:
         with self._work:
-            if self._shelf.drops_oldest or not self._overflows(items, size):
-                return None
-            return self._refusal()
+            self._claimed += self._measure(requests, items, size)
+            self._claimed_bytes += size
 
     def put(self, request: Request, source: str = "") -> Ticket | None:
         entry = Waiting(
@@ -210,13 +222,9 @@ class SendingQueue:
         if refused is not None and not source:
             raise refused
         with self._work:
-            while (
-                self._shelf.drops_oldest
-                and self._overflows(entry.items, entry.size)
-                and self._drop_oldest()
-            ):
+            while self._shelf.drops_oldest and self._has_no_room(entry) and self._drop_oldest():
                 pass
-            if self._closed or self._overflows(entry.items, entry.size):
+            if self._closed or self._has_no_room(entry):
                 raise self._refusal()
             ticket, new = self._shelf.keep(entry, source, in_memory=refused is not None)
             if not new:
@@ -294,14 +302,15 @@ class SendingQueue:
     def _full(self) -> bool:
         return self._size >= self.capacity or self._bytes >= self._max_bytes
 
-    def _overflows(self, items: int, size: int) -> bool:
+    def _has_no_room(self, entry: Waiting) -> bool:
+        units = self._measure(1, entry.items, entry.size)
+        return self._overflows(self._size, self._bytes, units, entry.size)
+
+    def _overflows(self, filled: int, weight: int, units: int, size: int) -> bool:
         """An empty queue takes any request: what is larger than the bounds could never leave otherwise."""
-        if not self._size:
-            return False
         slack = 2 if self._block else 1
-        return (
-            self._size + self._measure(items, size) > slack * self.capacity
-            or self._bytes + size > slack * self._max_bytes
+        return filled > 0 and (
+            filled + units > slack * self.capacity or weight + size > slack * self._max_bytes
         )
 
     def _refusal(self) -> Overloaded:
@@ -310,7 +319,7 @@ class SendingQueue:
         )
 
     def _fill(self, entry: Waiting, sign: int) -> None:
-        self._size += sign * self._measure(entry.items, entry.size)
+        self._size += sign * self._measure(1, entry.items, entry.size)
         self._bytes += sign * entry.size
 
     def _drop_oldest(self) -> bool:

@@ -115,8 +115,11 @@ class Sender:
     def crowded(self) -> bool:
         return self._queue.crowded()
 
-    def fits(self, raw: bytes, items: int) -> Overloaded | None:
-        return self._queue.fits(items, len(raw))
+    def fits(self, requests: int, items: int, size: int) -> Overloaded | None:
+        return self._queue.fits(requests, items, size)
+
+    def claim(self, requests: int, items: int, size: int) -> None:
+        self._queue.claim(requests, items, size)
 
     def export(self, batch: Batch) -> Ticket | None:
         items = len(batch)

@@ -93,6 +93,7 @@ def test_every_branch_gets_a_waiting_portion_once(tmp_path: Path, full: str) -> 
         sinks[end].room = 1
     intake = graph.intakes["otlp"]
     offered = intake.offer(Signal.TRACES, traces(IDS).encode(), Limits())
+    offered.enter()
     for _ in range(5):
         graph.tick()
     assert not offered.settled()
@@ -113,7 +114,7 @@ def test_a_request_that_is_refused_behind_a_connector_waits_nowhere(tmp_path: Pa
     graph, sinks, _ = forwarding(tmp_path)
     sinks["a"].room = 0
     with pytest.raises(Overloaded, match="full"):
-        graph.intakes["otlp"].offer(Signal.TRACES, traces(IDS).encode(), Limits())
+        graph.intakes["otlp"].offer(Signal.TRACES, traces(IDS).encode(), Limits()).enter()
     assert sum(line.waiting for line in graph.pipelines.values()) == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from collector.clock import Clock
 from collector.component import Limits, Taken
 from collector.config.load import load
 from collector.errors import Rejected
+from collector.exporters.queue import SendingQueue
+from collector.exporters.queue_config import NATURAL, QueueConfig
 from collector.graph import Graph, State
 from collector.intake import Gate, GraphIntake, InFlight, Offer, Route
 from collector.pipeline import Pipeline, Stage
@@ -23,6 +26,7 @@ from processors.base import Stateless
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded
 from processors.ports import Ticket
+from processors.requests import Request
 from tests.countable import logs, span_ids, traces
 
 LARGE = 3 * MOST_ITEMS + 1
@@ -73,7 +77,9 @@ def intake_with(sink: Callable[[Batch], Any], **route: Any) -> tuple[GraphIntake
 
 
 def offer(intake: GraphIntake, ids: Sequence[bytes] = IDS, text: str = "") -> Offer:
-    return intake.offer(Signal.TRACES, traces(ids, text=text).encode(), Limits(), "grpc")
+    offered = intake.offer(Signal.TRACES, traces(ids, text=text).encode(), Limits(), "grpc")
+    offered.enter()
+    return offered
 
 
 def test_a_large_request_goes_through_in_portions() -> None:
@@ -140,19 +146,84 @@ def test_a_request_whose_first_portion_is_refused_was_never_there() -> None:
     assert intake.stats.counters == {("otelcol_receiver_refused_spans_total", "grpc"): LARGE}
 
 
-def test_room_for_all_of_it_is_asked_before_the_first_portion() -> None:
-    asked: list[tuple[int, int]] = []
+def queue_of(size: int, unit: str = "requests") -> SendingQueue:
+    config = QueueConfig(
+        enabled=True,
+        num_consumers=1,
+        queue_size=size,
+        max_bytes=1 << 30,
+        sizer=unit,
+        block_on_overflow=False,
+        wait_for_result=False,
+        joining=NATURAL,
+        most_items=0,
+        most_bytes=0,
+    )
+    return SendingQueue(config)
 
-    def fits(raw: bytes, items: int) -> Overloaded | None:
-        asked.append((len(raw), items))
-        return Overloaded("too little room")
 
+def into(*queues: SendingQueue) -> tuple[GraphIntake, Gate, Pipeline]:
+    """Return an intake before these queues."""
+
+    def put(batch: Batch) -> None:
+        for queue in queues:
+            queue.put(Request(batch.signal, batch.encode(), len(batch)))
+
+    return intake_with(put, bounded=queues)
+
+
+def test_a_request_that_enters_in_portions_does_not_hold_up_who_offers_it() -> None:
+    """He reads the requests of others."""
     sink = Sink()
-    intake, _, _ = intake_with(sink, queues_fit=[fits])
-    with pytest.raises(Overloaded, match="too little room"):
+    intake, _, _ = intake_with(sink)
+    offered = intake.offer(Signal.TRACES, traces(IDS).encode(), Limits(), "grpc")
+    assert (offered.settled(), sink.got) == (False, [])
+    assert offered.result() == Taken()
+    assert sink.ids == IDS
+
+
+@pytest.mark.parametrize(("unit", "fits"), [("requests", 1 + 4), ("items", 1 + LARGE)])
+def test_room_for_all_portions_is_claimed_before_the_first_one(unit: str, fits: int) -> None:
+    enough, too_small = queue_of(fits, unit), queue_of(fits - 1, unit)
+    for queue in (enough, too_small):
+        queue.put(Request(Signal.TRACES, b"", 1))
+    intake, _, _ = into(enough, too_small)
+    with pytest.raises(Overloaded, match="full"):
         offer(intake)
-    assert asked == [(len(traces(IDS).encode()), LARGE)]
-    assert sink.got == []
+    assert (enough.size(), too_small.size()) == (1, 1)
+    intake, _, line = into(enough)
+    assert offer(intake).settled()
+    assert (enough.size(), line.waiting) == (fits, 0)
+
+
+def test_the_room_of_later_portions_is_not_given_to_others() -> None:
+    class Other(Marker):
+        """Asks for room after each portion."""
+
+        def process(self, batch: Batch) -> Batch:
+            asked.append([queue.fits(slots, 1, 1) is None for slots in (1, 2)])
+            return super().process(batch)
+
+    asked: list[list[bool]] = []
+    queue = queue_of(5)
+    intake, _, line = into(queue)
+    line.stages = [Stage("other", Other())]
+    assert offer(intake).settled()
+    assert asked == [[True, False]] * 4
+    assert (line.waiting, queue.size()) == (0, 4)
+
+
+@pytest.mark.parametrize("ids", [IDS, IDS[:1]])
+@pytest.mark.parametrize("room", [0, 10])
+def test_nothing_is_claimed_once_a_request_was_taken_or_refused(
+    ids: Sequence[bytes], room: int
+) -> None:
+    queue = queue_of(2)
+    intake, _, _ = intake_with(Sink(room), bounded=[queue])
+    with suppress(Overloaded):
+        offer(intake, ids)
+    queue.put(Request(Signal.TRACES, b"", 1))
+    assert queue.fits(1, 1, 1) is None
 
 
 def test_later_portions_wait_for_room_and_so_does_their_sender() -> None:
@@ -354,7 +425,7 @@ def test_the_rest_is_refused_when_a_reload_takes_the_signal_away() -> None:
 
     sink = Reload()
     intake, _, _ = intake_with(sink)
-    with pytest.raises(Overloaded, match="no pipeline takes the rest"):
+    with pytest.raises(Overloaded, match="no pipeline takes traces any more"):
         offer(intake)
     assert len(sink.got) == 1
     assert intake.stats.counters == {("otelcol_receiver_refused_spans_total", "grpc"): LARGE}
@@ -424,7 +495,7 @@ def test_only_where_somebody_looks_inside_is_a_request_cut(
     graph = Graph(load([str(path)]).config, State(Gate(Clock(), InFlight(1))))
     handover.take_over(graph)
     route = graph.routes("otlp")[Signal.TRACES]
-    assert (route.in_portions, len(route.queues_fit)) == (in_portions, 1)
+    assert (route.in_portions, len(route.bounded)) == (in_portions, 1)
 
 
 @pytest.mark.parametrize(
@@ -444,7 +515,7 @@ def test_queues_behind_what_holds_data_back_need_no_room_now(
     graph = Graph(load([str(path)]).config, State(Gate(Clock(), InFlight(1))))
     handover.take_over(graph)
     route = graph.routes("otlp")[Signal.TRACES]
-    assert len(route.queues_fit) == asked
+    assert [len(route.bounded), len(route.queues), len(route.crowded)] == [asked] * 3
 
 
 HOLDING = """

@@ -15,6 +15,7 @@ from collector.config.settings import resolve
 from collector.errors import Rejected
 from collector.exporters.queue import Queue, SendingQueue, Taken
 from collector.exporters.queue_config import NATURAL, Joining, QueueConfig
+from collector.exporters.shelf import NoShelf
 from collector.extensions import file_storage
 from collector.extensions.file_storage import FileStorage
 from collector.registry import schema_of
@@ -126,13 +127,61 @@ def test_a_full_queue_says_so_before(make: Make) -> None:
     assert queue.size() == queue.capacity == 1
 
 
-def test_it_says_whether_a_request_would_fit(make: Make) -> None:
-    queue = make(max_bytes=25, sizer="items", queue_size=5)
-    assert queue.fits(items=100, size=1_000) is None  # nothing waits
+@pytest.mark.parametrize(("sizer", "most"), [("requests", 4), ("items", 3), ("bytes", 5)])
+def test_it_says_whether_that_much_would_fit(make: Make, sizer: str, most: int) -> None:
+    queue = make(sizer=sizer, queue_size={"requests": 5, "items": 5, "bytes": 15}[sizer])
     queue.put(request(0, size=10, items=2))
-    assert queue.fits(items=3, size=15) is None
-    assert isinstance(queue.fits(items=4, size=15), Overloaded)
-    assert isinstance(queue.fits(items=3, size=16), Overloaded)
+    assert queue.fits(most, most, most) is None
+    assert isinstance(queue.fits(most + 1, most + 1, most + 1), Overloaded)
+
+
+def test_it_says_whether_that_many_bytes_would_fit(make: Make) -> None:
+    queue = make(max_bytes=25)
+    queue.put(request(0, size=10))
+    assert queue.fits(1, 1, 15) is None
+    assert isinstance(queue.fits(1, 1, 16), Overloaded)
+
+
+def test_what_one_claims_does_not_fit_for_others(make: Make) -> None:
+    queue = make(queue_size=5)
+    queue.claim(4, 4, 4)
+    assert queue.fits(1, 1, 1) is None
+    assert isinstance(queue.fits(2, 2, 2), Overloaded)
+    queue.claim(-1, -1, -1)
+    assert queue.fits(2, 2, 2) is None
+
+
+def test_more_than_there_is_fits_only_while_nothing_waits_or_is_claimed(make: Make) -> None:
+    queue = make(queue_size=5)
+    assert queue.fits(9, 9, 9) is None
+    queue.claim(9, 9, 9)
+    assert isinstance(queue.fits(1, 1, 1), Overloaded)
+    queue.claim(-9, -9, -9)
+    queue.put(request(0))
+    assert isinstance(queue.fits(9, 9, 9), Overloaded)
+
+
+def test_what_was_released_needs_no_claim(make: Make) -> None:
+    """Its sender was told that it is safe: requests that are on their way come after it."""
+    queue = make(queue_size=1)
+    queue.claim(1, 1, 1)
+    queue.put(request(0))
+    assert queue.size() == 1
+
+
+def test_nothing_fits_while_the_shelf_keeps_nothing() -> None:
+    class Full(NoShelf):
+        def refusal(self) -> Overloaded:
+            return Overloaded("the disk is full")
+
+    refused = SendingQueue(CONFIG, Full()).fits(1, 1, 1)
+    assert "the disk is full" in str(refused)
+
+
+def test_nothing_fits_into_a_closed_queue(make: Make) -> None:
+    queue = make()
+    queue.close()
+    assert isinstance(queue.fits(1, 1, 1), Overloaded)
 
 
 def test_one_request_above_the_bounds_is_taken_when_nothing_waits(make: Make) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from processors.batch import Batch, Signal
-from processors.requests import Request, cut, halves, join, portions
+from processors.requests import Portions, Request, cut, halves, join
 from tests.countable import logs, metrics, span_ids, traces
 
 
@@ -84,7 +84,7 @@ def test_a_single_item_has_no_halves() -> None:
 
 
 @pytest.mark.parametrize(
-    "pieces_of", [partial(cut, most_items=1), lambda whole: portions(whole, 1, 1 << 20)]
+    "pieces_of", [partial(cut, most_items=1), lambda whole: Portions(whole, 1, 1 << 20)]
 )
 def test_a_request_is_cut_piece_by_piece(
     pieces_of: Callable[[Request], Iterator[Request]],
@@ -124,7 +124,7 @@ def homes(pieces: Sequence[Request]) -> dict[int, list[tuple[int, int]]]:
 @given(numbers=st.lists(st.integers(1, 12), min_size=1, max_size=60), most=st.integers(1, 10))
 def test_portions_hold_everything_once_and_traces_in_order(numbers: list[int], most: int) -> None:
     whole = of_traces(numbers)
-    pieces = list(portions(whole, most, 1 << 20))
+    pieces = list(Portions(whole, most, 1 << 20))
     assert sorted(ids(pieces)) == ids([whole])
     assert sum(piece.items for piece in pieces) == len(numbers)
     assert max(piece.items for piece in pieces) <= most
@@ -134,19 +134,19 @@ def test_portions_hold_everything_once_and_traces_in_order(numbers: list[int], m
 
 
 def test_a_trace_stays_in_one_portion() -> None:
-    pieces = list(portions(of_traces([1, 2, 3, 4] * 3), 6, 1 << 20))
+    pieces = list(Portions(of_traces([1, 2, 3, 4] * 3), 6, 1 << 20))
     assert [piece.items for piece in pieces] == [6, 6]
     assert [len({piece for piece, _ in places}) for places in homes(pieces).values()] == [1] * 4
 
 
 def test_a_trace_that_is_too_long_goes_on_in_the_next_portion() -> None:
-    pieces = list(portions(of_traces([1] * 7 + [2]), 3, 1 << 20))
+    pieces = list(Portions(of_traces([1] * 7 + [2]), 3, 1 << 20))
     assert [piece.items for piece in pieces] == [3, 3, 2]
 
 
 def test_large_items_make_portions_of_their_own() -> None:
     whole = request(traces(span_ids(6), text="x" * 1_000))
-    assert [piece.items for piece in portions(whole, 100, 2_500)] == [2, 2, 2]
+    assert [piece.items for piece in Portions(whole, 100, 2_500)] == [2, 2, 2]
 
 
 def of_a_large_resource(spans: int, resource_bytes: int) -> Request:
@@ -159,13 +159,13 @@ def of_a_large_resource(spans: int, resource_bytes: int) -> Request:
 
 def test_a_large_resource_is_not_copied_for_every_trace() -> None:
     whole = of_a_large_resource(300, 100_000)
-    assert [piece.items for piece in portions(whole, 1_000, 100_000)] == [300]
-    assert list(portions(whole, 10, 200_000)) == [whole], "thirty copies of the resource"
+    assert [piece.items for piece in Portions(whole, 1_000, 100_000)] == [300]
+    assert list(Portions(whole, 10, 200_000)) == [whole], "thirty copies of the resource"
 
 
 def test_traces_that_share_a_resource_share_it_in_a_portion() -> None:
     whole = of_a_large_resource(300, 10_000)
-    assert [piece.items for piece in portions(whole, 1_000, 25_000)] == [300]
+    assert [piece.items for piece in Portions(whole, 1_000, 25_000)] == [300]
 
 
 def test_a_resource_larger_than_the_limit_is_sent_with_many_items_at_a_time() -> None:
@@ -176,7 +176,7 @@ def test_a_resource_larger_than_the_limit_is_sent_with_many_items_at_a_time() ->
 
 @pytest.mark.parametrize("batch", [logs(7), metrics(list("abcdefg"))])
 def test_portions_of_other_signals_keep_the_order(batch: Batch) -> None:
-    pieces = list(portions(request(batch), 3, 1 << 20))
+    pieces = list(Portions(request(batch), 3, 1 << 20))
     assert [piece.items for piece in pieces] == [3, 3, 1]
     came = [item.body() for item in batch.items()]
     assert [i.body() for p in pieces for i in Batch(p.signal, p.raw).items()] == came
