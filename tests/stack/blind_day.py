@@ -19,6 +19,8 @@ DAY: Final = 7
 BUDGETS: Final = {"chat": 400, "summarize": 500, "search": 250, "extract": 200}
 
 
+TOOLS: Final = {"search_docs": 1.5, "send_mail": 0.02}
+"""Tool → how often a model call of any feature leads to it."""
 MISSED: Final = 0.2
 """The share of the calls of chat that the rollback at 18 h missed."""
 
@@ -35,6 +37,8 @@ class Beside:
     throttled: float = 0.001
     failing: Mapping[str, float] = field(default_factory=dict)
     """Tenant → the share of its calls that fail for its own reasons."""
+    broken: str = ""
+    """The tool of which nine calls of ten fail."""
 
 
 def today(feature: Feature, hour: float) -> tuple[Feature, Beside]:
@@ -55,6 +59,8 @@ def today(feature: Feature, hour: float) -> tuple[Feature, Beside]:
         beside = replace(beside, retried=0.6)
     if name == "search" and 12 <= hour < 14:
         beside = replace(beside, failing={"gamma": 0.5})
+    if name == "extract" and 20 <= hour < 22:
+        beside = replace(beside, broken="send_mail")
     if name == "search" and hour >= 14:
         feature = replace(feature, calls=feature.calls * 5)
     return feature, beside
@@ -87,6 +93,11 @@ def _beside(counters: Counters, feature: Feature, beside: Beside, calls: float) 
         counters.add("llm_requests_total", f'{mine},status="rate_limited"', throttled)
         failed = beside.failing.get(tenant, 0.0) * calls * share
         counters.add("llm_requests_total", f'{mine},status="error"', failed)
+    for tool, share in TOOLS.items():
+        failing = 0.9 if tool == beside.broken else 0.01
+        for status, part in (("success", 1 - failing), ("timeout", failing)):
+            labels = f'{common},feature="{feature.name}",tool="{tool}",status="{status}"'
+            counters.add("llm_tool_calls_total", labels, part * share * calls)
     counters.add("llm_retries_total", where, beside.retried * calls)
     quality = f'{common},feature="{feature.name}",{prompt},source="policy"'
     counters.add("llm_guardrail_rejections_total", quality, beside.rejected * calls)

@@ -87,6 +87,10 @@ GLANCES: Final = (
         {"feature": "search", "tenant": "gamma"}, hours=2, stands_out=5,
     ),
     Glance(
+        "which tool breaks, seldom as it is called?", "llm-latency", "Tools that fail or slow down",
+        _at(22), {"feature": "extract", "tool": "send_mail"}, hours=2, stands_out=20,
+    ),
+    Glance(
         "do users see failures, or is it a test?", "llm-errors",
         "Who is affected: failed calls by feature and tenant", _at(18),
         {"environment": "staging", "feature": "search"}, hours=2, stands_out=5,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from grafana.build.boards import columns
 from grafana.build.boards.shared import slowest_calls
 from grafana.build.model import Board, Panel, Query, Row
 from grafana.build.promql import (
@@ -11,11 +12,13 @@ from grafana.build.promql import (
     E,
     M,
     S,
+    increase,
     one,
     quantile,
     quantiles,
     rate,
     ratio,
+    share_by,
 )
 
 _LEVELS: Final = "One feature (its prompt, its input) or one model (the provider)?"
@@ -134,6 +137,42 @@ _MEAN_TOTAL: Final = ratio(
 )
 _TOOL: Final = "llm_tool_duration_seconds"
 
+
+def _tools() -> Panel:
+    """Return one row a tool: those that fail first."""
+    by = "feature, tool"
+    failed = rate("llm_tool_calls_total", f'{E},status!="success"', by, window="$__range")
+    calls = rate("llm_tool_calls_total", E, by, window="$__range")
+    now, before = (
+        quantile(0.95, _TOOL, E, by, window="$__range", offset=offset) for offset in ("", BASELINE)
+    )
+    return Panel(
+        title="Tools that fail or slow down",
+        viz="table",
+        unit="s",
+        why="Is it the tool, not the model? Failed calls, how long it takes, and that against the baseline.",
+        act="A slow tool makes the agent slow, a failing one makes it repeat itself; its owner is not the provider.",
+        queries=(
+            Query(
+                expr=share_by(failed, calls),
+                legend="failed",
+                unit="percentunit",
+                thresholds=columns.FAILED,
+            ),
+            Query(expr=now, legend="p95"),
+            columns.times("p95 now / baseline", now, before),
+            Query(
+                expr=f"round({increase('llm_tool_calls_total', E, by)})",
+                legend="calls",
+                unit="locale",
+            ),
+        ),
+        links=("llm-focus-feature",),
+        runbook="latency-spike",
+        empty="–",
+    )
+
+
 _DECOMPOSE: Final = Row(
     title="Decompose",
     panels=(
@@ -189,17 +228,7 @@ _DECOMPOSE: Final = Row(
             links=("llm-investigate",),
             runbook="latency-spike",
         ),
-        Panel(
-            title="Tool p95",
-            viz="table",
-            unit="s",
-            why="Is it the tool, not the model?",
-            act="A slow tool makes the agent slow; its owner is not the provider.",
-            queries=one(quantile(0.95, _TOOL, E, "feature, tool", window="$__range")),
-            links=("llm-investigate",),
-            runbook="latency-spike",
-            value_name="p95",
-        ),
+        _tools(),
         Panel(
             title="Tool calls by outcome",
             viz="timeseries",
