@@ -74,7 +74,7 @@ class Element:
         self._tail: tuple[bytes, dict[str, Value]] | None = None
         self.columns: tuple[tuple[str, ...], tuple[bytes, ...]] | None = None
         """Keys of attributes, and their values as they came, where somebody has read many in one go: for whoever comes
-        after, 0.02 µs a value against 0.06."""
+        after, 0.02 µs a value against 0.06. Elements have the same object of keys only if they are `present` alike."""
         self.usage: tuple[Any, ...] | None = None
         """Token counts as they came under their canonical names, where somebody has decoded all there are: of input,
         output, cache reads, cache writes, those for an hour, reasoning, …; None is absent."""

@@ -123,13 +123,13 @@ class Bindings:
             series.family.queue(series)
         return series
 
-    def queue(self, binding: Binding) -> None:
-        """Have the book tell what changed in the series of a binding."""
+    def note_served(self, binding: Binding) -> None:
+        """Remember which model served last; calls that do not say, because they failed, are taken for calls of it.
+
+        By the requested name alone all errors of an alias would carry one name and all successes another.
+        """
         if binding.served:
             self._note_served(_alias(binding.labels), binding.labels["model"])
-        for series in binding.series:
-            if series is not None and not series.queued and series.changed:
-                series.family.queue(series)
 
     def until_served(self, binding: Binding, forget: Callable[[], object]) -> None:
         """Call `forget` when another binding is right for calls that do not say which model answered."""
@@ -167,10 +167,6 @@ class Bindings:
         return labels, False
 
     def _note_served(self, alias: tuple[str, str], model: str) -> None:
-        """Remember which model served last; calls that do not say, because they failed, are taken for calls of it.
-
-        By the requested name alone all errors of an alias would carry one name and all successes another.
-        """
         if self._served.get(alias) != model:
             self._served[alias] = model
             for forget in self._unserved.pop(alias, ()):

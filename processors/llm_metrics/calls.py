@@ -61,7 +61,6 @@ class Calls:
         self._users = users if users.wanted else None
         self._quotas = Quotas(bindings)
         self._noting: list[Kind] = []
-        self._settled: dict[Binding, None] = {}
         self._waiting = 0
 
     def count(
@@ -110,19 +109,12 @@ class Calls:
             self._waiting = number
 
     def settle(self) -> None:
-        """Add what was noted to the series."""
+        """Add what was noted to the series, which are told at the next flush."""
         noting, self._noting = self._noting, []
         self._waiting = 0
         settle(noting)
         for kind in noting:
-            self._settled[kind.binding] = None
-
-    def queue(self) -> None:
-        """Have the book tell what the calls since the last time changed."""
-        self.settle()
-        for binding in self._settled:
-            self._bindings.queue(binding)
-        self._settled.clear()
+            self._bindings.note_served(kind.binding)
 
     def _look_closer(
         self,

@@ -115,9 +115,11 @@ class LlmMetrics:
                     self._beside(item, read, edits, environment)
                 continue
             columns, source = item.columns or _NO_COLUMNS
-            keys = (item.present, tuple(edits), columns)
-            if keys != before:  # else it is like its neighbour: spares hashes
-                before, shape, alike = keys, kinds.shapes[keys], NO_KINDS
+            written = tuple(edits)
+            if columns is not before[2] or written != before[1] or not columns:
+                keys = (item.present, written, columns)
+                if keys != before:
+                    before, shape, alike = keys, kinds.shapes[keys], NO_KINDS
             usage = item.usage
             if usage is not None and shape.usual and not watched:
                 if not alike or shape.told(edits) != told or view.status != status:
@@ -213,7 +215,7 @@ class LlmMetrics:
         self._exemplars.leave()
 
     def _flush(self) -> Iterable[Batch]:
-        self._calls.queue()
+        self._calls.settle()
         self._users.tell()
         self._exemplars.release()
         self._forget_idle()

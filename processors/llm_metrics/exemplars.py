@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from processors.llm_metrics.bindings import COST, DECODE, LATENCY, PRICE, TTFT, Binding
 from processors.ports import DecisionBus
-from processors.wire import delimited
+from processors.wire import delimited, varint
 
 _MAX_WAITING: Final = 20_000
 """Traces with candidates; about 400 bytes each."""
@@ -81,11 +81,12 @@ _PLACES: Final = ((COST, PRICE), (LATENCY,), (TTFT,), (DECODE,))
 
 
 def _attach(trace_id: bytes, candidate: tuple[Any, ...]) -> None:
-    """Attach encoded OTLP Exemplars (metrics.proto 1.10)."""
+    """Attach encoded OTLP Exemplars (metrics.proto 1.10), behind their lengths."""
     binding, end_ns, values = candidate
     trace = delimited(b"\x2a", trace_id)
+    size = varint(18 + len(trace))
     for places, value in zip(_PLACES, values, strict=True):
         if value is not None:
-            exemplar = _TIME_AND_VALUE(b"\x11", end_ns, b"\x19", value) + trace
+            exemplar = size + _TIME_AND_VALUE(b"\x11", end_ns, b"\x19", value) + trace
             for place in places:
                 (binding.series[place] or binding.open(place)).exemplify(value, exemplar)

@@ -69,8 +69,8 @@ class Counter:
         return self.value != self.sent
 
     def exemplify(self, value: float, exemplar: bytes) -> None:
-        """Show a trace beside the value; `exemplar` is an encoded Exemplar."""
-        self.exemplar = delimited(b"\x2a", exemplar)
+        """Show a trace beside the value; `exemplar` is an encoded Exemplar behind its length."""
+        self.exemplar = b"\x2a" + exemplar
         self.family.queue(self)
 
     def point(self, stamp: bytes) -> bytes:
@@ -137,19 +137,21 @@ class Histogram:
         self.exemplars: dict[int, bytes] = _NONE
 
     def observe(self, value: float) -> None:
+        """Count a value, to be told at the next flush."""
         self.counts[bisect_left(self.family.metric.buckets, value)] += 1
         self.sum += value
+        self.family.queue(self)
 
     @property
     def changed(self) -> bool:
         return sum(self.counts) != self.sent
 
     def exemplify(self, value: float, exemplar: bytes) -> None:
-        """Show a trace beside the bucket of a value; `exemplar` is an encoded Exemplar."""
+        """Show a trace beside the bucket of a value; `exemplar` is an encoded Exemplar behind its length."""
         if self.exemplars is _NONE:
             self.exemplars = {}
         bucket = bisect_left(self.family.metric.buckets, value)
-        self.exemplars[bucket] = delimited(b"\x42", exemplar)
+        self.exemplars[bucket] = b"\x42" + exemplar
         self.family.queue(self)
 
     def point(self, stamp: bytes) -> bytes:

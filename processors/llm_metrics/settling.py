@@ -76,7 +76,7 @@ def _settle(shape: Shape, kinds: Sequence[Kind]) -> None:
     width = shape.width
     flat = list(chain.from_iterable([kind.noted for kind in kinds]))
     ends = list(accumulate([len(kind.noted) // width for kind in kinds]))
-    told = {slot: _counts(flat[place::width]) for place, slot in shape.sums}
+    told = {slot: _counts(flat[place::width], shape.mixed) for place, slot in shape.sums}
     prices, times = flat[width - 2 :: width], flat[width - 1 :: width]
     summed = [(slot, column, 1) for slot, column in told.items()]
     _count(kinds, ends, [*summed, (COST, *atto_of_each(prices))])
@@ -127,7 +127,10 @@ def _shares(reads: Sequence[int], asked: Sequence[int] | None) -> list[float]:
 
 
 def _add(binding: Binding, slot: int, amount: int) -> None:
-    (binding.series[slot] or binding.open(slot)).value += amount
+    series = binding.series[slot] or binding.open(slot)
+    series.value += amount
+    if series.value != series.sent and not series.queued:
+        series.family.queue(series)
 
 
 def _observe(
@@ -144,6 +147,7 @@ def _observe(
     series = binding.series[slot] or binding.open(slot)
     series.sum += total
     fill(series.counts, bounds, values)  # type: ignore[arg-type] # see above
+    series.family.queue(series)
 
 
 def fill(counts: list[int], bounds: Sequence[float], values: Sequence[float]) -> None:
@@ -161,17 +165,16 @@ def fill(counts: list[int], bounds: Sequence[float], values: Sequence[float]) ->
     counts[-1] += len(ordered) - at
 
 
-def _counts(column: Sequence[Any]) -> Sequence[int]:
-    """Return token counts; what is no count counts nothing."""
+def _counts(column: Sequence[Any], written: bool) -> Sequence[int]:
+    """Return token counts; what is no count counts nothing. `written`: some were written after `genai` read them."""
     types = set(map(type, column))
-    if types == {int}:
-        if min(column) >= 0 and max(column) < TOO_LARGE:
-            return column
-    elif types == {bytes}:
+    if types == {int} and (not written or (min(column) >= 0 and max(column) < TOO_LARGE)):
+        return column
+    if types == {bytes}:
         return _decoded(column)
-    elif bytes in types:
+    if types == {int, bytes} and not written:
         came = iter(_decoded([one for one in column if one.__class__ is bytes]))
-        return [next(came) if one.__class__ is bytes else tokens(one) for one in column]
+        return [next(came) if one.__class__ is bytes else one for one in column]
     return [tokens(raw) for raw in column]
 
 
