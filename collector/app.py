@@ -20,7 +20,7 @@ from prometheus_client.exposition import choose_encoder
 from collector import handover, logs
 from collector.clock import Clock
 from collector.config.model import GraphConfig, Loaded, Telemetry
-from collector.errors import CollectorError, ConfigError, StartError
+from collector.errors import CollectorError, ConfigError, StartError, starting
 from collector.graph import Graph, State
 from collector.http_server import HttpServer
 from collector.intake import Gate, InFlight
@@ -65,7 +65,8 @@ class App:
     def start(self) -> None:
         """Open everything, receivers last. Raises: `StartError`."""
         if self._metrics is not None:
-            self._metrics.start()
+            with starting("service.telemetry.metrics"):
+                self._metrics.start()
         try:
             self.graph.start()
             handover.open_receivers(self.graph)

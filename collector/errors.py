@@ -14,7 +14,8 @@ to gRPC and HTTP (OTLP specification 1.11; HTTP 413 for too large).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -58,6 +59,15 @@ class ConfigError(CollectorError):
 
 class StartError(CollectorError):
     """A component cannot start: the port is taken, the directory is not writable, the key file is missing."""
+
+
+@contextmanager
+def starting(path: str) -> Iterator[None]:
+    """Say of a `StartError` from inside what could not start: `receivers.otlp: …`."""
+    try:
+        yield
+    except StartError as error:
+        raise StartError(f"{path}: {error}") from error
 
 
 class Rejected(CollectorError):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from collector.component import Receiver
-from collector.errors import StartError
+from collector.errors import StartError, starting
 from collector.graph import Graph
 from collector.turns import in_turns
 
@@ -30,7 +30,8 @@ def open_receivers(graph: Graph, previous: Graph | None = None) -> None:
     try:
         for name, receiver in graph.receivers.items():
             if id(receiver) not in graph.carried:
-                _start_receiver(graph, name, previous)
+                with starting(f"receivers.{name}"):
+                    _start_receiver(graph, name, previous)
                 started.append(receiver)
     except StartError:
         for receiver in started:

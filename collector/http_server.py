@@ -26,6 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from collector import logs
+from collector.addresses import cannot_listen
 from collector.door import Door, bind_tcp, bind_unix
 from collector.errors import StartError
 from collector.tls import Renewal, ServerTls, load_chain, server_context
@@ -117,9 +118,7 @@ class HttpServer:
         try:
             return bind_unix(self._endpoint) if self._unix else bind_tcp(self._endpoint)
         except OSError as error:
-            raise StartError(
-                f"expected a free address for HTTP, could not listen on {self._endpoint}: {error.strerror}"
-            ) from error
+            raise cannot_listen(self._endpoint, error) from error
 
     async def _listen(
         self, listening: socket.socket, context: ssl.SSLContext | None, renewal: Renewal | None

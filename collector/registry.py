@@ -119,6 +119,7 @@ BUILT_IN: Final[tuple[ComponentType, ...]] = (
         type="health_check",
         schema="collector/extensions/health_check.schema.json",
         build=Late("collector.extensions.health_check:build"),
+        check=Late("collector.extensions.health_check:check"),
     ),
     ComponentType(
         kind="extensions",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from collector.addresses import address_findings
 from collector.http_server import HttpServer
 from collector.pages import Answer, page
+from processors.errors import Finding
 from processors.ports import Context
 from processors.stats import Stats
 
@@ -68,6 +70,11 @@ class HealthCheck:
             "uptime_s": round(time.monotonic() - self._began, 3),
         }
         return Answer(status, json.dumps(state).encode() + b"\n", "application/json")
+
+
+def check(settings: Mapping[str, Any], context: Context) -> Iterable[Finding]:
+    """Say what the schema cannot."""
+    yield from address_findings(settings["endpoint"], "endpoint")
 
 
 def build(settings: Mapping[str, Any], context: Context) -> HealthCheck:

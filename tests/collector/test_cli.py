@@ -171,10 +171,29 @@ def test_without_a_command_it_runs_until_it_is_told_to_stop(
     assert any("this is defined but not used" in line for line in lines)
 
 
-def test_a_port_that_is_taken_exits_with_1(valid: str) -> None:
+READERS = "[{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {port}}}}}}}}}]"
+
+
+@pytest.mark.parametrize(
+    ("path", "setting"),
+    [
+        ("receivers.otlp", "receivers.otlp.protocols.grpc.endpoint=127.0.0.1:{port}"),
+        ("receivers.otlp", "receivers.otlp.protocols.http.endpoint=127.0.0.1:{port}"),
+        (
+            "service.telemetry.metrics",
+            f"service.telemetry.metrics={{{{level: normal, readers: {READERS}}}}}",
+        ),
+    ],
+)
+def test_a_port_that_is_taken_is_told_with_whose_it_is(valid: str, path: str, setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        where = f"receivers.otlp.protocols.grpc.endpoint=127.0.0.1:{port}"
-        with started("--config", valid, "--set", where) as process:
-            _, told = process.communicate(timeout=20)
-    assert (process.returncode, str(port) in told) == (1, True)
+        command = [sys.executable, "-P", "-m", "collector", "--config", valid]
+        done = subprocess.run(
+            [*command, "--set", setting.format(port=port)],
+            capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert f"{path}: expected a free address" in done.stderr
+    assert f"but 127.0.0.1:{port} " in done.stderr
+    assert "another program or a second collector" in " ".join(done.stderr.split())

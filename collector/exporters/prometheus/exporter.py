@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 
 from prometheus_client.exposition import choose_encoder
 
+from collector.addresses import address_findings
 from collector.exporters.prometheus.exposition import Exposition
 from collector.exporters.prometheus.table import Shape, Table
 from collector.http_server import HttpServer, Receive, Scope, Send, respond
@@ -144,11 +145,6 @@ def build(settings: Mapping[str, Any], context: Context) -> PrometheusExporter:
 
 def check(settings: Mapping[str, Any], context: Context) -> Iterable[Finding]:
     """Say what the schema cannot."""
-    if settings["endpoint"].startswith(("0.0.0.0:", "[::]:", ":")):
-        yield Finding(
-            "endpoint",
-            "listens on every network interface; whoever can reach it reads all metrics",
-            warning=True,
-        )
+    yield from address_findings(settings["endpoint"], "endpoint", "reads all metrics")
     if "tls" in settings:
         yield from ServerTls.findings(settings["tls"], "tls", grpc=False)

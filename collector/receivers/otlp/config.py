@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from collector.addresses import address_findings
 from collector.component import Limits
 from collector.tls import ServerTls
 from processors.batch import Signal
@@ -151,16 +152,4 @@ def findings(settings: Mapping[str, Any]) -> Iterator[Finding]:
         if "tls" in protocol:
             yield from ServerTls.findings(protocol["tls"], f"{path}.tls", grpc=name == "grpc")
         if protocol["transport"] != "unix":
-            yield from _endpoint_findings(protocol["endpoint"], f"{path}.endpoint")
-
-
-def _endpoint_findings(endpoint: str, path: str) -> Iterator[Finding]:
-    host, _, port = endpoint.rpartition(":")
-    if not port.isdecimal() or int(port) > 65535:
-        yield Finding(path, f"expected host:port with a port up to 65535, got {endpoint!r}")
-    elif host in ("", "0.0.0.0", "[::]"):  # noqa: S104 - the warning is about it
-        text = (
-            f"{endpoint!r} listens on every network interface, so whoever reaches this machine can send; "
-            "name an interface, such as 127.0.0.1, unless that is meant"
-        )
-        yield Finding(path, text, warning=True)
+            yield from address_findings(protocol["endpoint"], f"{path}.endpoint", "can send")

@@ -60,8 +60,8 @@ class OtlpGrpcServer:
         )
         if not self.port:
             raise StartError(
-                f"expected a free address for OTLP over gRPC, could not listen on {config.address}:"
-                " another program, or a second collector, uses it, or it is none of this machine's"
+                f"expected a free address of this machine, but {config.address} cannot be opened: another program or a"
+                " second collector uses it, or it is another machine's; stop that one, or name another address"
             )
         server.start()
         self._server, self._pool = server, pool

@@ -52,7 +52,7 @@ def test_the_body_is_compressed_for_those_who_accept_it(
 def test_a_taken_port_is_a_start_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         one = exporter(endpoint=f"127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(StartError, match="could not listen"):
+        with pytest.raises(StartError, match="is in use by another program"):
             one.start()
     one.stop(0.0)
 
