@@ -41,6 +41,8 @@ CALL_COLUMNS: Final = (
     "span.app.llm.feature, span.gen_ai.response.model, span.app.llm.prompt.template.sha, span.app.llm.cost_usd,"
     " span.gen_ai.usage.input_tokens, span.gen_ai.usage.output_tokens"
 )
+PROMPT: Final = "feature, prompt_version, prompt_sha"
+"""What tells prompts apart: each feature has its own v1, and two texts can have one version."""
 BASELINE: Final = " offset $baseline"
 _RI: Final = "$__rate_interval"
 
@@ -60,6 +62,12 @@ def increase(metric: str, selector: str, by: str = "", *, offset: str = "") -> s
     """Return the summed increase over the chosen time range."""
     braces = f"{{{selector}}}" if selector else ""
     return _sum(by, f"increase({metric}{braces}[$__range]{offset})")
+
+
+def grown(metric: str, selector: str, by: str) -> str:
+    """Return by how much an increase is above that of the baseline; what was not there then grew from 0."""
+    now = increase(metric, selector, by)
+    return f"{now} - ({increase(metric, selector, by, offset=BASELINE)} or 0 * {now})"
 
 
 def positive(expression: str) -> str:

@@ -22,8 +22,8 @@ from grafana.build.promql import (
 FAILED: Final[Thresholds] = {"green": None, "yellow": 0.02, "red": 0.05}
 BAD: Final[Thresholds] = {"green": None, "yellow": 0.05, "red": 0.1}
 SCORE: Final[Thresholds] = {"red": None, "yellow": 0.5, "green": 0.7}
-_MORE: Final[Thresholds] = {"green": None, "yellow": 1.2, "red": 1.5}
-_FELL: Final[Thresholds] = {"red": None, "yellow": -0.2, "green": -0.05}
+MORE: Final[Thresholds] = {"green": None, "yellow": 1.2, "red": 1.5}
+FELL: Final[Thresholds] = {"red": None, "yellow": -0.2, "green": -0.05}
 BAD_KINDS: Final = {
     "validation": "llm_validation_errors_total",
     "guardrail": "llm_guardrail_rejections_total",
@@ -41,7 +41,7 @@ def times(name: str, now: str, before: str, on: str = "") -> Query:
         expr=f"({now} > 0) /{match} ({before} > 0)",
         legend=name,
         unit="suffix:x",
-        thresholds=_MORE,
+        thresholds=MORE,
     )
 
 
@@ -93,7 +93,7 @@ def hits_fell(by: str) -> Query:
         expr=f"{ratio(hits(by), hits(by, BASELINE))} - 1",
         legend="cache hits",
         unit="percentunit",
-        thresholds=_FELL,
+        thresholds=FELL,
     )
 
 

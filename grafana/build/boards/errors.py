@@ -8,6 +8,7 @@ from grafana.build.boards.shared import recent_failures, traceql
 from grafana.build.model import Board, Panel, Query, Row
 from grafana.build.promql import (
     OK,
+    PROMPT,
     C,
     E,
     F,
@@ -26,7 +27,6 @@ from grafana.build.promql import (
 
 _ALL: Final = rate("llm_requests_total", C, "provider")
 _WHO: Final = "environment, feature, tenant"
-_PROMPT: Final = "feature, prompt_version, prompt_sha"
 
 
 def _status(title: str, matcher: str, **rest: Any) -> Panel:
@@ -196,10 +196,10 @@ _VALIDATION: Final = Row(
             act="Twice the old version's ratio over 100 calls: roll back.",
             queries=by_label(
                 ratio(
-                    rate("llm_validation_errors_total", P, _PROMPT),
-                    rate("llm_requests_total", C + OK, _PROMPT),
+                    rate("llm_validation_errors_total", P, PROMPT),
+                    rate("llm_requests_total", C + OK, PROMPT),
                 ),
-                _PROMPT,
+                PROMPT,
             ),
             links=("llm-focus-prompt",),
             runbook="quality-drop",
@@ -230,10 +230,10 @@ _GUARDRAILS: Final = Row(
             act="One sha far above its feature's others: roll it back. All of them: the policy or the inputs changed.",
             queries=by_label(
                 ratio(
-                    rate("llm_guardrail_rejections_total", P, _PROMPT),
-                    rate("llm_requests_total", C, _PROMPT),
+                    rate("llm_guardrail_rejections_total", P, PROMPT),
+                    rate("llm_requests_total", C, PROMPT),
                 ),
-                _PROMPT,
+                PROMPT,
             ),
             links=("llm-focus-prompt",),
             runbook="refusal-spike",
@@ -276,7 +276,7 @@ _GUARDRAILS: Final = Row(
             unit="reqps",
             why="Which prompts exceed their token budget? This catches most bugs first.",
             act="A loop, a document in the prompt, or a budget that was never right.",
-            queries=by_label(rate("llm_token_budget_exceeded_total", P, _PROMPT), _PROMPT),
+            queries=by_label(rate("llm_token_budget_exceeded_total", P, PROMPT), PROMPT),
             links=("llm-focus-prompt",),
             runbook="cost-spike",
         ),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana.build.boards.quality import OF_FEATURE, PROMPT, side_by_side, worse
+from grafana.build.boards import columns
+from grafana.build.boards.quality import OF_FEATURE, side_by_side, worse
 from grafana.build.boards.shared import NEWEST, traceql
 from grafana.build.model import Board, Panel, Query, Row
 from grafana.build.promql import (
     BASELINE,
     CALL_COLUMNS,
     OK,
+    PROMPT,
     C,
     E,
     P,
@@ -100,7 +102,7 @@ def _now(label: str) -> Row:
                 act="Above 1.5 look at the markers: which prompt, deploy or served model came just before?",
                 queries=one(f"({_SPEND} / {_GOOD}) / ({before})"),
                 links=("llm-investigate",),
-                thresholds={"green": None, "yellow": 1.2, "red": 1.5},
+                thresholds=columns.MORE,
                 runbook="prompt-regression",
                 width=8,
                 single=True,

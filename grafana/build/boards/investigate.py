@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from grafana.build.boards import columns
 from grafana.build.boards.moved import features
 from grafana.build.boards.shared import most_expensive_calls, traceql
 from grafana.build.model import Board, Panel, Query, Row
-from grafana.build.promql import BASELINE, OK, C, T, increase, one, rate, ratio
+from grafana.build.promql import BASELINE, OK, PROMPT, C, T, grown, increase, one, rate, ratio
 
 _NOTE: Final = """\
 | driver | sign | containment |
@@ -49,7 +50,7 @@ def _driver(title: str, expr: str, why: str, act: str, *links: str) -> Panel:
         act=act,
         queries=one(expr),
         links=links,
-        thresholds={"green": None, "yellow": 1.2, "red": 1.5},
+        thresholds=columns.MORE,
         runbook="cost-spike",
         single=True,
         empty="No baseline",
@@ -58,15 +59,14 @@ def _driver(title: str, expr: str, why: str, act: str, *links: str) -> Panel:
 
 def _movers(label: str, link: str, by: str = "") -> Panel:
     """Return the table of what grew most; `by`: all columns, where the label alone is no name."""
-    now = increase("llm_cost_usd_total", C, by or label)
-    before = increase("llm_cost_usd_total", C, by or label, offset=BASELINE)
+    more = grown("llm_cost_usd_total", C, by or label)
     return Panel(
         title=f"Top movers by {label} (delta USD)",
         viz="table",
         unit="currencyUSD",
         why=f"Which {label} grew most against the baseline?",
         act="Click the first row: the focused view opens with its value filled in.",
-        queries=one(f"topk(10, {now} - ({before} or 0 * {now}))"),
+        queries=one(f"topk(10, {more})"),
         links=(link,),
         runbook="cost-spike",
         value_name="more USD",
@@ -126,7 +126,7 @@ _DRIVERS: Final = Row(
     title="Drivers",
     panels=(
         _movers("feature", "llm-focus-feature"),
-        _movers("prompt_version", "llm-focus-prompt", "feature, prompt_version, prompt_sha"),
+        _movers("prompt_version", "llm-focus-prompt", PROMPT),
         _movers("tenant", "llm-focus-tenant"),
         _movers("model", "llm-cost"),
         Panel(

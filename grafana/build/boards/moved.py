@@ -6,17 +6,13 @@ from typing import Final
 
 from grafana.build.boards import columns
 from grafana.build.model import Panel, Query, Row
-from grafana.build.promql import BASELINE, C, F, increase, rate, share_by
-
-
-def _more(by: str) -> str:
-    now = increase("llm_cost_usd_total", C, by)
-    return f"{now} - ({increase('llm_cost_usd_total', C, by, offset=BASELINE)} or 0 * {now})"
+from grafana.build.promql import BASELINE, PROMPT, C, F, grown, rate, share_by
 
 
 def _more_usd(by: str, top: int = 0) -> Query:
     """Return the first column: tables are sorted by it."""
-    return Query(expr=f"topk({top}, {_more(by)})" if top else _more(by), legend="more USD")
+    more = grown("llm_cost_usd_total", C, by)
+    return Query(expr=f"topk({top}, {more})" if top else more, legend="more USD")
 
 
 def features() -> Panel:
@@ -50,7 +46,7 @@ def features() -> Panel:
 
 def prompts() -> Panel:
     """Return one row a prompt, compared with its feature: a new prompt has no past of its own."""
-    by = "feature, prompt_version, prompt_sha"
+    by = PROMPT
     now = columns.per_call("llm_cost_usd_total", by)
     before = columns.per_call("llm_cost_usd_total", "feature", BASELINE)
     return Panel(

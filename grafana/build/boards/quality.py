@@ -6,9 +6,8 @@ from typing import Final
 
 from grafana.build.boards import columns
 from grafana.build.model import Panel, Query, Row
-from grafana.build.promql import C, P, S, by_label, increase, positive, rate, ratio
+from grafana.build.promql import PROMPT, C, P, S, by_label, increase, positive, rate, ratio
 
-PROMPT: Final = "feature, prompt_version, prompt_sha"
 OF_FEATURE: Final = f'{S},tenant=~"$tenant"'
 """Calls under whatever prompt: those of the feature of a chosen one."""
 

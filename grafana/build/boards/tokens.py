@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from grafana.build.boards import columns
 from grafana.build.boards.shared import quota_used, traceql
 from grafana.build.model import Board, Panel, Query, Row
 from grafana.build.promql import (
@@ -15,6 +16,7 @@ from grafana.build.promql import (
     P,
     T,
     by_label,
+    grown,
     increase,
     one,
     quantile,
@@ -28,10 +30,7 @@ _INPUT: Final = "llm_input_tokens_total"
 
 
 def _reasoning(offset: str = "") -> str:
-    """Tokens per call."""
-    tokens = increase("llm_reasoning_tokens_total", C, "feature, model", offset=offset)
-    calls = increase("llm_requests_total", C + OK, "feature, model", offset=offset)
-    return f"({tokens} / {calls})"
+    return columns.per_call("llm_reasoning_tokens_total", "feature, model", offset)
 
 
 _VOLUME: Final = Row(
@@ -92,7 +91,7 @@ _VOLUME: Final = Row(
             act="Above 1.5 with the same prompt: set the effort, or cap the output.",
             queries=one(f"({_reasoning()} > 0) / ({_reasoning(BASELINE)} > 0)"),
             links=("llm-focus-feature",),
-            thresholds={"green": None, "yellow": 1.2, "red": 1.5},
+            thresholds=columns.MORE,
             runbook="cost-spike",
             value_name="times the baseline",
             empty="No baseline",
@@ -101,18 +100,8 @@ _VOLUME: Final = Row(
 )
 
 
-def _hit(offset: str = "") -> str:
-    return (
-        f"{increase(_READ, C, 'feature', offset=offset)}"
-        f" / {increase(_INPUT, C, 'feature', offset=offset)}"
-    )
-
-
 _WRITTEN: Final = increase("llm_cache_write_tokens_total", C, "tenant")
-_WRITE_MORE: Final = (
-    f"topk(15, {_WRITTEN}"
-    f" - ({increase('llm_cache_write_tokens_total', C, 'tenant', offset=BASELINE)} or 0 * {_WRITTEN}))"
-)
+_WRITE_MORE: Final = f"topk(15, {grown('llm_cache_write_tokens_total', C, 'tenant')})"
 _READ_BY: Final = increase(_READ, C, "tenant")
 
 _CACHE: Final = Row(
@@ -137,9 +126,9 @@ _CACHE: Final = Row(
             unit="percentunit",
             why="Does it hit less than before? A fall of more than 20 % week over week alerts.",
             act="Compare the prompt of then and now from its first character on.",
-            queries=by_label(f"{ratio(f'({_hit()})', f'({_hit(BASELINE)})')} - 1", "feature"),
+            queries=by_label(columns.hits_fell("feature").expr, "feature"),
             links=("llm-focus-feature",),
-            thresholds={"red": None, "yellow": -0.2, "green": -0.05},
+            thresholds=columns.FELL,
             runbook="cache-drop",
             width=8,
             empty="No baseline",
