@@ -14,7 +14,8 @@ from processors.redaction.regexp import Pattern, Spans, alternation, compile_set
 _TAIL: Final = 40
 """How far behind a candidate its number may go on."""
 _TOKEN: Final = re.compile(rb"\(?\d(?:[ .\-/()]{0,2}\d)*")
-_GROUP: Final = re.compile(rb"(?<![0-9])\(?\d")
+_BEGIN: Final = re.compile(rb"\((?=\d)|(?<![0-9])\d")
+"""Where a number may begin: its own parenthesis, which belongs to telephone numbers, or a digit."""
 _NOTHING: Final = r"[^\x00-\xff]"
 """Matches no byte."""
 
@@ -64,7 +65,7 @@ class Numbers:
         if token is None:
             return
         count = len(digits(token.group()))
-        places = [m.start() for m in _GROUP.finditer(text, token.start(), end)]
+        places = [m.start() for m in _BEGIN.finditer(text, token.start(), end)]
         for rule in self._called(left):
             if rule.detector.digits <= count and not (rule.without and rule.without.search(left)):
                 for place in places:

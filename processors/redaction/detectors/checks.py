@@ -146,10 +146,7 @@ def nric(value: bytes) -> bool:
     series, last = value[:1].upper()[0], value[-1:].upper()[0]
     weights = (2, 7, 6, 5, 4, 3, 2)
     total = sum((byte - 48) * w for byte, w in zip(value[1:8], weights, strict=True))
-    table = _NRIC_CHECK[series]
-    place = (total + _NRIC_OFFSET.get(series, 0)) % 11
-    # The M series (since 2022) counts from the other end of its table.
-    return last == (table[10 - place] if series == 77 else table[place])
+    return last == _NRIC_CHECK[series][(total + _NRIC_OFFSET.get(series, 0)) % 11]
 
 
 _VIN_VALUE: Final = dict(

@@ -121,10 +121,10 @@ PHONE: Final = Entity(
         ),
         Detector(
             entity="PHONE",
-            prefilter=r"00[1-9]\d[ .\-/]?\(?\d",
+            prefilter=r"00[1-9]\d{0,2}[ .\-/]\(?\d",
             pattern=rb"00[1-9]\d{0,2}(?:[ .\-/](?:\(0\))?\d{1,5}){1,6}",
             check=international,
-            score=0.8,
+            score=0.85,
             edge="number",
         ),
         Detector(
@@ -141,7 +141,7 @@ PHONE: Final = Entity(
         Detector(
             entity="PHONE",
             prefilter=NUMBER,
-            pattern=rb"\(?\d{1,5}\)?(?:[ .\-/]{0,2}(?:\(\d{1,5}\)|\d)){6,14}(?: ?(?:x|ext\.?|#) ?\d{1,6})?",
+            pattern=rb"(?:\(\d{1,5}\)|\d{1,5})(?:[ .\-/]{0,2}(?:\(\d{1,5}\)|\d)){6,14}(?: ?(?:x|ext\.?|#) ?\d{1,6})?",
             check=called_phone,
             context="phone",
             score=0.75,

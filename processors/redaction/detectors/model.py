@@ -16,7 +16,7 @@ from processors.redaction.detectors.checks import Check
 from processors.redaction.regexp import Pattern
 
 NUMBER: Final = (
-    r"\d{7}|\d{2,4}[ .]\d{2,4}[ .]\d{2}|\d{3,5}[-/ ]\d{3}|\d{3}-\d{2}-?\d|\d\) ?\d{2}"
+    r"\d{7}|\d{2,4}[ .]\d{2,4}[ .]\d{2}|\d{3,6}[-/ ]\d{3}|\d{3}-\d{2}-?\d|\d{1,5}\)[-/ ]?\d{2}"
     r"|\d\d[-/ ]\d{5}|\d\d-\d\d-\d\d-\d\d"
 )
 """Prefilter of plain digits. They are frequent, so what it finds counts only behind a word (`Detector.context`)."""

@@ -172,7 +172,7 @@ _BRITISH: Final = (
         _shaped(
             "UK_NINO",
             r"[A-Za-z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-Da-d]",
-            rb"(?:[A-Z]{2}|[a-z]{2})( ?)\d{2}\1\d{2}\1\d{2}\1[A-Da-d]",
+            rb"(?:[A-Z]{2}|[a-z]{2})(?:( ?)\d{2}\1\d{2}\1\d{2}\1| ?\d{6} ?)[A-Da-d]",
             checks.nino,
             edge="word",
             score=0.85,
@@ -295,8 +295,9 @@ _EUROPE: Final = (
         ),
         _shaped(
             "FR_NIR",
-            r"[12] \d{2} \d{2} [0-9AB]{2} \d{3} \d{3} \d{2}",
-            rb"[12] \d{2} \d{2} (?:\d{2}|2[AB]) \d{3} \d{3} \d{2}",
+            r"[12] \d{2} \d{2} [0-9AB]{2} \d{3} \d{3} \d{2}|[12]\d{4}2[AB]\d{8}",
+            # Corsica's letter is enough to tell one that is written in one piece.
+            rb"[12] \d{2} \d{2} (?:\d{2}|2[AB]) \d{3} \d{3} \d{2}|[12]\d{4}2[AB]\d{8}",
             checks.fr_nir,
         ),
     ),
@@ -326,7 +327,7 @@ _EUROPE: Final = (
         "Swedish personal numbers.",
         _shaped(
             "SE_PERSONNUMMER",
-            r"\d{6}[-+]\d{4}",
+            r"(?:19|20)?\d{6}[-+]\d{4}",
             rb"(?:19|20)?\d{6}[-+]\d{4}",
             checks.se_personnummer,
             without="counting",
