@@ -34,44 +34,38 @@ _SERVICE: Final = 'sloth_service=~"$slo_service"'
 _REQUESTS: Final = rate("llm_requests_total", C)
 _DAY: Final = f"increase(llm_cost_usd_total{{{C}}}[1d])"
 
+
+def _success(title: str, window: str, why: str, act: str) -> Panel:
+    good = rate("llm_requests_total", C + OK, window=window)
+    return Panel(
+        title=title,
+        viz="stat",
+        unit="percentunit",
+        why=why,
+        act=act,
+        queries=one(ratio(good, rate("llm_requests_total", C, window=window))),
+        links=("llm-errors",),
+        thresholds={"red": None, "yellow": 0.98, "green": 0.995},
+        width=5,
+        runbook="error-rate",
+        single=True,
+    )
+
+
 _OKAY: Final = Row(
     title="Are we okay?",
     panels=(
-        Panel(
-            title="Success ratio",
-            viz="stat",
-            unit="percentunit",
-            why="Are calls succeeding in this range?",
-            act="Below 99.5 % open the errors board: it says which provider and which class of error.",
-            queries=one(
-                ratio(
-                    rate("llm_requests_total", C + OK, window="$__range"),
-                    rate("llm_requests_total", C, window="$__range"),
-                )
-            ),
-            links=("llm-errors",),
-            thresholds={"red": None, "yellow": 0.98, "green": 0.995},
-            width=5,
-            runbook="error-rate",
-            single=True,
+        _success(
+            "Success ratio",
+            "$__range",
+            "Are calls succeeding in this range?",
+            "Below 99.5 % open the errors board: it says which provider and which class of error.",
         ),
-        Panel(
-            title="Success now (5 min)",
-            viz="stat",
-            unit="percentunit",
-            why="Does it still go on, or is it over? The range on the left remembers what has passed.",
-            act="Green beside a red range: it is over, take your time. Red: contain first, explain after.",
-            queries=one(
-                ratio(
-                    rate("llm_requests_total", C + OK, window="5m"),
-                    rate("llm_requests_total", C, window="5m"),
-                )
-            ),
-            links=("llm-errors",),
-            thresholds={"red": None, "yellow": 0.98, "green": 0.995},
-            width=5,
-            runbook="error-rate",
-            single=True,
+        _success(
+            "Success now (5 min)",
+            "5m",
+            "Does it still go on, or is it over? The range on the left remembers what has passed.",
+            "Green beside a red range: it is over, take your time. Red: contain first, explain after.",
         ),
         Panel(
             title="Spend in range",
