@@ -6,9 +6,9 @@ everything counted here stand in `collector/telemetry.py`, one row each; a key w
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 
 class Histogram:
@@ -24,6 +24,19 @@ class Histogram:
     def observe(self, value: float) -> None:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+    def observe_all(self, values: Iterable[float]) -> None:
+        """Observe many at once: what lies in one bucket together costs as much as one."""
+        ordered = sorted(values)
+        at, end = 0, len(ordered)
+        while at < end:
+            bucket = bisect_left(self.bounds, ordered[at])
+            behind = (
+                bisect_right(ordered, self.bounds[bucket]) if bucket < len(self.bounds) else end
+            )
+            self.counts[bucket] += behind - at
+            at = behind
+        self.sum += sum(ordered)
 
 
 class Stats:

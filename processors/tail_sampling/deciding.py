@@ -168,7 +168,7 @@ class Decider:
 
     def _decide(self, trace: Trace, trigger: Trigger) -> None:
         """Decide about a trace, once all of it was read: after a reload or a restart that takes a while."""
-        if trace.long and trace.plan is not self._panel.plan:
+        if trace.plan is not self._panel.plan and trace.long:
             self._begin_to_read(trace, trigger, self._decide_once_read(trace, trigger))
         else:
             self._settle(trace, self._verdict_on(trace, trigger), trigger)
@@ -221,7 +221,7 @@ class Decider:
         elif leaves:
             self._leave_at_once(self._release.decided(trace, verdict, trigger))
         else:
-            self._ledger.spans("dropped", trace.spans)
+            self._ledger.dropped(trace)
             self._table.settle(trace)
         trace.verdict, trace.decided_ns = verdict, now
         if self._is_lost(trigger):
@@ -318,4 +318,4 @@ class Decider:
 
 def _cost_of(trace: Trace) -> int:
     """Return what it costs to take a step with a trace."""
-    return cost(min(trace.spans, SHARE_SPANS), min(trace.size, SHARE_BYTES))
+    return min(cost(trace.spans, trace.size), 1 + _A_SHARE)

@@ -1,4 +1,4 @@
-"""The ledger of spans and decisions. At any moment, in spans:
+"""The ledger of spans and decisions. Between two calls of the sampler, in spans:
 
     received = released_full + released_skeleton + dropped + late_released + late_dropped + held
 
@@ -40,6 +40,10 @@ class Ledger:
         self._verdict = NOT_SAMPLED
         self._trigger: Trigger = "wait"
         self._alike = 0
+        self._dropped = 0
+        self._removed: list[int] = []
+        self._waited: dict[Trigger, list[int]] = {trigger: [] for trigger in get_args(Trigger)}
+        """Nanoseconds that decided traces waited, not entered yet."""
         self._delays = {
             trigger: self._histogram(stats, f"{_OURS}decision_delay_seconds", DELAYS_S, trigger)
             for trigger in get_args(Trigger)
@@ -60,15 +64,27 @@ class Ledger:
     def decided(self, trace: Trace, verdict: Verdict, trigger: Trigger, now_ns: int) -> None:
         """Enter a verdict; the trace still knows its spans."""
         if verdict is not self._verdict or trigger != self._trigger:
-            self.flush()
+            self._end_run()
             self._verdict, self._trigger = verdict, trigger
         self._alike += 1
         if trace.calls is not None and trace.calls.costs:
             self._counters[_COST, verdict.word] += add_up(trace.calls.priced)
-        self._delays[trigger].observe(max(0, now_ns - trace.first_ns) / _NS)
+        self._waited[trigger].append(now_ns - trace.first_ns)
+
+    def dropped(self, trace: Trace) -> None:
+        """Enter that all spans of a trace are dropped."""
+        self._dropped += trace.spans
 
     def flush(self) -> None:
-        """Enter the verdicts of a run. Most traces of a tick fare alike, so they are counted in runs."""
+        """Enter what was noted since the last time. Most traces of a tick fare alike, so they are counted together."""
+        self._end_run()
+        self.spans("dropped", self._dropped)
+        self._dropped = 0
+        for trigger, waited in self._waited.items():
+            _enter(waited, self._delays[trigger])
+        _enter(self._removed, self._removals)
+
+    def _end_run(self) -> None:
         verdict, trigger, alike = self._verdict, self._trigger, self._alike
         if alike:
             counters = self._counters
@@ -80,7 +96,7 @@ class Ledger:
 
     def removed(self, trace: Trace, now_ns: int) -> None:
         """Enter that a trace left the table."""
-        self._removals.observe(max(0, now_ns - trace.first_ns) / _NS)
+        self._removed.append(now_ns - trace.first_ns)
 
     def too_large(self) -> None:
         self._counters[f"{_THEIRS}traces_dropped_too_large_total",] += 1
@@ -117,3 +133,10 @@ class Ledger:
     def _histogram(stats: Stats, name: str, bounds: Sequence[float], *labels: str) -> Histogram:
         histogram = stats.histograms[name, *labels] = Histogram(bounds)
         return histogram
+
+
+def _enter(ages_ns: list[int], histogram: Histogram) -> None:
+    """Move ages into a histogram, in seconds."""
+    if ages_ns:
+        histogram.observe_all([max(0, age_ns) / _NS for age_ns in ages_ns])
+        ages_ns.clear()
