@@ -179,6 +179,10 @@ def _reader(watch: Watch) -> Callable[[bytes], tuple[Any, Mapping[str, bytes]]]:
     return read
 
 
+_STATUSES: Final = {b"": 1, b"\x18\x00": 1, b"\x18\x01": 2, b"\x18\x02": 4}
+"""Encoded status without a message, as most are → its bit in `Trace.statuses`."""
+
+
 class Plan:
     """The compiled form of a `Watch`."""
 
@@ -203,7 +207,7 @@ class Plan:
     ) -> None:
         """Bring what is known of a trace up to date with one more span, as `read` or `arrivals` give it."""
         if self._status:
-            trace.statuses |= 1 << status_code(view)
+            trace.statuses |= _STATUSES.get(view.status) or 1 << status_code(view)
         if self._extent:
             start = view.start_ns
             if start and (start < trace.start_ns or not trace.start_ns):
