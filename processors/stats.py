@@ -51,3 +51,12 @@ class Stats:
         self.counters: defaultdict[tuple[str, ...], int | float] = defaultdict(int)
         self.gauges: dict[tuple[str, ...], Callable[[], int | float]] = {}
         self.histograms: dict[tuple[str, ...], Histogram] = {}
+
+    def inherit(self, predecessor: Stats) -> None:
+        """Count on from where another ended, which MUST NOT count any more: counters never go back."""
+        for key, number in predecessor.counters.items():
+            self.counters[key] += number
+        for key, theirs in predecessor.histograms.items():
+            mine = self.histograms.setdefault(key, Histogram(theirs.bounds))
+            mine.counts = [a + b for a, b in zip(mine.counts, theirs.counts, strict=True)]
+            mine.sum += theirs.sum

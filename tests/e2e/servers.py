@@ -122,6 +122,16 @@ def start(
     return server
 
 
+def total(page: str, metric: str, **labels: str) -> float:
+    """Add up all series of a metric on a page that carry these labels."""
+    wanted = [f'{name}="{value}"' for name, value in labels.items()]
+    return sum(
+        float(line.split(" # ")[0].rsplit(" ", 1)[1])
+        for line in page.splitlines()
+        if line.startswith((metric + "{", metric + " ")) and all(w in line for w in wanted)
+    )
+
+
 @dataclass(slots=True)
 class Collector:
     """A running otelcol-llm with the shipped embedded configuration on ports of its own."""
@@ -161,8 +171,20 @@ class Collector:
         return self
 
     def stop(self) -> int:
-        """Drain and end it; returns the exit code."""
-        return self.server.stop() if self.server else 0
+        """See that no span is unaccounted for, drain and end it; returns the exit code."""
+        if self.server is None:
+            return 0
+        poll("the ledger of spans to close", self.closes)
+        return self.server.stop()
+
+    def closes(self) -> bool:
+        """Whether the sampler says of every span it received what became of it."""
+        page, ours = self.get(self.own), "otelcol_llm_tail_sampling_"
+        terms = total(page, f"{ours}spans_total") - total(
+            page, f"{ours}spans_total", outcome="refused"
+        )
+        received = total(page, f"{ours}spans_total", outcome="received")
+        return terms - received + total(page, f"{ours}held_spans") == received
 
     def get(self, port: int, path: str = "/metrics") -> str:
         """Return the body of one of its pages."""
@@ -172,12 +194,7 @@ class Collector:
 
     def sum(self, port: int, metric: str, **labels: str) -> float:
         """Add up all series of a metric on one of its pages that carry these labels."""
-        wanted = [f'{name}="{value}"' for name, value in labels.items()]
-        return sum(
-            float(line.split(" # ")[0].rsplit(" ", 1)[1])
-            for line in self.get(port).splitlines()
-            if line.startswith((metric + "{", metric + " ")) and all(w in line for w in wanted)
-        )
+        return total(self.get(port), metric, **labels)
 
     def kept_spans(self) -> list[dict[str, Any]]:
         """Return the spans in the file of kept traces, attributes as a plain mapping."""

@@ -151,6 +151,7 @@ class Run:
         successor = build(settings(*policies, **options), self.context)
         successor.adopt(self.sampler)
         self.sampler = successor
+        assert self.closes
 
     def _took(self, batches: Iterable[Batch]) -> list[Batch]:
         taken = list(batches)

@@ -113,6 +113,20 @@ def test_memories_are_carried_over_into_other_sizes() -> None:
     assert run.wait(10) == ["forgotten"]
 
 
+def test_the_ledger_closes_over_a_reload() -> None:
+    run = Run(ERRORS, decision_wait="1s")
+    run.send(span("kept", status="error"), span("dropped"))
+    run.wait(1)
+    run.send(span("waits"))
+    run.reload(ALWAYS, decision_wait="1s")
+    assert run.closes
+    assert run.ledger() == {"received": 3, "released_full": 1, "dropped": 1, "held": 1}
+    run.wait(1)
+    assert run.ledger() == {"received": 3, "released_full": 2, "dropped": 1, "held": 0}
+    delays = "otelcol_llm_tail_sampling_decision_delay_seconds"
+    assert sum(run.sampler.stats.histograms[delays, "wait"].counts) == 3
+
+
 def test_many_reloads_lose_nothing() -> None:
     run = Run(ERRORS, decision_wait="5s")
     for i in range(100):
