@@ -28,6 +28,16 @@ models:
 """
 
 
+def called(model: str, tokens: int) -> dict[str, object]:
+    """Return the attributes of a call."""
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": model,
+        "gen_ai.usage.input_tokens": tokens,
+    }
+
+
 class Load:
     """Sends one call after the other until it is stopped; every call is a trace of its own."""
 
@@ -40,12 +50,7 @@ class Load:
         self._thread = Thread(target=self._send)
 
     def _send(self) -> None:
-        attributes = {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": "openai",
-            "gen_ai.request.model": "gpt-4o",
-            "gen_ai.usage.input_tokens": 1_000_000,
-        }
+        attributes = called("gpt-4o", 1_000_000)
         with grpc.insecure_channel(f"127.0.0.1:{self._port}") as channel:
             export = channel.unary_unary(Signal.TRACES.grpc_method)
             while not self._enough.wait(0.002):
@@ -105,3 +110,38 @@ def test_prices_change_under_load_and_a_broken_list_changes_nothing(
     assert {costs[n] for n in range(1, last_old + 1)} == {1.0}
     assert {costs[n] for n in range(first_new, load.sent + 1)} == {3.0}
     assert set(costs.values()) == {1.0, 3.0}
+
+
+def test_what_is_kept_for_its_cost_follows_the_users_prices(
+    collector: Callable[..., Collector], tmp_path: Path
+) -> None:
+    """The catalogue knows no such model. Two calls of a trace make ten cents, or one token less."""
+    (tmp_path / "pricing.yaml").write_text(
+        """schema: 1
+models:
+  - provider: openai
+    match: of-our-own
+    prices: [{rates: {input: 10}}]
+"""
+    )
+    overrides = tmp_path / "overrides.yaml"
+    overrides.write_text(
+        f'processors:\n  llm_cost: {{pricing: "${{file:{tmp_path / "pricing.yaml"}}}"}}\n'
+        "  tail_sampling: {policies: "
+        "[{name: expensive, type: trace_cost, trace_cost: {min_usd: 0.10, on_unpriced: ignore}}]}\n"
+    )
+    ours = collector(configs=[REPOSITORY / "configs" / "embedded.yaml", overrides])
+    with grpc.insecure_channel(f"127.0.0.1:{ours.grpc}") as channel:
+        export = channel.unary_unary(Signal.TRACES.grpc_method)
+        for trace, second in ((1, 5_000), (2, 4_999)):
+            spans = [
+                span(number, trace, parent=9, attributes=called("of-our-own", tokens))
+                for number, tokens in ((1, 5_000), (2, second))
+            ]
+            export(traces(*spans), timeout=10)
+    assert ours.stop() == 0
+    kept = [
+        (int(one["traceId"], 16), one["attributes"]["app.llm.cost_usd"])
+        for one in ours.kept_spans()
+    ]
+    assert kept == [(1, 0.05), (1, 0.05)]
