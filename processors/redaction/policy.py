@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Any, Final
 
 from processors.errors import Finding
@@ -71,7 +72,7 @@ def findings(config: Config, secret: bytes | None) -> Iterator[Finding]:
     for place, entry in enumerate(config.entities):
         name = entry if isinstance(entry, str) else entry["name"]
         if name not in known:
-            yield Finding(f"entities[{place}]", _no_such("entity", name, known))
+            yield Finding(f"entities[{place}]", _no_such(name, known))
     yield from _key_findings(config, secret)
     yield from _pattern_findings(config)
     for key in ("ignored_key_patterns", "secret_keys"):
@@ -82,9 +83,11 @@ def findings(config: Config, secret: bytes | None) -> Iterator[Finding]:
             yield from _compiles(f"scope.{name}[{place}]", source)
 
 
-def _no_such(what: str, name: str, known: set[str]) -> str:
-    close = sorted(known, key=lambda other: (-len(set(other) & set(name.upper())), other))[:3]
-    return f"no such {what} {name!r}; there are {', '.join(close)} and others (`otelcol-llm components redaction`)"
+def _no_such(name: str, known: set[str]) -> str:
+    written = {other.upper(): other for other in known}
+    close = get_close_matches(name.upper(), written, n=1)
+    guess = f"did you mean {written[close[0]]!r}? " if close else ""
+    return f"no such entity {name!r}; {guess}`otelcol-llm redact --list` lists them"
 
 
 def _key_findings(config: Config, secret: bytes | None) -> Iterator[Finding]:
@@ -92,8 +95,8 @@ def _key_findings(config: Config, secret: bytes | None) -> Iterator[Finding]:
     if hashing and not config.hash_keys and secret is None:
         yield Finding(
             "hash_keys",
-            "expected a key of at least 32 bytes (from `${env:…}` or `${file:…}`), since `pseudonym_keys`, `audit` or "
-            "an action `hash` needs one, got none; `pseudonym_keys: []` goes without",
+            "expected a key of at least 32 bytes, since `pseudonym_keys`, `audit` or an action `hash` needs one, got "
+            "none; set what stands here (`openssl rand -hex 32` makes a key), or go without: `pseudonym_keys: []`",
         )
     for place, key in enumerate(config.hash_keys):
         size = len(key.encode())
