@@ -113,7 +113,7 @@ def _wait(ready: Callable[[], bool], limit_s: float, what: str) -> None:
 
 def run(traces: int, keep_running: bool, data: Path | None) -> int:
     """Run the demo. Returns the exit code. Raises: `StartError`."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)  # a path that is cut cannot be copied
     data = data or Path(tempfile.mkdtemp(prefix="otelcol-llm-demo-"))
     data.mkdir(parents=True, exist_ok=True)
     ports = _choose_ports()
@@ -243,9 +243,7 @@ def _policies(kept: Kept) -> Table:
 
 
 def _where(console: Console, ports: Ports, data: Path, keep_running: bool) -> None:
-    console.print(
-        f"Kept traces: {data / 'traces.jsonl'} (OTLP/JSON, one request a line)", soft_wrap=True
-    )
+    console.print(f"Kept traces: {data / 'traces.jsonl'} (OTLP/JSON, one request a line)")
     if keep_running:
         console.print(f"Metrics:     http://127.0.0.1:{ports.metrics}/metrics")
         console.print(f"Its own:     http://127.0.0.1:{ports.own}/metrics")

@@ -1,4 +1,4 @@
-"""What the invented applications tell of a call beside who, what and how many tokens: see README, "Attributes".
+"""What the invented applications tell of a call beside who, what and how many tokens.
 
 It has a chance of its own, so that the traffic stays the same whatever is told of it.
 """

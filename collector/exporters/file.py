@@ -109,7 +109,8 @@ class FileTransport:
                 config.path.parent.mkdir(mode=mode, parents=True, exist_ok=True)
             self._open(os.O_APPEND if config.append else os.O_TRUNC)
         except OSError as error:
-            raise StartError(f"Cannot write {config.path}: {error.strerror}.") from error
+            hint = "" if config.create_directory else "; create_directory: true makes its directory"
+            raise StartError(f"Cannot write {config.path}: {error.strerror}{hint}.") from error
 
     def push(self, request: Request) -> Answer:
         record = self._config.encode(request)

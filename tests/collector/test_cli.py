@@ -171,6 +171,38 @@ def test_without_a_command_it_runs_until_it_is_told_to_stop(
     assert any("this is defined but not used" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("section", "setting", "says"),
+    [
+        ("exporters.file", "path: {folder}/x.jsonl", "create_directory: true makes its directory"),
+        ("extensions.file_storage", "directory: {folder}", "set create_directory: true"),
+    ],
+)
+def test_a_directory_that_is_missing_is_told_with_what_makes_it(
+    valid: str, tmp_path: Path, section: str, setting: str, says: str
+) -> None:
+    name = section.rpartition(".")[2]
+    use = "extensions=[{}]" if section.startswith("ext") else "pipelines.traces.exporters=[{}]"
+    sets = (
+        f"{section}={{{setting.format(folder=tmp_path / 'none')}}}",
+        f"service.{use.format(name)}",
+    )
+    told = refused(valid, *sets)
+    assert f"{section}: " in told
+    assert "No such file or directory" in told
+    assert says in told
+
+
+def refused(valid: str, *sets: str) -> str:
+    """Run a configuration that cannot start; returns what is said."""
+    command = [sys.executable, "-P", "-m", "collector", "--config", valid]
+    for one in sets:
+        command += ["--set", one]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1, done.stderr
+    return done.stderr
+
+
 READERS = "[{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {port}}}}}}}}}]"
 
 
@@ -188,12 +220,7 @@ READERS = "[{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {port}}}}
 def test_a_port_that_is_taken_is_told_with_whose_it_is(valid: str, path: str, setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = [sys.executable, "-P", "-m", "collector", "--config", valid]
-        done = subprocess.run(
-            [*command, "--set", setting.format(port=port)],
-            capture_output=True, text=True, timeout=20, check=False,
-        )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    assert f"{path}: expected a free address" in done.stderr
-    assert f"but 127.0.0.1:{port} " in done.stderr
-    assert "another program or a second collector" in " ".join(done.stderr.split())
+        told = refused(valid, setting.format(port=port))
+    assert f"{path}: expected a free address" in told
+    assert f"but 127.0.0.1:{port} " in told
+    assert "another program or a second collector" in told

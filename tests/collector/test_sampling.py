@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from collector.captures import requests
 from collector.cli import cli
 from collector.config.settings import resolve
+from collector.defaults import EMBEDDED
 from collector.errors import CollectorError
 from collector.extensions import file_storage
 from collector.extensions.file_storage import FileStorage
@@ -93,6 +94,11 @@ def test_it_prints_a_table_whose_columns_are_a_contract(tmp_path: Path, captured
         lines[4]
         == f"estimated spend 0.20 $ ± 0.00 (1 {SIGMA}) from the kept traces' adjusted counts, true 1.60 $"
     )
+
+
+def test_the_shipped_policies_are_tried_without_a_key_of_pseudonyms(captured: str) -> None:
+    code, _ = run("--config", str(EMBEDDED), captured)
+    assert code == 0
 
 
 def test_it_compares(tmp_path: Path, captured: str) -> None:

@@ -114,7 +114,8 @@ def _prepare(config: Config, say: Callable[..., None]) -> None:
         found = directory.stat()
     except OSError as error:
         raise StartError(
-            f"Expected a directory for storage at {directory}: {error.strerror}."
+            f"Expected a directory for storage at {directory}, got: {error.strerror}; make it"
+            f"{'' if config.create_directory else ', set create_directory: true'} or name another one."
         ) from error
     if not stat.S_ISDIR(found.st_mode):
         raise StartError(f"Expected a directory for storage at {directory}, found something else.")
