@@ -26,8 +26,8 @@ def shell_lines() -> list[str]:
 
 
 def ours() -> list[str]:
-    """Return the snippets that call the program and come back by themselves."""
-    stays = ("otelcol-llm", "otelcol-llm demo --keep-running")
+    """Return the lines that call the program and come back by themselves."""
+    stays = ("otelcol-llm", "otelcol-llm traffic", "otelcol-llm demo --keep-running")
     return [
         line
         for line in shell_lines()
@@ -38,13 +38,14 @@ def ours() -> list[str]:
 
 
 @pytest.mark.parametrize("line", ours())
-def test_the_commands_run(line: str) -> None:
-    command = [sys.executable, "-P", "-m", "collector", *line.split()[1:]]
-    environment = os.environ | KEY | {"PYTHONPATH": str(REPOSITORY)}
+def test_the_commands_run_with_what_is_exported_before_them(line: str) -> None:
+    before = [one for one in shell_lines() if one.startswith("export ")]
+    program = f'otelcol-llm() {{ "{sys.executable}" -P -m collector "$@"; }}'
+    environment = {name: value for name, value in os.environ.items() if "OTELCOL" not in name}
     done = subprocess.run(
-        command,
+        ["/bin/bash", "-euc", "\n".join([program, *before, line])],
         cwd=REPOSITORY,
-        env=environment,
+        env=environment | {"PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
         timeout=120,
