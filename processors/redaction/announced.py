@@ -14,7 +14,7 @@ from processors.redaction.regexp import Pattern, Spans, alternation, compile_set
 _TAIL: Final = 40
 """How far behind a candidate its number may go on."""
 _TOKEN: Final = re.compile(rb"\(?\d(?:[ .\-/()]{0,2}\d)*")
-_BEGIN: Final = re.compile(rb"\((?=\d)|(?<![0-9])\d")
+_BEGIN: Final = re.compile(rb"\((?=\d)|(?:(?<![0-9])|(?<=\\u[0-9a-fA-F]{4}))\d")
 """Where a number may begin: its own parenthesis, which belongs to telephone numbers, or a digit."""
 _NOTHING: Final = r"[^\x00-\xff]"
 """Matches no byte."""
@@ -61,6 +61,9 @@ class Numbers:
             self._confirm(text, start, end, head + text[reach:start], found)
 
     def _confirm(self, text: bytes, start: int, end: int, left: bytes, found: Found) -> None:
+        start += 6 * text.startswith(
+            b"\\u", start
+        )  # JSON's escape of a character holds digits itself
         token = _TOKEN.search(text, start, end + _TAIL)
         if token is None:
             return

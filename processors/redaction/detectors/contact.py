@@ -146,7 +146,7 @@ PHONE: Final = Entity(
             context="phone",
             score=0.75,
             back=8,
-            edge="number",
+            edge="hash",
         ),
     ),
 )

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from processors.redaction.detectors import checks
-from processors.redaction.detectors.model import NUMBER, Detector, Entity
+from processors.redaction.detectors.model import NUMBER, WORD_START, Detector, Entity
 
+# Quotes in JSON inside JSON stand behind backslashes.
+_MARK: Final = rb"(?:\\{0,7}[^0-9A-Za-z\r\n\\])"
 _GAP: Final = (
-    rb"[^0-9A-Za-z\r\n]{0,4}"
-    rb"(?:(?:number|num|no|nr|is|was|code|id|os|es|ist|to|of|and)[^0-9A-Za-z\r\n]{1,4}){0,3}"
+    _MARK
+    + rb"{0,4}(?i:(?:number|num|no|nr|is|was|code|id|os|es|ist|to|of|and)"
+    + _MARK
+    + rb"{1,4}){0,3}"
 )
 
 CREDIT_CARD: Final = Entity(
@@ -23,7 +27,7 @@ CREDIT_CARD: Final = Entity(
             pattern=rb"\d{4}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5}",
             check=checks.card,
             score=0.98,
-            edge="number",
+            edge="hash",
         ),
         Detector(
             entity="CREDIT_CARD",
@@ -33,7 +37,7 @@ CREDIT_CARD: Final = Entity(
             check=checks.card,
             without="counting",
             score=0.9,
-            edge="number",
+            edge="hash",
         ),
         Detector(
             entity="CREDIT_CARD",
@@ -44,7 +48,7 @@ CREDIT_CARD: Final = Entity(
             digits=12,
             without="counting",
             score=0.9,
-            edge="number",
+            edge="hash",
         ),
     ),
 )
@@ -93,9 +97,11 @@ SWIFT_BIC: Final = Entity(
             entity="SWIFT_BIC",
             prefilter=r"(?i:swift|bic[^a-z])",
             bounded=False,
-            pattern=rb"(?i:swift(?:[/ -]?bic)?|bic)(?:[-_ ]?code)?"
+            pattern=WORD_START
+            + rb"(?i:swift(?:[/ -]?bic)?|bic)(?i:[-_ ]?code)?"
             + _GAP
-            + rb"(?P<v>[A-Z]{6}[0-9A-Z]{2}(?:[0-9A-Z]{3})?)",
+            + rb"(?P<v>[A-Z]{6}[0-9A-Z]{2}(?:[0-9A-Z]{3})?)(?![0-9A-Za-z_])",
+            edge="none",
             check=checks.swift,
             score=0.85,
         ),
@@ -110,12 +116,17 @@ US_BANK: Final = Entity(
         Detector(
             entity="US_BANK",
             prefilter=r"(?i:account|acct|a/c)\.?(?:[^0-9A-Za-z\r\n]{0,4}(?i:number|num|no|nr|is|was|ending)){0,3}"
-            r"[^0-9A-Za-z\r\n]{0,5}\d{6}",
+            r"(?:\\{0,7}[^0-9A-Za-z\r\n\\]){0,5}\d{6}",
             back=48,
             bounded=False,
-            pattern=rb"(?i:(?:bank|checking|savings?|deposit|wire|giro|routing[^\n]{0,30})[ _-]?"
+            pattern=WORD_START
+            + rb"(?i:(?:bank|checking|savings?|deposit|wire|giro|routing[^\n]{0,30})[ _-]?"
             rb"(?:account|acct)|acct|account|a/c)"
-            rb"\.?(?:[^0-9A-Za-z\r\n]{0,4}(?:number|num|no|nr|is|was|ending)){0,3}[^0-9A-Za-z\r\n]{0,5}(?P<v>\d{6,17})",
+            rb"\.?(?:[^0-9A-Za-z\r\n]{0,4}(?i:number|num|no|nr|is|was|ending)){0,3}"
+            + _MARK
+            + rb"{0,5}"
+            rb"(?P<v>\d{6,17})(?![0-9A-Za-z_])",
+            edge="none",
             without="counting",
             score=0.7,
         ),
@@ -135,7 +146,7 @@ ABA_ROUTING: Final = Entity(
             check=lambda value: checks.us_rtn(checks.digits(value)),
             context="aba",
             score=0.85,
-            edge="number",
+            edge="hash",
         ),
     ),
 )

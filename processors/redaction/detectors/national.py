@@ -108,7 +108,9 @@ _US: Final = (
             entity="US_PASSPORT",
             prefilter=r"(?i:passport|pasaporte|reisepass)",
             bounded=False,
-            pattern=rb"(?i:passport|pasaporte|reisepass\w{0,6})[^0-9\r\n]{0,20}?[^0-9A-Za-z](?P<v>[A-Za-z]{0,2}\d{6,9})",
+            pattern=WORD_START + rb"(?i:passport|pasaporte|reisepass\w{0,6})"
+            rb"[^0-9\r\n]{0,20}?[^0-9A-Za-z](?P<v>[A-Za-z]{0,2}\d{6,9})(?![0-9A-Za-z_])",
+            edge="none",
             score=0.8,
         ),
     ),
@@ -121,10 +123,10 @@ _US: Final = (
             prefilter=r"(?i:licen[sc]e|"
             + ROUGH_START
             + r"dln?|d\.l\.)(?:[^0-9A-Za-z\r\n]{1,4}(?i:number|num|no|nr|is|was|id)){0,3}"
-            r"[^0-9A-Za-z\r\n]{1,5}[A-Za-z]{0,3}\d{4}",
+            r"[^0-9A-Za-z\r\n]{1,8}[A-Za-z]{0,3}\d{4}",
             pattern=rb"(?i:driver'?s?'?[ _-]?licen[sc]e|driving[ _-]?licen[sc]e"
             rb"|" + WORD_START + rb"DLN?(?![A-Za-z])|D\.L\.)"
-            rb"(?:[^0-9A-Za-z\r\n]{1,4}(?:number|num|no|nr|is|was|id)){0,3}[^0-9A-Za-z\r\n]{1,5}(?P<v>[A-Za-z]{0,3}\d{4,14}[A-Za-z0-9]{0,3})",
+            rb"(?:[^0-9A-Za-z\r\n]{1,4}(?i:number|num|no|nr|is|was|id)){0,3}[^0-9A-Za-z\r\n]{1,8}(?P<v>[A-Za-z]{0,3}\d{4,14}[A-Za-z0-9]{0,3})",
             score=0.75,
             back=16,
             edge="none",

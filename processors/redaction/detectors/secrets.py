@@ -191,7 +191,10 @@ _TOKENS: Final = (
     ),
 )
 
-_QUOTE: Final = rb"(?:\\{0,7}[\"'])?"
+_CLOSING: Final = rb"(?:\\{0,7}[\"']|\*\*)?"
+"""What may follow a name: the quote of JSON, also inside JSON, or Markdown's stars."""
+_OPENING: Final = rb"(?:\\{0,7}[\"']|(?:\*\*[ \t]?)?`?)"
+"""What may precede its value."""
 _NAMED: Final = (
     _entity(
         "AWS_SECRET_KEY",
@@ -252,11 +255,11 @@ _NAMED: Final = (
         "Values that are called a password.",
         Detector(
             entity="PASSWORD",
-            prefilter=r"(?i:pass(?:word|wd|phrase|code)|pwd|passwort)[\\\"']{0,8}[ \t]{0,3}(?:[:=]|is|was|ist)",
+            prefilter=r"(?i:pass(?:word|wd|phrase|code)|pwd|passwort)[\\\"'*]{0,8}[ \t]{0,3}(?:[:=]|is|was|ist)",
             pattern=rb"(?i:pass(?:word|wd|phrase|code)|pwd|passwort)"
-            + _QUOTE
+            + _CLOSING
             + rb"(?:[ \t]{0,3}(?:[:=]|=>|:=)[ \t]{0,3}|[ \t](?:is|was|ist|:)[ \t:]{1,3})"
-            + _QUOTE
+            + _OPENING
             + rb"(?P<v>[^\s\"'`\\<>|,;]{6,128})",
             check=checks.password,
             ahead=200,
@@ -281,12 +284,12 @@ _NAMED: Final = (
         "Values that are called a secret, token or API key.",
         Detector(
             entity="GENERIC_SECRET",
-            prefilter=r"(?i:secret|token|(?:api|access|private|secret)[_-]?key|credentials?|auth)[\\\"']{0,8}"
+            prefilter=r"(?i:secret|token|(?:api|access|private|secret)[_-]?key|credentials?|auth)[\\\"'*]{0,8}"
             r"[ \t]{0,3}(?:[:=]|=>)",
             pattern=rb"(?i:secret|token|(?:api|access|private|secret)[_-]?key|credentials?|auth)"
-            + _QUOTE
+            + _CLOSING
             + rb"[ \t]{0,3}(?::|=>?|:=)[ \t]{0,3}"
-            + _QUOTE
+            + _OPENING
             + rb"(?P<v>[A-Za-z0-9_+/.~-]{16,512}+={0,2})",
             check=checks.generic_secret,
             score=0.75,
