@@ -32,7 +32,6 @@ from processors.errors import InvalidConfig
 from processors.ports import Context, DecisionBus, Store
 from processors.stats import Stats
 
-_POLL_S = 0.02
 _LAST_COMMIT_S = 5.0
 """How long a pipeline that is closed waits for its disk."""
 
@@ -334,9 +333,7 @@ class Graph:
 
     def drain(self, deadline_s: float) -> None:
         """Wait until everything that was released found room and is safe there, or the time is up."""
-        until = time.monotonic() + deadline_s
-        while not self._is_drained() and time.monotonic() < until:
-            time.sleep(_POLL_S)
+        in_turns(self.state.gate, self._drain(time.monotonic() + deadline_s))
         for pipeline in self.pipelines.values():
             if pipeline.losing:
                 logs.error(
@@ -345,12 +342,16 @@ class Graph:
                     items=pipeline.losing,
                 )
 
-    def _is_drained(self) -> bool:
-        with self.state.gate.lock:
+    def _drain(self, until: float) -> Iterator[bool]:
+        """Hand on what waits, a batch of each pipeline a step; goes on while something finds room."""
+        moved = True
+        while moved or time.monotonic() < until:
+            moves = [pipeline.hand_on_oldest() for pipeline in self.pipelines.values()]
             settled = [pipeline.settle() for pipeline in self.pipelines.values()]
-            gone = [pipeline.drain_backlog() for pipeline in self.pipelines.values()]
-            self.state.gate.tickets.clear()
-            return all(settled) and all(gone)
+            if all(settled) and not any(pipeline.waiting for pipeline in self.pipelines.values()):
+                return
+            moved = any(moves)
+            yield not moved
 
 
 def _emptied(pipeline: Pipeline, only: Callable[[Any], bool]) -> Iterator[bool]:

@@ -108,7 +108,11 @@ def _inherit(graph: Graph, heir: Any, predecessor: Any) -> None:
 
 
 def retire(graph: Graph, successor: Graph, deadline_s: float) -> None:
-    """Stop what the successor did not carry over: receivers, held data, exporters, extensions."""
+    """Stop what the successor did not carry over: receivers, held data, exporters, extensions.
+
+    What found no room waits on in the pipeline of the same name: an exporter that was carried over may be full for
+    longer than the deadline.
+    """
     until = time.monotonic() + deadline_s
 
     def is_retired(component: object) -> bool:
@@ -117,6 +121,9 @@ def retire(graph: Graph, successor: Graph, deadline_s: float) -> None:
     for receiver in filter(is_retired, graph.receivers.values()):
         receiver.stop(max(0.0, until - time.monotonic()))
     graph.close_pipelines(is_retired)
+    with graph.state.gate.lock:
+        for pipeline_id in graph.pipelines.keys() & successor.pipelines.keys():
+            successor.pipelines[pipeline_id].adopt(graph.pipelines[pipeline_id])
     graph.drain(max(0.0, until - time.monotonic()))
     for component in (*graph.exporters.values(), *reversed(graph.extensions.values())):
         if is_retired(component):

@@ -216,13 +216,13 @@ class Pipeline:
         return stuck.held
 
     def tick(self, now_ns: int) -> bool:
-        """Let the stages release what is due, unless what was released before still waits.
+        """Let the stages release what is due, unless what was released before still waits: then hand on some of that.
 
-        Returns whether a stage has more to do at once.
+        Returns whether there is more to do at once.
         """
         self.settle()
-        if not self.drain_backlog():
-            return False
+        if self._backlog:
+            return self.hand_on_oldest()
         behind = False
         for position, stage in enumerate(self.stages, 1):
             if stage.ticks:
@@ -364,16 +364,33 @@ class Pipeline:
             if stuck is not None:
                 self._backlog.append(stuck)
 
-    def drain_backlog(self) -> bool:
-        """Hand on what waits, oldest first; say whether all of it went."""
-        while self._backlog:
-            oldest = self._backlog[0]
-            stuck = self._advance(oldest.batch, oldest.position, oldest.sinks, oldest.tickets)
-            if stuck is not None:
-                self._backlog[0] = stuck
-                return False
+    def hand_on_oldest(self) -> bool:
+        """Hand on what has waited longest; say whether it went: then the next one may find room, too."""
+        if not self._backlog:
+            return False
+        oldest = self._backlog[0]
+        stuck = self._advance(oldest.batch, oldest.position, oldest.sinks, oldest.tickets)
+        if stuck is None:
             self._backlog.popleft()
-        return True
+        else:
+            self._backlog[0] = stuck
+        return stuck is None
+
+    def adopt(self, old: Pipeline) -> None:
+        """Take over what waits behind the stages of a pipeline that this one replaces.
+
+        Where not all sinks that still want it are here, too, it goes to all that are: to some of them twice, perhaps.
+        """
+        waiting, old._backlog = old._backlog, deque()
+        for stuck in waiting:
+            if stuck.position < len(old.stages):
+                old._backlog.append(stuck)
+                continue
+            known = all(sink in self._sinks for sink in stuck.sinks)
+            sinks = stuck.sinks if known else self._sinks
+            self._backlog.append(replace(stuck, position=len(self.stages), sinks=sinks))
+        self._unsettled += old._unsettled
+        old._unsettled.clear()
 
 
 def kept(batch: Batch, receipt: Receipt | None = None) -> Batch:

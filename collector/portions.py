@@ -92,17 +92,22 @@ class InBacklog:
         Raises: `Overloaded` when that takes too long, or the process stops and has little time left for what is in it;
         `Rejected` when nobody will ever take it.
         """
+        gate = self._gate
         until = self.until if timeout_s is None else time.monotonic() + timeout_s
-        while not self._hand_on():
-            if self._gate.draining or self._gate.closed or time.monotonic() >= until:
+        while True:
+            moved = self._hand_on()
+            if self._safe:
+                break
+            if not moved and (gate.draining or gate.closed or time.monotonic() >= until):
                 raise Overloaded("a part of the request found no room in time")
-            time.sleep(_POLL_S)
+            time.sleep(PAUSE_S if moved else _POLL_S)
         if self._failure is not None:
             raise self._failure
 
     def _hand_on(self) -> bool:
+        """Hand on one batch; say whether it went."""
         with self._gate.lock:
-            self._pipeline.drain_backlog()
+            moved = self._pipeline.hand_on_oldest()
             self._pipeline.settle()
             self._gate.tickets.clear()
-        return self._safe
+        return moved

@@ -152,9 +152,46 @@ def test_released_data_waits_for_room_and_is_not_lost() -> None:
     assert (len(sink.got), line.waiting) == (1, 2)
     assert line.room() is not None
     sink.room = 5
-    line.tick(2)
+    while line.tick(2):
+        pass
     assert (sink.seen(), line.waiting) == (["n", "n", "n"], 0)
     assert line.room() is None
+
+
+def test_what_waits_is_handed_on_in_turns_with_requests() -> None:
+    """One batch a call: each may take as long as a portion does."""
+    sink = Sink(room=0)
+    line = pipeline(Holder(), sinks=[(sink, False)])
+    for number in range(3):
+        line.consume(batch(span(number + 1)))
+    line.tick(1)
+    sink.room = 5
+    calls = [(line.hand_on_oldest(), len(sink.got)) for _ in range(4)]
+    assert calls == [(True, 1), (True, 2), (True, 3), (False, 3)]
+
+
+def test_what_waits_goes_over_to_the_pipeline_that_takes_the_place() -> None:
+    full, free = Sink(room=0), Sink()
+    old = pipeline(Holder(), Namer("old"), sinks=[(full, False), (free, False)])
+    old.consume(batch(span(1)))
+    old.tick(1)
+    new = pipeline(Namer("new"), sinks=[(full, False), (free, False)])
+    new.adopt(old)
+    full.room = 1
+    assert (old.waiting, new.waiting) == (0, 1)
+    assert new.tick(1)
+    assert (full.seen(), free.seen()) == (["old"], ["old"])
+
+
+def test_what_waited_for_a_sink_that_is_gone_goes_to_those_that_are_there() -> None:
+    old = pipeline(Holder(), sinks=[(Sink(room=0), False)])
+    old.consume(batch(span(1)))
+    old.tick(1)
+    there = Sink()
+    new = pipeline(sinks=[(there, False)])
+    new.adopt(old)
+    assert new.tick(1)
+    assert len(there.got) == 1
 
 
 def test_a_pipeline_with_a_backlog_is_not_ticked() -> None:
@@ -230,7 +267,8 @@ def test_what_was_taken_before_is_not_lost_with_the_request_that_pushes_it_out()
     line.consume(batch(span(2)))
     assert (line.waiting, line.room() is not None) == (1, True)
     sink.room = 5
-    line.tick(0)
+    assert line.tick(0)
+    assert not line.tick(0)
     assert len(sink.got) == 2
 
 

@@ -292,7 +292,8 @@ def test_ticks_hand_on_what_waits() -> None:
     intake, _, line = intake_with(sink)
     offered = offer(intake)
     sink.room = 4
-    line.tick(1)
+    while line.tick(1):
+        pass
     line.tick(2)
     assert offered.settled()
     assert sink.ids == IDS
