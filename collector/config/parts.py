@@ -51,9 +51,9 @@ def tell(root: Node, path: Path, examined: Examined, report: Report) -> None:
     for fault in examined.faults:
         where = (*path, *fault.path)
         report.wrong(mark_of(root, where, at_key=fault.at_key), where, fault.text)
-    for fault in examined.ignored:
+    for fault in examined.odd:
         where = (*path, *fault.path)
-        report.odd(mark_of(root, where, at_key=True), where, fault.text)
+        report.odd(mark_of(root, where, at_key=fault.at_key), where, fault.text)
 
 
 def _check(root: Node, kind: Kind, name: str, context: Context, report: Report) -> Part | None:

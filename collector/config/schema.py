@@ -1,7 +1,8 @@
 """JSON Schema (draft 2020-12) with the annotations of our components, and a readable sentence for every violation.
 
 Beyond the standard:
-- `"format": "duration" | "size"`: text or a bare number; bounds (`minimum` …) apply to nanoseconds and bytes.
+- `"format": "duration" | "size"`: text or a bare number; bounds (`minimum` …) apply to nanoseconds and bytes, and
+  without a lower bound 0 is the least.
 - `"format": "secret"`: never quoted in a message.
 - `"x-block": {type: schema}`: the object holds `name`, `type` and one more key, called like its `type` and checked
   against that schema; `title` names what it is ("sampling policy"). A missing block counts as an empty one.
@@ -140,9 +141,12 @@ def _type(validator: Any, types: Any, value: Any, schema: Schema) -> _Errors:
 def _format(validator: Any, name: str, value: Any, schema: Schema) -> _Errors:
     if name in PARSERS and (isinstance(value, str) or _is(value, "number")):
         try:
-            PARSERS[name](value)
+            number = PARSERS[name](value)
         except (ValueError, OverflowError) as error:
             yield ValidationError(str(error))
+            return
+        if number < 0 and not {"minimum", "exclusiveMinimum"} & schema.keys():
+            yield ValidationError(f"expected at least 0, got {value!r}")
 
 
 def _bound(keyword: str) -> Callable[[Any, Any, Any, Schema], _Errors]:

@@ -49,8 +49,8 @@ class Examined(NamedTuple):
 
     settings: dict[str, Any]
     faults: list[Fault]
-    ignored: list[Fault]
-    """Keys that are taken for the sake of the Collector's configurations and have no effect (`x-ignored`)."""
+    odd: list[Fault]
+    """What is taken for the Collector's sake and hardly meant: keys without effect (`x-ignored`), a timeout of 5 ns."""
     extensions: dict[Path, str]
     """Ids of extensions that the settings name (`"format": "extension"`)."""
 
@@ -71,7 +71,7 @@ def examine(
     written = reader.tidy(schema, value, ())
     wrong = faults(schema, written)
     return Examined(
-        {} if wrong else reader.finish(schema, written), wrong, reader.ignored, reader.extensions
+        {} if wrong else reader.finish(schema, written), wrong, reader.odd, reader.extensions
     )
 
 
@@ -82,7 +82,7 @@ class _Reader:
         self._root = root
         self._texts = texts
         self._split_texts = split_texts
-        self.ignored: list[Fault] = []
+        self.odd: list[Fault] = []
         self.extensions: dict[Path, str] = {}
         self._flat: dict[tuple[int, type, Any], Schema] = {}
         """By identity: every schema that is asked for is a part of the root, which outlives this."""
@@ -101,7 +101,10 @@ class _Reader:
         schema = self._effective(schema, value)
         if "x-ignored" in schema:
             text = f"this has no effect here: {schema['x-ignored']}"
-            self.ignored.append(Fault(path, text, at_key=True))
+            self.odd.append(Fault(path, text, at_key=True))
+        if schema.get("format") == "duration" and _is_tiny(value):
+            text = f"a number without a unit is nanoseconds, as in the Collector; write {value}s or {value}ms"
+            self.odd.append(Fault(path, text))
         if schema.get("format") == "extension" and isinstance(value, str):
             self.extensions[path] = value
         if path in self._texts and schema.get("type") == "string":
@@ -154,6 +157,11 @@ class _Reader:
         if "x-block" in schema and isinstance(kind, str) and kind not in full:
             full[kind] = self.finish(schema["x-block"][kind], {})
         return full
+
+
+def _is_tiny(value: Any) -> bool:
+    """Say whether a duration is a number of which nobody means nanoseconds: below a millisecond."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1_000_000
 
 
 def _is_list_of_texts(schema: Schema) -> bool:

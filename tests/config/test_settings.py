@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from collector.config.settings import Secret, resolve
+from collector.config.settings import Secret, examine, resolve
 from collector.errors import ConfigError
 
 SCHEMA: dict[str, Any] = {
@@ -192,6 +192,11 @@ def test_blocks_named_after_their_type_get_their_defaults() -> None:
         ),
         ({"wait": "1us"}, "wait", 'expected at least 1ms, got "1us"'),
         ({"wait": 999}, "wait", "expected at least 1ms, got 999"),
+        (
+            {"policies": [{"name": "a", "type": "latency", "latency": {"spread": "-1s"}}]},
+            "policies[0].latency.spread",
+            "expected at least 0, got '-1s'",
+        ),
         ({"wait": True}, "wait", "expected a duration such as 30s, got true"),
         (
             {"buffer": {"max_bytes": []}},
@@ -264,3 +269,13 @@ def test_secrets_are_texts_that_do_not_print() -> None:
 
 def test_messages_never_quote_secrets() -> None:
     assert "4711" not in json.dumps(problems({"token": 4711}))
+
+
+@pytest.mark.parametrize(
+    ("spread", "odd"), [(5, True), (999_999, True), (1_000_000, False), ("5ns", False), (0, False)]
+)
+def test_a_small_number_is_no_duration_that_anybody_means(spread: Any, odd: bool) -> None:
+    schema = {"type": "object", "properties": {"spread": {"type": "string", "format": "duration"}}}
+    examined = examine(schema, {"spread": spread})
+    assert examined.faults == []
+    assert [fault.path for fault in examined.odd] == ([("spread",)] if odd else [])
