@@ -88,6 +88,7 @@ _QUESTIONS: Final = Row(
                     unit="suffix:x",
                     thresholds=columns.MORE,
                 ),
+                Query(expr=_BEFORE, legend="usual"),
             ),
             links=("llm-investigate",),
             runbook="cost-spike",
