@@ -184,6 +184,11 @@ def test_check_tells_what_looks_wrong_with_its_place(tmp_path: Path) -> None:
         (("input: 9", "imput: 9"), ":9:37", "did you mean 'input'?"),
         (("acme/m[1]", "acme/m2"), ":16:", "got 'acme/m2', which nothing prices"),
         (("schema: 1", "schema: [1"), ":", "expected"),
+        (
+            ("models:", "models:\n  - {provider: acme, match: m}"),
+            ":",
+            "needs its prices, or same_as",
+        ),
     ],
 )
 def test_check_tells_mistakes_with_their_place(
