@@ -101,9 +101,9 @@ class LlmMetrics:
         """
         kinds, watched = self._kinds, self._users.wanted
         before: Keys = _NO_KEYS
-        shape, alike = kinds.shapes[before], NO_KINDS
         told: tuple[Any, ...] = ()
         status = b""
+        shape, alike = kinds.shapes[before], NO_KINDS
         self._calls.expect(len(scope.items))
         for item in scope.items:
             if scope.dropped and item.dropped:
@@ -118,7 +118,7 @@ class LlmMetrics:
             written = tuple(edits)
             if columns is not before[2] or written != before[1] or not columns:
                 keys = (item.present, written, columns)
-                if keys != before:
+                if keys != before:  # else it is like its neighbour: spares hashes
                     before, shape, alike = keys, kinds.shapes[keys], NO_KINDS
             usage = item.usage
             if usage is not None and shape.usual and not watched:

@@ -36,7 +36,7 @@ def test_calls_count_the_same_in_another_process() -> None:
 def test_there_is_a_figure_for_everything() -> None:
     best = figures("lean", rounds=1, requests=2)
     assert all(value > 0 for value in best.values())
-    assert set(best) == {"counted", "again", "told", "taken", "point", "points"}
+    assert set(best) == {"counted", "again", "told", "encoded", "taken", "point", "points"}
 
 
 def test_as_many_series_are_scraped_as_asked_for() -> None:
