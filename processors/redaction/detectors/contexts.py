@@ -1,12 +1,13 @@
 """Words that make a number mean something, by name. RE2, looked for to the left of a candidate and in its key.
 
 Words are stems where languages inflect. `<` and `>` stand for the borders of a word, inside JSON too, where `\\n` puts
-a letter before it. Letters beyond ASCII are left out, since JSON may carry them as `\\u00e4`.
+a letter before it, and in keys (`userSsn`). Letters beyond ASCII are left out, since JSON may carry them as `\\u00e4`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 REACH: Final = 48
@@ -16,12 +17,25 @@ _LEFT: Final = r"(?:^|[^0-9A-Za-z]|\\[nrtbf]|\\u[0-9a-f]{4})"
 _RIGHT: Final = r"(?:$|[^0-9A-Za-z])"
 
 
-def _words(pattern: str) -> str:
+_FIRST: Final = re.compile(r"(^|\(\?:|\|)([a-z])")
+
+
+def _words(words: Sequence[str]) -> str:
+    """Return the pattern of any of these words, their borders spelt out."""
+    pattern = "|".join(map(_in_camel_case, words))
     return pattern.replace("<", _LEFT).replace(">", _RIGHT)
 
 
+def _in_camel_case(word: str) -> str:
+    """Let a word that needs a border begin inside a key, too: `ssn` in `userSsn`."""
+    if not word.startswith("<"):
+        return word
+    capital = _FIRST.sub(lambda match: f"{match[1]}(?-i:{match[2].upper()})", word[1:])
+    return f"(?:{word}|(?-i:[a-z]){capital})"
+
+
 CONTEXTS: Final[Mapping[str, str]] = {
-    name: _words("|".join(words))
+    name: _words(words)
     for name, words in {
         "phone": (
             r"phone",

@@ -25,8 +25,10 @@ Group = Literal["A", "C", "O"]
 """A: on, needs no context. C: on, needs a checksum, a context or both. O: opt-in."""
 
 _WORD_LEFT: Final = rb"(?:(?<![0-9A-Za-z_])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4}))"
-WORD_START: Final = rb"(?:(?<![A-Za-z])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4}))"
-"""Where a word of letters may begin, inside JSON too."""
+WORD_START: Final = (
+    rb"(?:(?<![A-Za-z])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4})|(?-i:(?<=[a-z])(?=[A-Z])))"
+)
+"""Where a word of letters may begin, inside JSON and camel case too."""
 ROUGH_START: Final = r"(?:^|[^A-Za-z][A-Za-z]?|\\u[0-9a-fA-F]{4})"
 """The same for prefilters, which run over requests."""
 _BEHIND_ESCAPE: Final = rb"(?<=\\[nrtbf][-.,/+:])|(?<=\\u[0-9a-fA-F]{4}[-.,/+:])"
