@@ -1,13 +1,11 @@
 """A trace at rest: what later spans of it are judged by, in as few bytes as that takes.
 
 As objects the ledger's traces take 2 kB each; folded, one with a single call takes 130 bytes. Most traces are plain and
-never become objects; the others are folded when they were quiet. Folding loses nothing that a verdict depends on, but
-for the times of tools: a trace without a running total keeps none, so those that begin after it was quiet only have the
-tools that come later between them.
+never become objects; the others are folded when they were quiet. Folding loses nothing that a verdict depends on.
 
 Format, little-endian: a head, then items in the order in which they came.
     head    when its last span came, Unix ns (8) · where its first record begins (2), 0 without one · flags (1)
-    link    of a span that left no record: span id (8) · parent (8) · sort (1)
+    link    of a span that left no record: span id (8) · parent (8) · sort (1) · a tool's start, end (8 each)
     record  as a link, of the sort RECORD, then: start, end (8 each) · input, output (4 each) · models (8) ·
             response id (8) · request id (8) · mark of the scope (5), kind, verdict and switches (3)
 """
@@ -20,7 +18,7 @@ from typing import Any, Final
 
 from processors.genai.call import COUNTED, Call, Report
 from processors.genai.reasons import REASONS
-from processors.genai.trace import LINK_BYTES, Trace
+from processors.genai.trace import LINK_BYTES, Trace, link_size
 from processors.genai.usage import NO_USAGE, Usage
 
 _HEAD: Final = struct.Struct("<QHB")
@@ -81,7 +79,7 @@ def span_ids(entry: bytes) -> list[bytes]:
     at, end, ids = _first(entry) or len(entry), len(entry), []
     while at < end:
         if entry[at + _SORT_AT] != _RECORD_SORT:
-            at += LINK_BYTES
+            at += link_size(entry[at + _SORT_AT])
             continue
         if not entry[at + _LOG_AT] & _LOG_BIT:
             ids.append(entry[at : at + 8])
@@ -97,7 +95,7 @@ def _places(entry: bytes) -> list[int]:
             places.append(at)
             at += _SIZE
         else:
-            at += LINK_BYTES
+            at += link_size(entry[at + _SORT_AT])
     return places
 
 

@@ -30,7 +30,7 @@ from processors.genai.folded import (
 )
 from processors.genai.logs import judge_log
 from processors.genai.rules import Judge
-from processors.genai.trace import LINK_BYTES, Trace
+from processors.genai.trace import LINK_BYTES, TIMES_BYTES, Trace, is_link
 from processors.recent import RecentIds
 
 _PATIENCE: Final = 2.5
@@ -57,8 +57,8 @@ class Visit:
         """Those that a gateway answered from its cache, by span id."""
         self.links: list[bytes] = []
         """Of spans that left no report: see `Trace.link`."""
-        self.tools: list[tuple[bytes, int, int]] = []
-        """See `Trace.tools`."""
+        self.tools = 0
+        """How many of them are tools'."""
 
     def add(self, call: Call) -> None:
         """Take a call, reported already, of which more is to be said."""
@@ -80,13 +80,6 @@ class Ledger:
         self._deliveries = RecentIds(0)
         self._records = RecentIds(0)
         self._claimed = False
-        self.loops = False
-        """Whether a call was here whose emitter reports running totals over a tool loop.
-
-        From the request on that brings the first one, every tool's span is noted; before, only those that name
-        Spring. So it stays unknown what other tools did in earlier requests: calls before and after them may both
-        count in full, which is right for all other emitters.
-        """
         self.configure(config)
 
     def configure(self, config: Config) -> None:
@@ -139,16 +132,15 @@ class Ledger:
         """Judge what a request brought of a trace; returns the calls of the reports, or none when all of them count."""
         entry, peculiar = visit.entry, visit.peculiar
         links = b"".join(visit.links)
-        if len(links) != LINK_BYTES * len(visit.links):  # ids of another length belong to nobody
-            links = b"".join(link for link in visit.links if len(link) == LINK_BYTES)
-        if peculiar is None and not visit.tools and not isinstance(entry, Trace):
+        if len(links) != LINK_BYTES * len(visit.links) + TIMES_BYTES * visit.tools:
+            links = b"".join([link for link in visit.links if is_link(link)])
+        if peculiar is None and not isinstance(entry, Trace):
             added = extended(entry, now_ns, visit.reports.values(), links)
             if added is not None:
                 self._put(trace_id, added)
                 return ()
         trace = self._awake(trace_id, entry, now_ns)
         trace.link(links)
-        trace.tools += visit.tools
         known = peculiar or {}
         fresh = [known.get(span_id) or Call(*report) for span_id, report in visit.reports.items()]
         self._take(trace_id, trace, fresh, now_ns)

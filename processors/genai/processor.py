@@ -35,7 +35,7 @@ from processors.genai.records import DETAILS_EVENT, CallRecord, call_record, rep
 from processors.genai.scopes import ScopeProfile
 from processors.genai.shapes import Planner, read_record, read_span, review
 from processors.genai.table import Role
-from processors.genai.trace import SOLID, TRANSPARENT
+from processors.genai.trace import SOLID, TRANSPARENT, tool_link
 from processors.genai.usage import NO_USAGE, Usage
 from processors.genai.values import text
 from processors.ports import Context
@@ -163,17 +163,11 @@ class Genai:
                     span.replace(span.body())
         batch.view_all()
         touched: dict[bytes, Visit] = {}
-        tools: list[tuple[Visit, Span, bool]] = []
         for items, sender in self._groups(batch):
-            self._normalise(items, sender, touched, tools)  # type: ignore[arg-type] # a traces batch holds spans only
+            self._normalise(items, sender, touched)  # type: ignore[arg-type] # a traces batch holds spans only
             if items:
                 self._turn += 1
                 review(sender.scope, items[self._turn % len(items)])  # type: ignore[arg-type]
-        loops = self._ledger.loops  # known when all calls of the batch were read, in whatever order
-        for visit, span, spring in tools:
-            if loops or spring:
-                view = span.view
-                visit.tools.append((view.parent_span_id or NO_PARENT, view.start_ns, view.end_ns))
         waiting = [self._settle(trace_id, visit) for trace_id, visit in touched.items()]
         return any(waiting)
 
@@ -182,12 +176,8 @@ class Genai:
         spans: Iterable[Span],
         sender: _Sender,
         touched: dict[bytes, Visit],
-        tools: list[tuple[Visit, Span, bool]],
     ) -> None:
-        """Normalise the spans of one scope group and enter in `touched` what the ledger is to know of them.
-
-        `tools` gets the tools' spans and whether they are Spring's.
-        """
+        """Normalise the spans of one scope group and enter in `touched` what the ledger is to know of them."""
         scope, given, _, override = sender
         visit_of, roles = self._ledger.visit, self._roles
         for span in spans:
@@ -205,10 +195,13 @@ class Genai:
                 if usage is not None and not plan.skipped and (role is _MODEL_CALL or usage.known):
                     self._enter(trace_id, span, plan, found, usage, visit)
                     continue  # a record is a link as well
-                if usage is not None or role is _TOOL:
+                if role is _TOOL:
+                    ids = view.span_id, view.parent_span_id
+                    visit.links.append(tool_link(*ids, view.start_ns, view.end_ns))
+                    visit.tools += 1
+                    continue
+                if usage is not None:
                     sort = SOLID
-                    if role is _TOOL:
-                        tools.append((visit, span, plan.spring))
                 elif plan.has_counts and not plan.skipped:
                     self._skip(span, NOT_BILLED)
             visit.links.append(view.span_id + (view.parent_span_id or NO_PARENT) + sort)
@@ -251,7 +244,6 @@ class Genai:
         if role is _AGGREGATE:
             visit.add(_aggregate(report, plan, view.attributes))
         elif plan.spring and known.identity.provider == _BEDROCK:
-            self._ledger.loops = True
             visit.add(_loop(report))
 
     def _settle(self, trace_id: bytes, visit: Visit) -> bool:

@@ -26,15 +26,12 @@ def judge_loops(trace: Trace, calls: list[Call]) -> set[Call]:
     """
     waiting: set[Call] = set()
     first = {call.parent: call for call in calls if call.loop}
-    if not first:
-        return waiting
-    tools = _tools_by_parent(trace)
     for call in first.values():
         family = sorted(
             (r for r in trace.siblings(call) if r.loop and r.has_usage),
             key=lambda c: (c.start, c.span_id),
         )
-        linked = _Tools(tools.get(call.parent, ())).link
+        linked = _Tools(trace.tree.tools.get(call.parent, ())).link
         for run in _runs(family, linked):
             _count_run(run)
         grown = {c for run in _runs(family, _grows) if len(run) > 1 for c in run}
@@ -59,13 +56,6 @@ class _Tools:
             return False
         place = bisect_left(self._starts, before.end)
         return place < len(self._ends) and self._ends[place] <= after.start
-
-
-def _tools_by_parent(trace: Trace) -> dict[bytes, list[tuple[int, int]]]:
-    times: dict[bytes, list[tuple[int, int]]] = {}
-    for parent, start, end in trace.tools:
-        times.setdefault(parent, []).append((start, end))
-    return times
 
 
 def _is_linked(family: list[Call], place: int, linked: Callable[[Call, Call], bool]) -> bool:

@@ -1,11 +1,12 @@
 """What the ledger remembers of one trace: who is whose child, and the records of its model calls.
 
 Traces become such objects when their records could repeat each other; others stay folded (`folded`). Links are kept as
-17 bytes a span and turned into maps only when a question about them comes up.
+17 bytes a span, 33 for a tool's, and turned into maps only when a question about them comes up.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
@@ -16,7 +17,12 @@ LINK_BYTES: Final = 17
 TRANSPARENT: Final = b"\x00"
 """Sort of spans between a client and its server: HTTP, anything that is not GenAI."""
 SOLID: Final = b"\x01"
-"""Sort of tools, aggregates and model calls."""
+"""Sort of aggregates and model calls."""
+TOOL: Final = b"\x03"
+"""Sort of tools: solid as well, and followed by when they ran, which running totals are told apart by."""
+TIMES_BYTES: Final = 16
+_TIMES: Final = struct.Struct("<QQ")
+_pack_times: Final = _TIMES.pack
 
 _DEEPEST: Final = 128
 """Spans that are more levels apart are not compared: no program nests its calls so deep, and a chain that was made to
@@ -24,20 +30,44 @@ would cost the square of its length."""
 
 _TRACE_BYTES: Final = 700
 _CALL_BYTES: Final = 700
-_TOOL_BYTES: Final = 190
 _INDEX_BYTES: Final = 260
 """Measured with tracemalloc on CPython 3.11, rounded up."""
 
 
-class Tree:
-    """Who is whose child, and which spans are solid; filled from links."""
+def tool_link(span_id: bytes, parent: bytes, start: int, end: int) -> bytes:
+    """Say whose child a tool's span is, and when it ran."""
+    return span_id + (parent or NO_PARENT) + TOOL + _pack_times(start, end)
 
-    __slots__ = ("_read", "children", "parents", "solid")
+
+def link_size(sort: int) -> int:
+    """Return how many bytes a link of this sort takes."""
+    return LINK_BYTES + TIMES_BYTES if sort == TOOL[0] else LINK_BYTES
+
+
+def is_link(link: bytes) -> bool:
+    """Whether it is as long as its sort takes; ids of another length are invalid, and such spans belong to nobody."""
+    return len(link) >= LINK_BYTES and len(link) == link_size(link[LINK_BYTES - 1])
+
+
+def _each(links: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(links):
+        behind = at + link_size(links[at + LINK_BYTES - 1])
+        yield links[at:behind]
+        at = behind
+
+
+class Tree:
+    """Who is whose child, which spans are solid, and when tools ran; filled from links."""
+
+    __slots__ = ("_read", "children", "parents", "solid", "tools")
 
     def __init__(self) -> None:
         self.parents: dict[bytes, bytes] = {}
         self.children: dict[bytes, list[bytes]] = {}
         self.solid: set[bytes] = set()
+        self.tools: dict[bytes, list[tuple[int, int]]] = {}
+        """(start, end) of tools' spans by their parents."""
         self._read = 0
 
     def grow(self, links: bytearray) -> None:
@@ -46,13 +76,16 @@ class Tree:
             return
         fresh = bytes(links[self._read :])
         self._read = len(links)
-        for at in range(0, len(fresh), LINK_BYTES):
-            span_id, parent = fresh[at : at + 8], fresh[at + 8 : at + 16]
+        for one in _each(fresh):
+            span_id, parent, sort = one[:8], one[8:16], one[16:LINK_BYTES]
             if span_id not in self.parents and parent != NO_PARENT:
                 self.children.setdefault(parent, []).append(span_id)
             self.parents[span_id] = parent
-            if fresh[at + 16]:
+            if sort != TRANSPARENT:
                 self.solid.add(span_id)
+            if sort == TOOL:
+                start, end = _TIMES.unpack(one[LINK_BYTES:])
+                self.tools.setdefault(parent, []).append((start, end))
 
 
 class Trace:
@@ -60,7 +93,7 @@ class Trace:
 
     __slots__ = (
         "_families", "_first", "_grouped", "_links", "_mixed", "_tree", "calls", "forgotten", "logs", "open", "seen_ns",
-        "size", "tools",
+        "size",
     )  # fmt: skip
 
     def __init__(self, *, forgotten: bool = False) -> None:
@@ -71,8 +104,6 @@ class Trace:
         """Records of logs that were counted and that no span has repeated yet."""
         self.open: tuple[Call, ...] = ()
         """Records without a verdict."""
-        self.tools: list[tuple[bytes, int, int]] = []
-        """(parent, start, end) of tool spans, kept for emitters with running totals until the trace is folded."""
         self.seen_ns = 0
         self.size = 0
         """Estimated bytes in memory, as of the last `grown`."""
@@ -86,16 +117,13 @@ class Trace:
     # -- growing
 
     def link(self, links: bytes) -> None:
-        """Remember whose child a span that left no record is: span id, parent, SOLID or TRANSPARENT, for each."""
+        """Remember whose children spans are that left no record: span id, parent, TRANSPARENT or SOLID, for each; or
+        its `tool_link`."""
         self._links += links
 
     def links_without_record(self) -> bytes:
         """Return the links of spans that left no record."""
-        links, calls = bytes(self._links), self.calls
-        places = range(0, len(links), LINK_BYTES)
-        return b"".join(
-            links[at : at + LINK_BYTES] for at in places if links[at : at + 8] not in calls
-        )
+        return b"".join(one for one in _each(bytes(self._links)) if one[:8] not in self.calls)
 
     def add(self, call: Call) -> None:
         """Remember a record of a span."""
@@ -108,7 +136,7 @@ class Trace:
             self._mixed = True
         self.calls[call.span_id] = call
         link = call.span_id + call.parent + SOLID
-        if len(link) == LINK_BYTES:  # ids of another length are invalid and belong to nobody
+        if is_link(link):
             self._links += link
 
     @property
@@ -119,7 +147,6 @@ class Trace:
     def grown(self) -> int:
         """Return by how many bytes (estimated) it has grown since this was asked last."""
         size = _TRACE_BYTES + len(self._links) + _CALL_BYTES * len(self.calls)
-        size += _TOOL_BYTES * len(self.tools)
         if self._tree is not None or self.logs:
             size += _CALL_BYTES * len(self.logs)
             size += _INDEX_BYTES * (len(self._tree.parents) if self._tree else 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from processors.genai.call import COUNTED, NO_PARENT, Call, total
 from processors.genai.reasons import CUMULATIVE_LOOP, DUPLICATE_OF_ANCESTOR, undecided
 from processors.genai.rules import Judge
 from processors.genai.running_totals import _Tools
-from processors.genai.trace import Trace
+from processors.genai.trace import Trace, tool_link
 from processors.genai.usage import NO_USAGE
 
 MS = 1_000_000
@@ -30,15 +30,6 @@ class Asked(Call):
     def __getattribute__(self, name: str) -> Any:
         Asked.times += 1
         return super().__getattribute__(name)
-
-
-class Noted(list[tuple[bytes, int, int]]):
-    """Tools that count how often one is looked at."""
-
-    def __iter__(self) -> Iterator[tuple[bytes, int, int]]:
-        for tool in super().__iter__():
-            Asked.times += 1
-            yield tool
 
 
 def record(
@@ -91,7 +82,9 @@ def loops(count: int) -> list[Call]:
 def work(calls: list[Call], per_request: int) -> int:
     """Return how often records were asked for anything while their trace was judged."""
     trace, judge = Trace(), Judge(prefer_gateway=False, cumulative_loops=True)
-    trace.tools = Noted((c.parent, c.end, c.end + MS) for c in calls if c.loop)
+    for call in calls:
+        if call.loop:
+            trace.link(tool_link(call.span_id[::-1], call.parent, call.end, call.end + MS))
     Asked.times = 0
     for first in range(0, len(calls), per_request):
         fresh = calls[first : first + per_request]
@@ -190,7 +183,8 @@ def test_a_tool_below_another_parent_links_no_loop() -> None:
         record(3, 9, 300, (80, 90), loop=True),
         record(4, 9, 400, (120, 130), loop=True),
     ]
-    trace.tools = [(bytes(7) + b"\x08", 20 * MS, 30 * MS), (bytes(7) + b"\x09", 60 * MS, 70 * MS)]
+    for parent, start, end in ((8, 20, 30), (9, 60, 70)):
+        trace.link(tool_link(bytes([parent] * 8), bytes([*[0] * 7, parent]), start * MS, end * MS))
     for call in calls:
         trace.add(call)
     Judge(prefer_gateway=False, cumulative_loops=True).judge(trace, calls, final=False)
