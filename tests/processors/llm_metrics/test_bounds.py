@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from collector.self_metrics import rss_bytes
 from processors import semconv
+from processors.batch import Batch, Signal
 from processors.llm_metrics.bindings import Bindings
 from processors.llm_metrics.catalogue import LABELS, METRICS
 from processors.llm_metrics.kinds import Kinds
@@ -46,6 +49,36 @@ def test_very_many_attribute_tuples_cost_no_memory_and_lose_no_call() -> None:
         calls = (priced(app__llm__tenant__id=f"t{n}") for n in range(first, first + 1000))
         metrics.process(traces(map(span, calls)))
     assert total(read(metrics.tick(NOW)), "llm_requests_total") == 17_000
+
+
+def test_a_hundred_thousand_tenants_models_and_prompts_leave_memory_flat() -> None:
+    metrics = connector()
+    raw = traces(
+        [
+            span(
+                priced(
+                    gen_ai__response__model=f"m#{n:06}", gen_ai__request__model=f"m#{n:06}",
+                    app__llm__tenant__id=f"t#{n:06}", app__llm__prompt__template__sha=f"#{n:06}",
+                )
+            )
+            for n in range(100)
+        ]
+    ).encode()  # fmt: skip
+    sizes = []
+    for first in range(0, 100_000, 100):
+        new = re.sub(rb"#\d{6}", lambda m, n=first: b"#%06d" % (int(m[0][1:]) + n), raw)  # type: ignore[misc] # bound
+        batch = Batch(Signal.TRACES, new, received_ns=NOW + first)
+        metrics.process(batch)
+        batch.release()  # as the pipeline does
+        if first in (45_000, 95_000):
+            sizes.append(rss_bytes())
+            told = metrics.tick(NOW + first * SECOND // 100)
+    assert max(map(len, read(told).values())) <= 20_000
+    for label in ("tenant", "model", "prompt_sha"):
+        limit = LABELS[label].limit
+        assert limit is not None
+        assert metrics.stats.counters["llm_cardinality_overflow_total", label] == 100_000 - limit
+    assert sizes[1] - sizes[0] < 4 << 20
 
 
 def test_a_full_metric_folds_the_next_label_set_whole() -> None:
