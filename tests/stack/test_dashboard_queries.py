@@ -17,6 +17,7 @@ from grafana.reading import filled
 from tests.e2e.servers import Collector, Prometheus, poll
 from tests.stack import traffic
 from tests.stack.boards import REPOSITORY, Shown, everything, load
+from tests.stack.test_runbooks import BOOKS, blocks
 
 pytestmark = pytest.mark.e2e
 
@@ -51,6 +52,10 @@ QUIET = {
     "llm_cardinality_overflow_total",
     "llm_cost_estimated_usd_total",
 }
+OF_THE_STACK = re.compile(r"\b(?:prometheus|alertmanager)_|job=\"alertmanager\"")
+"""What Prometheus and Alertmanager say of themselves: here nobody scrapes them."""
+BEFORE = re.compile(r" offset |:ratio7d\b")
+STEPS = [(book.stem, query) for book in BOOKS for query in blocks(book, "promql")]
 PROMETHEUS = [one for one in everything() if one.source == "prometheus"]
 
 
@@ -122,6 +127,14 @@ def test_a_panel_runs_and_shows_what_happened(asked: Asked, shown: Shown) -> Non
         assert found or not expected, expr
         values = [float(value) for one in found for _, value in one["values"]]
         assert not found or not all(map(math.isnan, values)), f"NaN only: {expr}"
+
+
+@pytest.mark.parametrize(("book", "query"), STEPS)
+def test_a_step_of_a_runbook_runs_and_finds_something(asked: Asked, book: str, query: str) -> None:
+    """Unless it compares with another day, or counts failures that there are none of."""
+    silent = any(metric in query for metric in QUIET) or BEFORE.search(query)
+    elsewhere = ELSEWHERE.search(query) or OF_THE_STACK.search(query)
+    assert asked.now(query) or silent or elsewhere, query
 
 
 @pytest.mark.parametrize(

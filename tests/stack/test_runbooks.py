@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.servers import Prometheus, free_port
 from tests.stack.rules import BOARDS, PROMETHEUS, alerts, known_metrics, metrics_of
 
 BOOKS = sorted((PROMETHEUS / "runbooks").glob("*.md"))
@@ -83,14 +82,3 @@ def test_trace_queries_compare_money_with_decimals(book: Path) -> None:
     for query in blocks(book, "traceql"):
         assert not re.search(r"cost_usd\s*(?:[<>!]?=|[<>])\s*\d+(?![\d.])", query)
         assert query.count("{") == query.count("}") == 1
-
-
-def test_queries_run(tmp_path: Path) -> None:
-    prometheus = Prometheus(tmp_path, [free_port()]).start()
-    try:
-        for book in BOOKS:
-            for query in blocks(book, "promql"):
-                prometheus.query(query)
-    finally:
-        if prometheus.server is not None:
-            prometheus.server.stop()
