@@ -14,7 +14,9 @@ SECOND = 1_000_000_000
 
 
 def any_value(value: object) -> AnyValue:
-    """Return the AnyValue of a Python value."""
+    """Return the AnyValue of a Python value; of None the empty one."""
+    if value is None:
+        return AnyValue()
     if isinstance(value, bool):
         return AnyValue(bool_value=value)
     if isinstance(value, int):

@@ -23,19 +23,9 @@ from processors.batch import Signal
 from processors.errors import Overloaded
 from processors.ports import Context
 from processors.requests import Request
+from tests.collector.extensions.file_storage.stores import QUEUE
 
-CONFIG = QueueConfig(
-    enabled=True,
-    num_consumers=2,
-    queue_size=10,
-    max_bytes=1_000,
-    sizer="requests",
-    block_on_overflow=False,
-    wait_for_result=False,
-    joining=Joining(eager=True, linger_s=0.0, most_items=1),
-    most_items=0,
-    most_bytes=0,
-)
+CONFIG = replace(QUEUE, queue_size=10, max_bytes=1_000)
 
 
 @pytest.fixture(params=["memory", "disk"])

@@ -3,31 +3,28 @@
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from collector.errors import ExportFailed
 from collector.exporters.delivery import TAKEN, Answer
-from collector.exporters.queue_config import Joining, QueueConfig
+from collector.exporters.queue_config import Joining
 from collector.exporters.retry import RetryConfig
 from collector.exporters.sender import Sender
 from collector.exporters.shelf import NoShelf, Waiting
 from processors.requests import Request
+from tests.collector.extensions.file_storage.stores import QUEUE
 from tests.countable import span_ids, traces
 from tests.e2e.servers import poll
 
-QUEUE = QueueConfig(
-    enabled=True,
+FOUR_AT_ONCE = replace(
+    QUEUE,
     num_consumers=4,
     queue_size=100,
     max_bytes=1 << 20,
-    sizer="requests",
-    block_on_overflow=False,
-    wait_for_result=False,
     joining=Joining(eager=True, linger_s=0.0, enough_items=1),
-    most_items=0,
-    most_bytes=0,
 )
 RETRY = RetryConfig(
     enabled=True, initial_s=60.0, max_s=60.0, multiplier=1, randomization=0, max_elapsed_s=0
@@ -51,7 +48,7 @@ class Destination:
 def sender(push: Callable[[Request], Answer], **rest: Any) -> tuple[Sender, Destination]:
     destination = Destination(push)
     made = Sender(
-        transport=destination, sending=QUEUE, retry=RETRY, say=lambda *a, **k: None, **rest
+        transport=destination, sending=FOUR_AT_ONCE, retry=RETRY, say=lambda *a, **k: None, **rest
     )
     return made, destination
 

@@ -8,13 +8,14 @@ from typing import Any
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from collector.config.settings import resolve
 from collector.registry import schema_of
 from processors.batch import Batch, Signal
 from processors.ports import Context
 from processors.redaction import build
+from tests.telemetry import key_values as attributes
 
 KEY = b"0123456789abcdef0123456789abcdef"
 REQUESTS = {
@@ -28,26 +29,6 @@ def processor(config: Mapping[str, Any], secret: bytes | None = KEY) -> Any:
     """Build a processor from what a user would write."""
     settings = resolve(schema_of("processors/redaction/schema.json"), dict(config))
     return build(settings, Context(id="redaction", secret=secret))
-
-
-def any_value(value: Any) -> AnyValue:
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int):
-        return AnyValue(int_value=value)
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    if isinstance(value, bytes):
-        return AnyValue(bytes_value=value)
-    if isinstance(value, list):
-        return AnyValue(array_value=ArrayValue(values=[any_value(item) for item in value]))
-    if isinstance(value, dict):
-        return AnyValue(kvlist_value=KeyValueList(values=attributes(value)))
-    return AnyValue() if value is None else AnyValue(string_value=value)
-
-
-def attributes(values: Mapping[str, Any]) -> list[KeyValue]:
-    return [KeyValue(key=key, value=any_value(value)) for key, value in values.items()]
 
 
 def plain(value: AnyValue) -> Any:

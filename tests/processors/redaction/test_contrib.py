@@ -19,9 +19,9 @@ from processors.redaction.entities import EntityRedaction
 from processors.redaction.go_text import as_string
 from processors.redaction.sanitizers.database import FAMILIES
 from processors.redaction.sanitizers.url import cluster
+from tests.telemetry import any_value
 
 from .support import (
-    any_value,
     attributes,
     plain,
     plain_attributes,
