@@ -77,9 +77,6 @@ class Calls:
         """Count one call, which `expect` was told of. A log record has no `seconds`."""
         noted = kind.noted
         fresh = not noted
-        if fresh:
-            self._noting.append(kind)
-            self._quotas.note(kind.binding, item.view.attributes)
         if shape.latency:
             seconds = number(edits[LATENCY] if LATENCY in edits else read[LATENCY])
         elif seconds is not None and seconds < 0:
@@ -94,12 +91,27 @@ class Calls:
         if shape.mixed:
             noted += shape.counts_written(edits)
         noted += (usd, seconds)
+        if fresh:
+            self._enter(kind, item, usd is not None)
         if fresh or kind.rare or (seconds is not None and seconds >= SLOW_S):
             if shape.mixed:
                 read = overlaid(read, edits)
             self._look_closer(kind, read, edits, fresh, usd, seconds, end_ns, item)
         if self._users is not None and usd is not None:
             self._users.spend(kind.binding, user_of(item.view.attributes, item.edits), usd)
+
+    def begin(self, kind: Kind, item: Item, usd: float, seconds: float) -> None:
+        """Note the first call, since the last ones were added to the series, of a kind that is `plain`."""
+        self._enter(kind, item, True)
+        view = item.view
+        self._exemplars.offer(kind.binding, view.trace_id, view.end_ns, usd, seconds, None, None)
+
+    def _enter(self, kind: Kind, item: Item, priced: bool) -> None:
+        """Do what is done once for the calls of a kind that are settled together."""
+        self._noting.append(kind)
+        self._quotas.note(kind.binding, item.view.attributes)
+        if not kind.opened:
+            open_counters(kind, priced)
 
     def expect(self, number: int) -> None:
         """Make room for up to so many calls."""
@@ -129,8 +141,6 @@ class Calls:
     ) -> None:
         """Count what few calls tell, and offer the call as an exemplar."""
         binding = kind.binding
-        if not kind.opened:
-            open_counters(kind, usd is not None)
         ttft = rate = None
         if kind.shape.more:
             ttft = self._more(binding, read)

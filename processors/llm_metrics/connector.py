@@ -96,8 +96,8 @@ class LlmMetrics:
     def _count_spans(self, scope: ScopeGroup, environment: str) -> None:
         """Count the spans of a scope group.
 
-        Most are shaped as their neighbours, of a kind that was noted before, and have nothing to them but the usual
-        numbers: these are noted right here, because to call others for it costs half as much again.
+        Most are shaped as their neighbours, of a kind that is known, and have nothing to them but the usual numbers:
+        these are noted right here, because to call others for it costs half as much again.
         """
         kinds, watched = self._kinds, self._users.wanted
         before: Keys = _NO_KEYS
@@ -126,10 +126,12 @@ class LlmMetrics:
                     told, status = shape.told(edits), view.status
                     alike = kinds.like(shape, told, environment, status_code(view))
                 kind = alike.get(joined(shape.identity(source)))
-                if kind is not None and kind.plain and kind.noted:
+                if kind is not None and kind.plain:
                     usd, seconds = edits[COST], (view.end_ns - view.start_ns) / 1e9
                     if usd.__class__ is float and 0.0 <= usd < SURE_USD and 0.0 <= seconds < SLOW_S:
                         noted = kind.noted
+                        if not noted:
+                            self._calls.begin(kind, item, usd, seconds)
                         noted += shape.counts_used(usage)
                         noted += (usd, seconds)
                         if view.HasField("last_event"):
