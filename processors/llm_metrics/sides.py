@@ -22,7 +22,7 @@ from processors.llm_metrics.bindings import (
     spellings,
 )
 from processors.llm_metrics.catalogue import TOOL as TOOL_BUCKETS
-from processors.llm_metrics.kinds import MAX_KEY
+from processors.llm_metrics.kinds import MAX_KEY, NOTHING, overlaid
 from processors.llm_metrics.labels import clean, plain
 from processors.llm_metrics.outcomes import outcome
 from processors.llm_metrics.series import Counter, Histogram
@@ -64,7 +64,10 @@ class Sides:
             read[MODE] if MODE in read else None,
             get(ENVIRONMENT), get(MODE), environment, code,
         )  # fmt: skip
-        found = self._tools.get(key)
+        try:
+            found = self._tools.get(key)
+        except TypeError:  # a list was written where a label is: compared encoded
+            return self.tool(overlaid(read, edits), NOTHING, environment, seconds, code)
         if found is None:
             found = self._open_tool(key, read, edits, environment)
         calls, timed = found

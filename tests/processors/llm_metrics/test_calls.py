@@ -198,6 +198,18 @@ def test_a_list_where_a_label_is_costs_nobody_else_their_count(key: str, value: 
     assert total(read(metrics.close()), "llm_requests_total") == 3
 
 
+@pytest.mark.parametrize("key", ["deployment.environment.name", "app.llm.data_mode"])
+def test_a_list_where_a_label_of_a_tool_is_costs_nobody_else_their_count(key: str) -> None:
+    metrics = connector()
+    tool = {"app.llm.span.class": "tool", "gen_ai.tool.name": "search"}
+    batch = traces([span(tool), span(priced())])
+    next(batch.spans()).set(key, ["a"])
+    metrics.process(batch)
+    told = read(metrics.close())
+    assert total(told, "llm_tool_calls_total", tool="search") == 1
+    assert total(told, "llm_requests_total") == 1
+
+
 def test_a_conversation_that_became_expensive_here_is_counted_once() -> None:
     metrics = connector()
     for name in ("gen_ai.conversation.id", "app.llm.conversation.id"):
