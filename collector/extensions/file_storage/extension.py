@@ -13,6 +13,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -151,6 +152,9 @@ def _lock(path: Path) -> int:
         raise StartError(
             f"The storage directory {path.parent} is in use by process {owner or 'unknown'}."
         ) from error
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+    with suppress(
+        OSError
+    ):  # on a full disk nobody learns who holds it, but what waits there can leave
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle

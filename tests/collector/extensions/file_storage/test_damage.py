@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,21 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------ no room
+
+
+def test_what_waits_can_leave_when_a_start_finds_the_disk_full(tmp_path: Path) -> None:
+    with storage(tmp_path) as one:
+        put(queue_on(one), request(1))
+    (tmp_path / "lock").unlink()
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, usual[1]))  # no file may get a byte
+    try:
+        with ExitStack() as stack:
+            one = stack.enter_context(storage(tmp_path))
+            resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+            assert drain(queue_on(one)) == [1]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
 def test_a_full_disk_is_refused_emptied_and_used_again(tmp_path: Path) -> None:
