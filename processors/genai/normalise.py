@@ -6,12 +6,12 @@ Source attributes stay. Usage of an aggregate is read but not written: every bac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from processors import semconv
 from processors.allowance import length
-from processors.batch import Element, LogRecord, Span
+from processors.batch import Element, Event, LogRecord, Span
 from processors.genai.call import digest
 from processors.genai.config import Override
 from processors.genai.dimensions import DIMENSIONS, METADATA
@@ -113,8 +113,8 @@ def normalise(
             response_id = _response_id(item, plan, attributes)
         if plan.optional:
             _write_optional(item, plan, attributes)
-        if known.asks_events and isinstance(item, Span) and item.encoded_events():
-            _write_from_events(item, known)
+        if known.asks_events and isinstance(item, Span) and (events := item.encoded_events()):
+            _write_from_events(item, events, known)
     if columns.conversation is not None and _is_plain(raw := values[columns.conversation]):
         fields += _MIRROR[item.ATTRIBUTES][len(raw)] + raw
         written[semconv.APP_LLM_CONVERSATION_ID] = raw[2:].decode("utf-8", "replace")
@@ -261,18 +261,26 @@ def _write_first(item: Element, attributes: Attributes, key: str, sources: Sourc
             return
 
 
-def _write_from_events(span: Span, known: Known) -> None:
+def _write_from_events(span: Span, events: Sequence[bytes], known: Known) -> None:
     """Write what some emitters tell by span events: finish reasons and the first token."""
     if known.untold_reasons:
-        found = [
-            reason
-            for event in span.events()
-            if event.name == _CHOICE and (reason := text_of(event.get("finish_reason")))
-        ]
+        told = (text_of(event.get("finish_reason")) for event in _named(_CHOICE, events))
+        found: list[Value] = [reason for reason in told if reason]
         if found:
-            span.set(semconv.GEN_AI_RESPONSE_FINISH_REASONS, list(found))
+            span.set(semconv.GEN_AI_RESPONSE_FINISH_REASONS, found)
     for wanted in _FIRST_TOKEN_EVENTS if semconv.APP_LLM_TTFT_S not in span else ():
-        _write_ttft(span, next((e.time_ns for e in span.events() if e.name == wanted), None))
+        first = next(_named(wanted, events), None)
+        _write_ttft(span, None if first is None else first.time_ns)
+
+
+def _named(name: str, events: Sequence[bytes]) -> Iterator[Event]:
+    """Yield the events of this name. Others are not decoded: a stream may leave one for every chunk."""
+    written = name.encode()
+    for body in events:
+        if written in body:
+            event = Event(body, -1, 0, len(body))
+            if event.name == name:
+                yield event
 
 
 def _write_ttft(span: Span, moment_ns: int | None) -> None:

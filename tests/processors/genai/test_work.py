@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from processors.batch import Batch, Signal
 from processors.genai.above import Above, same_nested
 from processors.genai.call import COUNTED, NO_PARENT, Call, total
 from processors.genai.reasons import CUMULATIVE_LOOP, DUPLICATE_OF_ANCESTOR, undecided
@@ -16,6 +18,9 @@ from processors.genai.rules import Judge
 from processors.genai.running_totals import _Tools
 from processors.genai.trace import Trace, tool_link
 from processors.genai.usage import NO_USAGE
+from tests.processors.genai.replay import genai
+from tests.processors.genai.test_ledger import CALL
+from tests.telemetry import span, traces
 
 MS = 1_000_000
 SDK, OTHER_SDK = 0x100, 0x210
@@ -189,3 +194,18 @@ def test_a_tool_below_another_parent_links_no_loop() -> None:
         trace.add(call)
     Judge(prefer_gateway=False, cumulative_loops=True).judge(trace, calls, final=False)
     assert [call.verdict for call in calls] == [CUMULATIVE_LOOP, COUNTED, None, None]
+
+
+def test_events_that_tell_nothing_are_not_decoded() -> None:
+    """A stream may leave an event for every chunk; the first of these could not even be decoded."""
+    request = ExportTraceServiceRequest.FromString(traces(span(1, attributes=CALL)))
+    choice = request.resource_spans[0].scope_spans[0].spans[0].events.add(name="gen_ai.choice")
+    choice.attributes.add(key="finish_reason").value.string_value = "stop"
+    kept = request.SerializeToString()
+    chunk = b"\xff" * len(choice.SerializeToString())
+    raw = kept.replace(choice.SerializeToString(), chunk)
+    for sent, reasons in ((kept, ["stop"]), (raw, None)):
+        batch = genai().process(Batch(Signal.TRACES, sent))
+        assert batch is not None
+        (left,) = batch.spans()
+        assert left.get("gen_ai.response.finish_reasons") == reasons
