@@ -31,7 +31,7 @@ def ours() -> list[str]:
     return [
         line
         for line in shell_lines()
-        if line.startswith("otelcol-llm ")
+        if re.search(r"(^|\| )otelcol-llm ", line)
         and line not in stays
         and not line.startswith("otelcol-llm --config")
     ]
