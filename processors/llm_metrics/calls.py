@@ -1,4 +1,4 @@
-"""Counted model calls. This is the hot path: a few look-ups, then a note at the call's kind.
+"""Counted model calls: a note at the call's kind, and what few calls tell. Plain calls are noted by the connector.
 
 What a call has in common with others of its kind was worked out before (see `kinds`); its numbers are added to the
 series together with those of others (see `settling`). What few calls tell is counted at once. On a view's attributes

@@ -108,6 +108,7 @@ class Kind:
         self.rare = shape.more or became is not PLAIN or not self.billed
         """Whether there is more to count than what is noted."""
         self.plain = self.counted and not self.rare
+        """Whether a call is all noted by its numbers."""
         self.opened = False
         """Whether its counters are, see `settling`."""
         self.noted: list[Any] = []
@@ -169,7 +170,7 @@ class Shape:
         self.usual = (
             self.columnar and self.cost_written and not (self.mixed or self.latency or self.more)
         )
-        """Whether its calls are as most are that passed `genai` and `llm_cost` here."""
+        """Whether its calls are as most are that passed `genai` and `llm_cost` in this process."""
 
 
 class Kinds:
