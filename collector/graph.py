@@ -24,7 +24,7 @@ from collector.config.model import GraphConfig
 from collector.errors import StartError, starting
 from collector.intake import Gate, GraphIntake, Route
 from collector.junction import through
-from collector.pipeline import Pipeline, Sink, Stage
+from collector.pipeline import Outlet, Pipeline, Stage
 from collector.registry import Kind
 from collector.turns import in_turns
 from processors.batch import Batch, Signal
@@ -171,14 +171,14 @@ class Graph:
             else None
         )
 
-    def _sink(self, name: str) -> tuple[Sink, bool]:
-        """Return where an exporter id of a pipeline leads, and whether it may change what it gets."""
+    def _sink(self, name: str) -> Outlet:
+        """Return where an exporter id of a pipeline leads."""
         if name in self.exporters:
-            return self.exporters[name].export, False
+            return Outlet(self.exporters[name].export, False, name)
         connector = self.connectors[name]
         targets = {signal: list(self._fed_by(name, signal)) for signal in Signal}
         stage = self._connector_stage(name)
-        return partial(through, stage, targets), getattr(connector, "mutates", False)
+        return Outlet(partial(through, stage, targets), getattr(connector, "mutates", False), name)
 
     def _connector_stage(self, name: str) -> Stage:
         """Return the place of a connector: one for all pipelines that feed it."""

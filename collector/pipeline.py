@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from collector import logs
 from collector.errors import Rejected
@@ -121,6 +122,16 @@ Sink = Callable[[Batch], Ticket | None]
 """Where a pipeline hands its batches: an exporter, or a connector and the pipelines behind it."""
 
 
+class Outlet(NamedTuple):
+    """A sink of a pipeline."""
+
+    sink: Sink
+    writes: bool
+    """Whether it may change the batch."""
+    name: str = ""
+    """Its component id."""
+
+
 class Partly(Overloaded):
     """Of the pipelines behind a connector some had no room: `rest` leads to those alone."""
 
@@ -135,8 +146,8 @@ class Stuck:
 
     position: int
     batch: Batch
-    sinks: tuple[tuple[Sink, bool], ...]
-    """Sinks that still want it, once it is past all stages; each with whether it may change the batch."""
+    sinks: tuple[Outlet, ...]
+    """Sinks that still want it, once it is past all stages."""
     why: Overloaded
     tickets: tuple[Ticket, ...] = ()
     """Of the sinks that have it already."""
@@ -160,17 +171,17 @@ class Pipeline:
         pipeline_id: str,
         signal: Signal,
         stages: Sequence[Stage],
-        sinks: Sequence[tuple[Sink, bool]],
+        sinks: Sequence[Outlet | tuple[Sink, bool]],
         tickets: list[Ticket],
     ) -> None:
-        """`sinks`: each with whether it may change the batch. `tickets` is shared by all pipelines of a graph and
-        collects what the request under way must wait for."""
+        """`tickets` is shared by all pipelines of a graph and collects what the request under way must wait for."""
         self.id = pipeline_id
         self.signal = signal
         self.stages = stages
         self.ticks = any(stage.ticks for stage in stages)
+        outlets = [Outlet(*sink) for sink in sinks]
         self._sinks = tuple(
-            sorted(sinks, key=lambda sink: sink[1])
+            sorted(outlets, key=lambda outlet: outlet.writes)
         )  # readers first: only the last writer needs no copy
         self._tickets = tickets
         self._backlog: deque[Stuck] = deque()
@@ -292,7 +303,7 @@ class Pipeline:
         self,
         batch: Batch,
         start: int,
-        sinks: tuple[tuple[Sink, bool], ...],
+        sinks: tuple[Outlet, ...],
         tickets: tuple[Ticket, ...] = (),
     ) -> Stuck | None:
         """Run the stages from `start`, then the sinks; return where it got stuck.
@@ -326,27 +337,27 @@ class Pipeline:
             self._unsettled.append(HandedOver(batch, (*tickets, *self._tickets[began:])))
 
     def _fan_out(
-        self, batch: Batch, sinks: tuple[tuple[Sink, bool], ...], tickets: tuple[Ticket, ...]
+        self, batch: Batch, sinks: tuple[Outlet, ...], tickets: tuple[Ticket, ...]
     ) -> Stuck | None:
         """Offer the batch to every sink; one that is full does not keep it from the others. `tickets`: of those that
         have it already."""
         began = len(self._tickets)
-        left: list[tuple[Sink, bool]] = []
+        left: list[Outlet] = []
         why: Overloaded | None = None
         raw: bytes | None = None
-        for place, (sink, writes) in enumerate(sinks, 1):
+        for place, outlet in enumerate(sinks, 1):
             mine = batch
-            if writes and (place < len(sinks) or left):
+            if outlet.writes and (place < len(sinks) or left):
                 raw = batch.encode() if raw is None else raw
                 mine = Batch(batch.signal, raw, received_ns=batch.received_ns, items=len(batch))
                 mine.source, mine.follows = batch.source, batch.follows
             try:
-                ticket = sink(mine)
+                ticket = outlet.sink(mine)
             except Partly as some:
-                left.append((some.rest, False))
+                left.append(Outlet(some.rest, False, outlet.name))
                 why = some
             except Overloaded as full:
-                left.append((sink, writes))
+                left.append(outlet)
                 why = full
             else:
                 if ticket is not None:
@@ -377,18 +388,16 @@ class Pipeline:
         return stuck is None
 
     def adopt(self, old: Pipeline) -> None:
-        """Take over what waits behind the stages of a pipeline that this one replaces.
-
-        Where not all sinks that still want it are here, too, it goes to all that are: to some of them twice, perhaps.
-        """
+        """Take over what waits behind the stages of a pipeline that this one replaces, for the same sinks by name."""
         waiting, old._backlog = old._backlog, deque()
         for stuck in waiting:
             if stuck.position < len(old.stages):
                 old._backlog.append(stuck)
                 continue
-            known = all(sink in self._sinks for sink in stuck.sinks)
-            sinks = stuck.sinks if known else self._sinks
-            self._backlog.append(replace(stuck, position=len(self.stages), sinks=sinks))
+            names = {outlet.name for outlet in stuck.sinks}
+            sinks = tuple(outlet for outlet in self._sinks if outlet.name in names)
+            position = len(self.stages)
+            self._backlog.append(replace(stuck, position=position, sinks=sinks or self._sinks))
         self._unsettled += old._unsettled
         old._unsettled.clear()
 

@@ -14,7 +14,7 @@ from collector.component import Limits, Taken
 from collector.config.load import load
 from collector.graph import Graph, State
 from collector.intake import Gate, InFlight
-from collector.pipeline import Pipeline, Stage
+from collector.pipeline import Outlet, Pipeline, Stage
 from collector.portions import MOST_ITEMS
 from processors.base import Stateless
 from processors.batch import Batch, Signal
@@ -81,7 +81,7 @@ def forwarding(folder: Path) -> tuple[Graph, dict[str, Sink], dict[str, Counter]
     sinks, counters = {end: Sink() for end in ENDS}, {end: Counter() for end in ENDS}
     for end in ENDS:
         line = graph.pipelines[f"traces/{end}"]
-        line._sinks = ((sinks[end], False),)
+        line._sinks = (Outlet(sinks[end], False),)
         line.stages = [Stage("counter", counters[end])]
     return graph, sinks, counters
 
@@ -167,7 +167,7 @@ def keeping(
     """Build a graph whose first pipeline releases what a keeper has."""
     graph, _, _ = forwarding(folder)
     for end, sink in ends.items():
-        graph.pipelines[f"traces/{end}"]._sinks = ((sink, False),)
+        graph.pipelines[f"traces/{end}"]._sinks = (Outlet(sink, False),)
     line = graph.pipelines["traces/in"]
     line.stages, line.ticks = [Stage("keeper", keeper)], True
     return graph, line

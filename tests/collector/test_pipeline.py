@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from collector.pipeline import Pipeline, Stage
+from collector.pipeline import Outlet, Pipeline, Stage
 from processors.base import OnError, Stateless
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded
@@ -171,24 +171,25 @@ def test_what_waits_is_handed_on_in_turns_with_requests() -> None:
 
 
 def test_what_waits_goes_over_to_the_pipeline_that_takes_the_place() -> None:
-    full, free = Sink(room=0), Sink()
-    old = pipeline(Holder(), Namer("old"), sinks=[(full, False), (free, False)])
+    """For the sinks that do not have it yet, and those that take their place: nobody gets it twice."""
+    full, free, again = Sink(room=0), Sink(), Sink()
+    outlets = [Outlet(full, False, "a"), Outlet(free, False, "b")]
+    old = pipeline(Holder(), Namer("old"), sinks=outlets)
     old.consume(batch(span(1)))
     old.tick(1)
-    new = pipeline(Namer("new"), sinks=[(full, False), (free, False)])
+    new = pipeline(Namer("new"), sinks=[Outlet(again, False, "a"), Outlet(free, False, "b")])
     new.adopt(old)
-    full.room = 1
     assert (old.waiting, new.waiting) == (0, 1)
     assert new.tick(1)
-    assert (full.seen(), free.seen()) == (["old"], ["old"])
+    assert (again.seen(), free.seen()) == (["old"], ["old"])
 
 
 def test_what_waited_for_a_sink_that_is_gone_goes_to_those_that_are_there() -> None:
-    old = pipeline(Holder(), sinks=[(Sink(room=0), False)])
+    old = pipeline(Holder(), sinks=[Outlet(Sink(room=0), False, "a")])
     old.consume(batch(span(1)))
     old.tick(1)
     there = Sink()
-    new = pipeline(sinks=[(there, False)])
+    new = pipeline(sinks=[Outlet(there, False, "b")])
     new.adopt(old)
     assert new.tick(1)
     assert len(there.got) == 1
