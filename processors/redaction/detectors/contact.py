@@ -117,7 +117,7 @@ PHONE: Final = Entity(
             check=international,
             score=0.95,
             ahead=64,
-            edge="number",
+            edge="listed",
         ),
         Detector(
             entity="PHONE",
@@ -125,7 +125,7 @@ PHONE: Final = Entity(
             pattern=rb"00[1-9]\d{0,2}(?:[ .\-/](?:\(0\))?\d{1,5}){1,6}",
             check=international,
             score=0.85,
-            edge="number",
+            edge="listed",
         ),
         Detector(
             entity="PHONE",
@@ -136,7 +136,7 @@ PHONE: Final = Entity(
             without="counting",
             score=0.85,
             back=5,
-            edge="number",
+            edge="listed",
         ),
         Detector(
             entity="PHONE",
@@ -146,7 +146,7 @@ PHONE: Final = Entity(
             context="phone",
             score=0.75,
             back=8,
-            edge="hash",
+            edge="listed",
         ),
     ),
 )

@@ -44,7 +44,8 @@ LEFT: Final = {
     "word": _WORD_LEFT,
     # No part of a float, an order number or a uuid.
     "number": _WORD_LEFT + unless(rb"[0-9][.,]|[0-9A-Za-z]-|[0-9]/") + rb"(?<!#)",
-    "hash": _WORD_LEFT + unless(rb"[0-9][.,]|[0-9A-Za-z]-|[0-9]/"),
+    # The same, but in a row of CSV, or behind `#`; `0,` begins a float all the same.
+    "listed": _WORD_LEFT + unless(rb"[0-9]\.|[0-9A-Za-z]-|[0-9]/") + rb"(?<![^0-9]0,)(?<!\A0,)",
     "token": _WORD_LEFT + unless(rb"[0-9A-Za-z][-+/]"),
     # Whatever stands before `@` may be the letter of an escape.
     "mail": rb"(?<!\\)" + _WORD_LEFT,
@@ -54,13 +55,13 @@ LEFT: Final = {
 RIGHT: Final = {
     "word": rb"(?![0-9A-Za-z_])",
     "number": rb"(?![0-9A-Za-z_]|[.,][0-9]|-[0-9A-Za-z]|/[0-9]|%)",
-    "hash": rb"(?![0-9A-Za-z_]|[.,][0-9]|-[0-9A-Za-z]|/[0-9]|%)",
+    "listed": rb"(?![0-9A-Za-z_]|\.[0-9]|-[0-9A-Za-z]|/[0-9]|%)",
     "token": rb"(?![0-9A-Za-z_])",
     "mail": rb"(?![0-9A-Za-z_])",
     "iban": b"",  # the country says where it ends
     "none": b"",
 }
-Edge = Literal["word", "number", "hash", "token", "mail", "iban", "none"]
+Edge = Literal["word", "number", "listed", "token", "mail", "iban", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ CREDIT_CARD: Final = Entity(
             pattern=rb"\d{4}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5}",
             check=checks.card,
             score=0.98,
-            edge="hash",
+            edge="listed",
         ),
         Detector(
             entity="CREDIT_CARD",
@@ -37,7 +37,7 @@ CREDIT_CARD: Final = Entity(
             check=checks.card,
             without="counting",
             score=0.9,
-            edge="hash",
+            edge="listed",
         ),
         Detector(
             entity="CREDIT_CARD",
@@ -48,7 +48,7 @@ CREDIT_CARD: Final = Entity(
             digits=12,
             without="counting",
             score=0.9,
-            edge="hash",
+            edge="listed",
         ),
     ),
 )
@@ -146,7 +146,7 @@ ABA_ROUTING: Final = Entity(
             check=lambda value: checks.us_rtn(checks.digits(value)),
             context="aba",
             score=0.85,
-            edge="hash",
+            edge="listed",
         ),
     ),
 )

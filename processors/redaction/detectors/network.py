@@ -22,7 +22,7 @@ IP_ADDRESS: Final = Entity(
         Detector(
             entity="IP_ADDRESS",
             prefilter=r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d",
-            pattern=rb"(?<![vV/])(?<!\d\.)"
+            pattern=rb"(?:(?<![vV/])|(?<=://))(?<!\d\.)"
             + _QUAD
             + rb"(?!\.\d|-?(?:alpha|beta|rc|dev|SNAPSHOT))"
             + _PREFIX4,
