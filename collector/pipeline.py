@@ -296,7 +296,7 @@ class Pipeline:
 
     @property
     def losing(self) -> int:
-        """Items of those that nobody keeps on disk."""
+        """Items of those that nobody else has: no disk keeps them, and no sender waits who is told to come back."""
         return sum(len(stuck.batch) for stuck in self._backlog if stuck.batch.receipt is None)
 
     def _advance(
