@@ -11,29 +11,28 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final
 
 from processors import semconv
 from processors.base import OnError
-from processors.batch import Batch, Item, LogRecord, Resource, Scope, ScopeGroup, Signal, Span
+from processors.batch import Batch, Item, LogRecord, Signal, Span
 from processors.genai.call import COUNTED, NO_PARENT, Call, Report, digest
-from processors.genai.config import Config, Override
+from processors.genai.config import Config
 from processors.genai.held import HeldSpans
 from processors.genai.identity import first_text
-from processors.genai.known import Given, Known
+from processors.genai.known import Known
 from processors.genai.ledger import Ledger, Visit
 from processors.genai.normalise import (
     Normalised,
     Values,
     normalise,
-    resource_dimensions,
     write_counts,
 )
 from processors.genai.plan import Plan
 from processors.genai.reasons import DUPLICATE_DELIVERY, NOT_BILLED, REASONS, SPAN_COUNTED
 from processors.genai.records import DETAILS_EVENT, CallRecord, call_record, repeats_usage
-from processors.genai.scopes import ScopeProfile
-from processors.genai.shapes import Planner, read_record, read_span, review
+from processors.genai.senders import Sender, Senders
+from processors.genai.shapes import read_record, read_span, review
 from processors.genai.table import Role
 from processors.genai.trace import SOLID, TRANSPARENT, tool_link
 from processors.genai.usage import NO_USAGE, Usage
@@ -41,16 +40,12 @@ from processors.genai.values import text
 from processors.ports import Context
 from processors.stats import Stats
 
-_SERVICE_NAME: Final = "service.name"
 _BEDROCK: Final = "aws.bedrock"
 _MODEL_CALL: Final = Role.MODEL_CALL
 _AGGREGATE: Final = Role.AGGREGATE
 _TOOL: Final = Role.TOOL
 _AGGREGATE_BASIS: Final = "aggregate"
 _CACHED: Final = "cached"
-_MAX_GIVEN: Final = 256
-_MAX_SENDERS: Final = 256
-_MAX_SENDER_BYTES: Final = 4096
 _NO_SPAN: Final = b"\xffno span"
 """In place of the id of a log record's span."""
 
@@ -64,15 +59,6 @@ LEDGER_BYTES: Final = "otelcol_llm_genai_ledger_bytes"
 LEDGER_TRACES: Final = "otelcol_llm_genai_ledger_traces"
 
 
-class _Sender(NamedTuple):
-    """What holds for all items of one scope group."""
-
-    scope: ScopeProfile
-    given: Given
-    service: str
-    override: Override | None
-
-
 class Genai:
     """One per pipeline; instances of one id share the ledger."""
 
@@ -84,11 +70,8 @@ class Genai:
         for reason in REASONS:
             self.stats.counters[SKIPPED, reason] = 0  # a series that is absent fires no alert
         self._config = config
-        self._planner = Planner()
         self._defaults = dict(config.defaults)
-        self._given: dict[tuple[tuple[str, str], ...], Given] = {}
-        self._given_number = 0
-        self._senders: dict[tuple[bytes, bytes], _Sender] = {}
+        self._senders = Senders(config)
         self._roles = [0] * len(Role)
         self._turn = 0
         """Which span of a scope group is reviewed: another one each time."""
@@ -145,13 +128,13 @@ class Genai:
                 self.stats.counters[NORMALISED, role.label] += self._roles[role]
                 self._roles[role] = 0
 
-    def _groups(self, batch: Batch) -> Iterable[tuple[Sequence[Item], _Sender]]:
+    def _groups(self, batch: Batch) -> Iterable[tuple[Sequence[Item], Sender]]:
         for group in batch.groups:
             for scope_group in group.scopes:
                 items = scope_group.items
                 if scope_group.dropped:
                     items = [item for item in items if not item.dropped]
-                yield items, self._sender(scope_group)
+                yield items, self._senders.of(scope_group)
 
     # -- spans
 
@@ -174,7 +157,7 @@ class Genai:
     def _normalise(
         self,
         spans: Iterable[Span],
-        sender: _Sender,
+        sender: Sender,
         touched: dict[bytes, Visit],
     ) -> None:
         """Normalise the spans of one scope group and enter in `touched` what the ledger is to know of them."""
@@ -302,7 +285,7 @@ class Genai:
 
     # -- log records
 
-    def _record(self, record: LogRecord, sender: _Sender) -> None:
+    def _record(self, record: LogRecord, sender: Sender) -> None:
         if record.edits:
             record.replace(record.body())
         body = record.body()
@@ -332,7 +315,7 @@ class Genai:
         read_as: CallRecord,
         plan: Plan,
         values: Values,
-        sender: _Sender,
+        sender: Sender,
     ) -> Normalised | None:
         """Normalise a record if it reports a call after all; nothing is written when it does not."""
         known = Known(plan, read_as.attributes, sender.given, read_as.hint)
@@ -358,39 +341,6 @@ class Genai:
         event = repeats_usage(record)
         if event is not None and semconv.APP_LLM_COST_SKIP_REASON not in record:
             self._skip(record, SPAN_COUNTED if event == DETAILS_EVENT else NOT_BILLED)
-
-    # -- what holds for a scope group
-
-    def _sender(self, group: ScopeGroup) -> _Sender:
-        """Return the same object for the same bytes, which come with every request of a sender."""
-        resource, scope = group.parent.resource.body(), group.scope.body()
-        found = self._senders.get((resource, scope))
-        if found is None:
-            found = self._describe(Resource.alone(resource).view.attributes, group.scope)
-            if len(resource) + len(scope) <= _MAX_SENDER_BYTES:
-                if len(self._senders) >= _MAX_SENDERS:
-                    self._senders.clear()
-                self._senders[resource, scope] = found
-        return found
-
-    def _describe(self, attributes: Mapping[str, bytes], named: Scope) -> _Sender:
-        service = text(attributes.get(_SERVICE_NAME, b"")) or ""
-        scope = self._planner.scope(named.name, named.version)
-        overrides = self._config.token_semantics
-        override = next((row for row in overrides if row.fits(scope.name, service)), None)
-        return _Sender(scope, self._given_by(attributes), service, override)
-
-    def _given_by(self, resource: Mapping[str, bytes]) -> Given:
-        """Return the dimensions of a resource, the same object for the same ones."""
-        shared = resource_dimensions(resource)
-        key = tuple(shared.items())
-        found = self._given.get(key)
-        if found is None:
-            if len(self._given) >= _MAX_GIVEN:
-                self._given.clear()
-            self._given_number += 1  # never used twice: plans remember by it
-            found = self._given[key] = Given(self._given_number, shared, self._defaults)
-        return found
 
 
 def _aggregate(report: Report, plan: Plan, attributes: Mapping[str, bytes]) -> Call:
