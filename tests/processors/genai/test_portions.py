@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 
 from processors.batch import Signal
-from processors.requests import Request, portions
+from processors.requests import Portions, Request
 from tests.processors.genai.replay import NAMES, Graph, Left, golden, requests, spans
 from tests.processors.genai.test_ledger_properties import packed
 
@@ -34,6 +34,6 @@ def left_by(*sent: Request) -> list[Left]:
 
 def test_golden_cases_in_portions_become_what_they_become_in_one_request() -> None:
     whole = interleaved()
-    pieces = list(portions(whole, 20, 1 << 20))
+    pieces = list(Portions(whole, 20, 1 << 20))
     assert len(pieces) > 4
     assert left_by(*pieces) == left_by(whole)
