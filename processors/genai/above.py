@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from processors.genai.call import COUNTED, Call
+from processors.genai.call import COUNTED, Call, lies_inside
 from processors.genai.reasons import DUPLICATE_OF_ANCESTOR, undecided
 from processors.genai.trace import Trace
-
-_NESTING_TOLERANCE_NS: Final = 1_000_000
 
 
 class Above:
@@ -82,6 +78,5 @@ def same_nested(outer: Call, inner: Call) -> bool:
     return (
         outer.counts == inner.counts
         and bool(outer.models & inner.models)
-        and outer.start - _NESTING_TOLERANCE_NS <= inner.start
-        and inner.end <= outer.end + _NESTING_TOLERANCE_NS
+        and lies_inside(outer, inner)
     )

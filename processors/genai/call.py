@@ -16,6 +16,8 @@ NO_PARENT: Final = bytes(8)
 COUNTED: Final = ""
 """The verdict of a record that stands for its call; other verdicts are values of `app.llm.cost.skip_reason`."""
 
+_NESTING_TOLERANCE_NS: Final = 1_000_000
+
 _SERVER: Final = 2
 _CLIENT: Final = 3
 
@@ -109,6 +111,14 @@ class Call:
     @property
     def counts(self) -> tuple[int, int]:
         return self.usage.input or 0, self.usage.output or 0
+
+
+def lies_inside(outer: Call, inner: Call) -> bool:
+    """Whether a call ran while another did, as far as their clocks agree."""
+    return (
+        outer.start - _NESTING_TOLERANCE_NS <= inner.start
+        and inner.end <= outer.end + _NESTING_TOLERANCE_NS
+    )
 
 
 def total(calls: Iterable[Call]) -> tuple[int, int]:

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from processors.genai.call import COUNTED, NO_PARENT, Call
+from processors.genai.call import COUNTED, NO_PARENT, Call, lies_inside
 from processors.genai.trace import Trace
 
 _LOOKED_AT: Final = 64
 """Records of one call come close to each other; so many of the latest are compared."""
-_NESTING_TOLERANCE_NS: Final = 1_000_000
 
 
 def may_repeat(trace: Trace, call: Call) -> bool:
@@ -97,7 +96,4 @@ def _overlap(one: Call, other: Call) -> bool:
 
 def _nested(one: Call, other: Call) -> bool:
     inner, outer = sorted((one, other), key=lambda c: c.end - c.start)
-    return (
-        outer.start - _NESTING_TOLERANCE_NS <= inner.start
-        and inner.end <= outer.end + _NESTING_TOLERANCE_NS
-    )
+    return lies_inside(outer, inner)
