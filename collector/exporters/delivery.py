@@ -96,6 +96,10 @@ class Outcome:
         self.failure = failure
 
 
+def _ignore(failure: ExportFailed) -> None:
+    """Tell nobody."""
+
+
 class Delivery:
     """Delivers requests by `push`, which sends one request once: it returns the answer or raises `ExportFailed`.
 
@@ -110,12 +114,15 @@ class Delivery:
         *,
         most_items: int = 0,
         most_bytes: int = 0,
+        failed: Callable[[ExportFailed], None] = _ignore,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`pause(seconds)` waits and says whether there is time for another attempt; `most_*` cut requests, 0 = no."""
+        """`pause(seconds)` waits and says whether there is time for another attempt; `most_*` cut requests, 0 = no.
+        `failed` is told of every attempt that another one may follow."""
         self._push = push
         self._retry = retry
         self._pause = pause
+        self._failed = failed
         self._most_items = most_items
         self._most_bytes = most_bytes
         self._clock = clock
@@ -170,6 +177,7 @@ class Delivery:
             if delay_s is None:
                 return failure
             outcome.retries += 1
+            self._failed(failure)
             if not self._pause(delay_s):
                 outcome.kept = True
                 return failure

@@ -32,7 +32,7 @@ LAST_RETRY_S: Final = 0.5
 GRACE_S: Final = 2.0
 """What a thread gets to notice that its call was cancelled."""
 QUIET_S: Final = 60.0
-"""Losses are said at most this often."""
+"""Losses are said at most this often, and so is that a destination began to fail."""
 
 _SIZES: Final = (10, 25, 50, 75, 100, 250, 500, 750, 1000, 2000, 5000, 10000, 50000)
 
@@ -76,6 +76,7 @@ class Sender:
             self._pause,
             most_items=sending.most_items,
             most_bytes=min(sending.most_bytes or USUAL_REQUEST_BYTES, USUAL_REQUEST_BYTES),
+            failed=self._tell_failure,
         )
         self._transport = transport
         self._most_threads = sending.num_consumers
@@ -86,7 +87,7 @@ class Sender:
         self._stopping = threading.Event()
         self._out_of_time = threading.Event()
         self._failing = False
-        self._quiet_until_s = 0.0
+        self._quiet_until_s = self._patient_until_s = 0.0
         self._register()
 
     def _register(self) -> None:
@@ -249,6 +250,17 @@ class Sender:
         outcome.drop(reason, items, why)
         self._count(signal, outcome)
         self._tell(outcome)
+
+    def _tell_failure(self, failure: ExportFailed) -> None:
+        """Say of the first failure in a row that the data waits for another attempt."""
+        with self._lock:
+            now_s = time.monotonic()
+            if self._failing or now_s < self._patient_until_s:
+                return
+            self._patient_until_s = now_s + QUIET_S
+            self._failing = True
+        text = "Delivery fails and is tried again; the data waits."
+        self._say(text, level=logging.WARNING, why=str(failure))
 
     def _tell(self, outcome: Outcome) -> None:
         """Say that data was lost, and once that it is delivered again."""

@@ -47,9 +47,8 @@ class Destination:
 
 def sender(push: Callable[[Request], Answer], **rest: Any) -> tuple[Sender, Destination]:
     destination = Destination(push)
-    made = Sender(
-        transport=destination, sending=FOUR_AT_ONCE, retry=RETRY, say=lambda *a, **k: None, **rest
-    )
+    usual: dict[str, Any] = {"retry": RETRY, "say": lambda *a, **k: None}
+    made = Sender(transport=destination, sending=FOUR_AT_ONCE, **usual | rest)
     return made, destination
 
 
@@ -165,3 +164,31 @@ def test_while_stopping_retries_do_not_wait_long(attempts: int) -> None:
     assert tried.wait(10)
     made.stop(10)
     assert made.stats.counters["otelcol_exporter_sent_spans_total",] == 3
+
+
+def test_a_run_of_failures_is_told_once_and_so_is_its_end() -> None:
+    """A destination that is away, such as a full disk, is said when it begins, not with every attempt."""
+    said: list[tuple[str, dict[str, Any]]] = []
+    attempts = threading.Semaphore(0)
+    back = threading.Event()
+
+    def push(request: Request) -> Answer:
+        attempts.release()
+        if back.is_set():
+            return TAKEN
+        raise ExportFailed("No space left on device.", retryable=True)
+
+    def say(text: str, **fields: Any) -> None:
+        said.append((text, fields))
+
+    made, _ = sender(push, retry=replace(RETRY, initial_s=0.01, max_s=0.01), say=say)
+    made.start()
+    for span_id in span_ids(3):
+        made.export(traces([span_id]))
+    for _ in range(12):
+        assert attempts.acquire(timeout=10)
+    warning = ("Delivery fails and is tried again; the data waits.", "No space left on device.")
+    assert [(text, fields["why"]) for text, fields in said] == [warning]
+    back.set()
+    made.stop(10)
+    assert [text for text, _ in said[1:]] == ["Data is delivered again."]
