@@ -1,7 +1,8 @@
 """Words that make a number mean something, by name. RE2, looked for to the left of a candidate and in its key.
 
 Words are stems where languages inflect. `<` and `>` stand for the borders of a word, inside JSON too, where `\\n` puts
-a letter before it, and in keys (`userSsn`). Letters beyond ASCII are left out, since JSON may carry them as `\\u00e4`.
+a letter before it, and in keys (`userSsn`); `!` for the left border of a word that counts as a word of its own alone: a
+`tool_call` is no call by telephone. Letters beyond ASCII are left out, since JSON may carry them as `\\u00e4`.
 """
 
 from __future__ import annotations
@@ -15,23 +16,28 @@ REACH: Final = 48
 
 _LEFT: Final = r"(?:^|[^0-9A-Za-z]|\\[nrtbf]|\\u[0-9a-f]{4})"
 _RIGHT: Final = r"(?:$|[^0-9A-Za-z])"
+_ALONE: Final = r"(?:^|[^0-9A-Za-z_.-]|\\[nrtbf]|\\u[0-9a-f]{4})"
 
-
-_FIRST: Final = re.compile(r"(^|\(\?:|\|)([a-z])")
+_FIRST: Final = re.compile(r"(?!^)\(\?:[^()]*\)|(^\(\?:|^|\|)([a-z])")
+"""The first letters of a word's alternatives; groups inside the word, which hold none, are passed over whole."""
 
 
 def _words(words: Sequence[str]) -> str:
     """Return the pattern of any of these words, their borders spelt out."""
     pattern = "|".join(map(_in_camel_case, words))
-    return pattern.replace("<", _LEFT).replace(">", _RIGHT)
+    return pattern.replace("<", _LEFT).replace("!", _ALONE).replace(">", _RIGHT)
 
 
 def _in_camel_case(word: str) -> str:
     """Let a word that needs a border begin inside a key, too: `ssn` in `userSsn`."""
     if not word.startswith("<"):
         return word
-    capital = _FIRST.sub(lambda match: f"{match[1]}(?-i:{match[2].upper()})", word[1:])
+    capital = _FIRST.sub(_capital, word[1:])
     return f"(?:{word}|(?-i:[a-z]){capital})"
+
+
+def _capital(match: re.Match[str]) -> str:
+    return f"{match[1]}(?-i:{match[2].upper()})" if match[2] else match[0]
 
 
 CONTEXTS: Final[Mapping[str, str]] = {
@@ -41,7 +47,8 @@ CONTEXTS: Final[Mapping[str, str]] = {
             r"phone",
             r"<tele?(?:fono?|fon|foon)?>",
             r"mobile",
-            r"<(?:mob|cell|fax|handy|sms|movil|gsm|dial|ring|call(?:ed|ing)?)>",
+            r"<(?:mob|cell|fax|handy|sms|movil|gsm|dial)>",
+            r"!(?:ring|call(?:ed|ing)?)(?:$|[^0-9A-Za-z_])",
             r"whatsapp",
             r"reach(?:ed)? (?:me |him |her |us |them )?(?:at|on)",
             r"cellular",

@@ -176,7 +176,8 @@ _BRITISH: Final = (
         _shaped(
             "UK_NINO",
             r"[A-Za-z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-Da-d]",
-            rb"(?:[A-Z]{2}|[a-z]{2})(?:( ?)\d{2}\1\d{2}\1\d{2}\1| ?\d{6} ?)[A-Da-d]",
+            # In small letters a salary looks like one, too: "at 120000 a year".
+            rb"(?:[A-Z]{2}|[a-z]{2})( ?)\d{2}\1\d{2}\1\d{2}\1[A-Da-d]|[A-Z]{2} ?\d{6} ?[A-D]",
             checks.nino,
             edge="word",
             score=0.85,

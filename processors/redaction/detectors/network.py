@@ -35,7 +35,8 @@ IP_ADDRESS: Final = Entity(
             entity="IP_ADDRESS",
             prefilter=r"[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}:[0-9a-fA-F]{0,4}:|[0-9a-fA-F]{1,4}::|::[0-9a-fA-F]",
             # The last two groups may be written as an IPv4 address (RFC 4291, 2.2).
-            pattern=rb"(?<!:)(?:"
+            # A slice of a list is none: `rows[1::2]`.
+            pattern=rb"(?<!:)(?!(?<=[\w)\]]\[)\d+::\d+\])(?:"
             + rb"|".join(
                 (
                     _HEXES + rb"{6}" + _QUAD,
