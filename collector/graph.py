@@ -11,6 +11,7 @@ new graph takes the place of the old one is in `handover`.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -205,9 +206,13 @@ class Graph:
 
         An exporter behind a stage that holds data back need not have room now: there the backlog of the pipeline tells.
         """
-        exporters: list[Any] = []
-        for pipeline in self._reachable(pipelines, at_once=True):
-            exporters += [each for each in self._behind(pipeline) if hasattr(each, "export")]
+        names = Counter(
+            name
+            for pipeline in self._reachable(pipelines, at_once=True)
+            for name in self.config.pipelines[pipeline.id].exporters
+            if name in self.exporters
+        )
+        exporters: list[Any] = [self.exporters[name] for name in names]
         rooms, fits = [], []
         for pipeline in self._reachable(pipelines):
             rooms.append(pipeline.room)
@@ -228,7 +233,11 @@ class Graph:
             fits,
             [_crowded(exporter) for exporter in exporters],
             in_portions=not all(map(self._is_blind, self._reachable(pipelines))),
-            bounded=[exporter for exporter in exporters if hasattr(exporter, "fits")],
+            bounded=[
+                (exporter, times)
+                for exporter, times in zip(exporters, names.values(), strict=True)
+                if hasattr(exporter, "fits")
+            ],
         )
 
     def _is_blind(self, pipeline: Pipeline) -> bool:

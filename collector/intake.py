@@ -73,8 +73,9 @@ class Route:
     """Of the exporters in `queues`: whether they would refuse or wait now; must not block."""
     in_portions: bool = False
     """Whether a large request is taken in portions, because it takes long."""
-    bounded: Sequence[Bounded] = ()
-    """Of the exporters that get a request at once: asked under the lock, before the first stage, for room for all."""
+    bounded: Sequence[tuple[Bounded, int]] = ()
+    """Exporters that get a request at once, and how many times, by different ways: asked under the lock, before the
+    first stage, for room for all."""
 
 
 class Offer:
@@ -217,9 +218,10 @@ class GraphIntake:
         """Take a request into the pipelines. Raises: `Overloaded`."""
         if self._in_portions(*request):
             return self._hand_on_in_portions(request)
+        until = time.monotonic() + LONGEST_WAIT_S
         with self._gate.lock:
             self._ask(request)
-            return self._enter(request)
+            return self._enter(request, until)
 
     def _hand_on_in_portions(self, request: Request) -> list[Ticket]:
         """See `portions`."""
@@ -235,12 +237,12 @@ class GraphIntake:
             rest = iter(pieces)
             first = next(rest)
             with gate.lock:
-                tickets = self._enter(first)
+                tickets = self._enter(first, until)
                 claim.came(first)
             for piece in rest:
                 time.sleep(PAUSE_S)
                 with gate.lock:
-                    tickets += self._follow(piece, until)
+                    tickets += self._enter(piece, until, begun=True)
                     claim.came(piece)
         return tickets
 
@@ -252,44 +254,29 @@ class GraphIntake:
             refused = fit(raw, items)
             if refused is not None:
                 raise refused
-        for queue in route.bounded:
-            refused = queue.fits(portions, items, len(raw))
+        for queue, times in route.bounded:
+            refused = queue.fits(times * portions, times * items, times * len(raw))
             if refused is not None:
                 raise refused
 
-    def _enter(self, request: Request) -> list[Ticket]:
-        """Let a request, or the first portion of it, into the pipelines. Raises: `Overloaded`."""
+    def _enter(self, request: Request, until: float, *, begun: bool = False) -> list[Ticket]:
+        """Let a request, or a portion of it, into the pipelines; where it waits for room, its sender gets an answer
+        `until` then. Raises: `Overloaded`, unless it has `begun`: nobody refuses what another pipeline has."""
         gate, (signal, raw, items) = self._gate, request
-        if gate.draining:
-            raise Overloaded("the collector is shutting down", retry_after_s=1.0)
-        now_ns = gate.clock.now_ns()
-        try:
-            for pipeline in self._route(signal).pipelines:
-                batch = Batch(signal, raw, received_ns=now_ns, items=items)
-                try:
-                    pipeline.consume(batch)
-                finally:
-                    batch.release()
-        finally:
-            tickets = gate.tickets.copy()
-            gate.tickets.clear()
-        return tickets
-
-    def _follow(self, piece: Request, until: float) -> list[Ticket]:
-        """Let a later portion in, whose sender gets its answer `until` then. Raises: `Overloaded` at the very end."""
-        gate, (signal, raw, items) = self._gate, piece
-        if gate.closed:
+        if gate.closed or (gate.draining and not begun):
             raise Overloaded("the collector is shutting down", retry_after_s=1.0)
         now_ns, late = gate.clock.now_ns(), list[Ticket]()
         try:
             for pipeline in self._route(signal).pipelines:
                 batch = Batch(signal, raw, received_ns=now_ns, items=items)
-                place = InBacklog(gate, pipeline, until)
                 try:
-                    if not pipeline.follow(batch, place):
-                        late.append(place)
+                    if begun:
+                        late += _followed(pipeline, batch, InBacklog(gate, pipeline, until))
+                    else:
+                        pipeline.consume(batch)
                 finally:
                     batch.release()
+                begun = True
         finally:
             late += gate.tickets
             gate.tickets.clear()
@@ -301,3 +288,8 @@ class GraphIntake:
         if route is None:
             raise Overloaded(f"no pipeline takes {signal.label} any more")
         return route
+
+
+def _followed(pipeline: Pipeline, batch: Batch, place: InBacklog) -> Sequence[Ticket]:
+    """Let a batch in that is not refused; return what its sender waits for, if it found no room."""
+    return () if pipeline.follow(batch, place) else (place,)

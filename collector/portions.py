@@ -41,12 +41,13 @@ class Claim:
 
     __slots__ = ("_left", "_queues")
 
-    def __init__(self, queues: Sequence[Bounded], request: Request, portions: int) -> None:
-        """The room MUST be there: see `Bounded.fits`."""
+    def __init__(
+        self, queues: Sequence[tuple[Bounded, int]], request: Request, portions: int
+    ) -> None:
+        """The room MUST be there: see `Bounded.fits`. `queues`: with how many times each of them gets the request."""
         self._queues = queues
         self._left = (portions, request.items, len(request.raw))
-        for queue in queues:
-            queue.claim(*self._left)
+        self._claim(*self._left)
 
     def came(self, portion: Request) -> None:
         """Claim less from now on."""
@@ -62,8 +63,11 @@ class Claim:
     def _give_up(self, portions: int, items: int, size: int) -> None:
         left = self._left
         self._left = (left[0] - portions, left[1] - items, left[2] - size)
-        for queue in self._queues:
-            queue.claim(-portions, -items, -size)
+        self._claim(-portions, -items, -size)
+
+    def _claim(self, portions: int, items: int, size: int) -> None:
+        for queue, times in self._queues:
+            queue.claim(times * portions, times * items, times * size)
 
 
 class InBacklog:

@@ -169,7 +169,7 @@ def into(*queues: SendingQueue) -> tuple[GraphIntake, Gate, Pipeline]:
         for queue in queues:
             queue.put(Request(batch.signal, batch.encode(), len(batch)))
 
-    return intake_with(put, bounded=queues)
+    return intake_with(put, bounded=[(queue, 1) for queue in queues])
 
 
 def test_a_request_that_enters_in_portions_does_not_hold_up_who_offers_it() -> None:
@@ -219,7 +219,7 @@ def test_nothing_is_claimed_once_a_request_was_taken_or_refused(
     ids: Sequence[bytes], room: int
 ) -> None:
     queue = queue_of(2)
-    intake, _, _ = intake_with(Sink(room), bounded=[queue])
+    intake, _, _ = intake_with(Sink(room), bounded=[(queue, 1)])
     with suppress(Overloaded):
         offer(intake, ids)
     queue.put(Request(Signal.TRACES, b"", 1))
