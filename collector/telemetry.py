@@ -435,6 +435,13 @@ METRICS: Final[tuple[Metric, ...]] = (
         unit="spans",
     ),
     _sampler(
+        "otelcol_processor_tail_sampling_sampling_policy_execution_count_total",
+        COUNTER,
+        "How often each policy was asked.",
+        "policy",
+        unit="executions",
+    ),
+    _sampler(
         "otelcol_processor_tail_sampling_sampling_policy_evaluation_error_total",
         COUNTER,
         "Votes that failed and did not count.",

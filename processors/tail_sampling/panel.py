@@ -30,6 +30,7 @@ from processors.tail_sampling.verdict import (
 )
 
 _VOTES: Final = "otelcol_processor_tail_sampling_count_traces_sampled_total"
+_EXECUTED: Final = "otelcol_processor_tail_sampling_sampling_policy_execution_count_total"
 _REFUSED: Final = "otelcol_llm_tail_sampling_budget_refused_total"
 _MOST_VERDICTS: Final = 1_024
 _SPARED: Final = "spared"
@@ -93,11 +94,14 @@ class Panel:
         counters = self._stats.counters
         for seat in self._seats if self._asked else ():
             tally = seat.tally
+            name, executed = self._prefix + seat.name, self._asked - tally[_SPARED]
             tally[Ballot.ABSTAIN.value] = self._asked - sum(tally.values())
+            if executed:
+                counters[_EXECUTED, name] += executed
             for word in _WORDS:
                 if tally[word]:
                     sampled = "true" if word == Ballot.KEEP.value else "false"
-                    counters[_VOTES, self._prefix + seat.name, sampled, word] += tally[word]
+                    counters[_VOTES, name, sampled, word] += tally[word]
             seat.tally.update(dict.fromkeys(tally, 0))
         self._asked = 0
 

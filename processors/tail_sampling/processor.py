@@ -235,6 +235,7 @@ class TailSampling:
     def adopt(self, predecessor: TailSampling) -> None:
         """Go on with what another sampler held and remembered: undecided traces are decided by these policies."""
         predecessor._list(False)
+        predecessor._tell()
         self.stats.inherit(predecessor.stats)
         self._table.inherit(predecessor._table)
         self._decider.inherit(predecessor._decider)

@@ -345,6 +345,9 @@ def test_drop_goes_first_wherever_it_stands_and_needs_all_its_parts() -> None:
     votes = "otelcol_processor_tail_sampling_count_traces_sampled_total"
     assert run.count(votes, "noise", "false", "dropped") == 1
     assert run.count(votes, "all", "true", "sampled") == 2, "who is dropped is not voted on"
+    asked = "otelcol_processor_tail_sampling_sampling_policy_execution_count_total"
+    assert run.count(asked, "noise") == 3
+    assert run.count(asked, "all") == 2
 
 
 def composite(

@@ -127,6 +127,16 @@ def test_the_ledger_closes_over_a_reload() -> None:
     assert sum(run.sampler.stats.histograms[delays, "wait"].counts) == 3
 
 
+def test_votes_between_the_last_tick_and_a_reload_count() -> None:
+    run = Run(ERRORS, num_traces=2)
+    run.send(*[span(f"{i}", status="error" if i % 2 else "ok") for i in range(10)])
+    run.reload(ERRORS)
+    run.wait(10)
+    votes = "otelcol_processor_tail_sampling_count_traces_sampled_total"
+    assert run.count(votes, "errors", "true", "sampled") == 5
+    assert run.count(votes, "errors", "false", "not_sampled") == 5
+
+
 def test_many_reloads_lose_nothing() -> None:
     run = Run(ERRORS, decision_wait="5s")
     for i in range(100):
