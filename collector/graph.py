@@ -308,7 +308,7 @@ class Graph:
     def _tick(self) -> Iterator[bool]:
         gate = self.state.gate
         for pipeline in self.pipelines.values():
-            if pipeline.ticks or pipeline.waiting:
+            if pipeline.busy:
                 while pipeline.tick(gate.clock.now_ns()) and not gate.draining:
                     yield False
         for name in self.connectors:

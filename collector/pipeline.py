@@ -226,6 +226,11 @@ class Pipeline:
         self._backlog.append(stuck)
         return stuck.held
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to do for a tick."""
+        return self.ticks or bool(self._backlog) or bool(self._unsettled)
+
     def tick(self, now_ns: int) -> bool:
         """Let the stages release what is due, unless what was released before still waits: then hand on some of that.
 
@@ -388,18 +393,29 @@ class Pipeline:
         return stuck is None
 
     def adopt(self, old: Pipeline) -> None:
-        """Take over what waits behind the stages of a pipeline that this one replaces, for the same sinks by name."""
+        """Take over what waits behind the stages of a pipeline that this one replaces, for the same sinks by name.
+
+        New sinks take the place of those that are gone; where there are none, what these should have got stays behind.
+        """
         waiting, old._backlog = old._backlog, deque()
+        mine, known = _names(self._sinks), _names(old._sinks)
         for stuck in waiting:
-            if stuck.position < len(old.stages):
+            wanted = _names(stuck.sinks)
+            gone = tuple(outlet for outlet in stuck.sinks if outlet.name not in mine)
+            heirs = (wanted | (mine - known)) if gone else wanted
+            sinks = tuple(outlet for outlet in self._sinks if outlet.name in heirs)
+            if stuck.position < len(old.stages) or not sinks:
                 old._backlog.append(stuck)
                 continue
-            names = {outlet.name for outlet in stuck.sinks}
-            sinks = tuple(outlet for outlet in self._sinks if outlet.name in names)
-            position = len(self.stages)
-            self._backlog.append(replace(stuck, position=position, sinks=sinks or self._sinks))
+            self._backlog.append(replace(stuck, position=len(self.stages), sinks=sinks))
+            if gone and mine <= known:
+                old._backlog.append(replace(stuck, batch=kept(stuck.batch), sinks=gone))
         self._unsettled += old._unsettled
         old._unsettled.clear()
+
+
+def _names(outlets: Iterable[Outlet]) -> set[str]:
+    return {outlet.name for outlet in outlets}
 
 
 def kept(batch: Batch, receipt: Receipt | None = None) -> Batch:

@@ -195,6 +195,38 @@ def test_what_waited_for_a_sink_that_is_gone_goes_to_those_that_are_there() -> N
     assert len(there.got) == 1
 
 
+def waiting_for(*full: str, among: str) -> Pipeline:
+    """Return a pipeline with a batch that waits for some of its sinks."""
+    outlets = [Outlet(Sink(room=0) if name in full else Sink(), False, name) for name in among]
+    line = pipeline(Holder(), sinks=outlets)
+    line.consume(batch(span(1)))
+    line.tick(1)
+    return line
+
+
+@pytest.mark.parametrize(
+    ("full", "before", "after", "given", "stays"),
+    [
+        ("b", "ab", "ac", "c", 0),
+        ("b", "ab", "a", "", 1),
+        ("b", "ab", "abc", "b", 0),
+        ("bc", "abc", "ab", "b", 1),
+        ("bc", "abc", "abd", "bd", 0),
+    ],
+)
+def test_no_sink_gets_twice_what_waited_for_others(
+    full: str, before: str, after: str, given: str, stays: int
+) -> None:
+    """What was taken out of a pipeline is replaced by what was put in; otherwise it may still find room."""
+    old = waiting_for(*full, among=before)
+    sinks = {name: Sink() for name in after}
+    new = pipeline(sinks=[Outlet(sink, False, name) for name, sink in sinks.items()])
+    new.adopt(old)
+    new.tick(1)
+    assert "".join(name for name, sink in sinks.items() if sink.got) == given
+    assert (old.waiting, new.waiting) == (stays, 0)
+
+
 def test_a_pipeline_with_a_backlog_is_not_ticked() -> None:
     sink = Sink(room=0)
     holder = Holder()

@@ -551,3 +551,40 @@ def test_other_signals_are_cut_in_order(tmp_path: Path) -> None:
     intake.consume(Signal.LOGS, logs(MOST_ITEMS + 5).encode(), Limits())
     ids = [record.span_id for batch in came for record in batch.log_records()]
     assert (len(came), ids) == (2, span_ids(MOST_ITEMS + 5))
+
+
+WAITING = """
+receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:0"}}}}
+processors: {attributes: {actions: [{key: a, action: delete}]}}
+exporters:
+  otlp:
+    endpoint: "127.0.0.1:9"
+    tls: {insecure: true}
+    sending_queue: {queue_size: 1, wait_for_result: true}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines:
+    traces: {receivers: [otlp], processors: [attributes], exporters: [otlp]}
+"""
+
+
+def test_a_sender_that_waits_across_a_reload_learns_that_its_portions_arrived(
+    tmp_path: Path,
+) -> None:
+    state = State(Gate(Clock(), InFlight(1 << 20)))
+    path = tmp_path / "collector.yaml"
+    path.write_text(WAITING)
+    old = Graph(load([str(path)]).config, state)
+    handover.take_over(old)
+    offered = offer(old.intakes["otlp"], IDS[: MOST_ITEMS + 1])
+    new = Graph(load([str(path)]).config, state, old)
+    handover.take_over(new, old)
+    handover.retire(old, new, 0.0)
+    queue = new.exporters["otlp"]._queue  # type: ignore[attr-defined] # a sender's
+    for _ in range(2):
+        assert not offered.settled()
+        new.tick()
+        queue.ack(queue.take())
+        new.tick()
+    assert offered.settled()
+    assert offered.result() == Taken()
