@@ -8,18 +8,22 @@
     │   └── Unauthenticated
     └── ExportFailed(retryable, retry_after_s)
 
-`processors.errors.Overloaded` (retry later) comes up from the core or the queues unchanged. `STATUS` maps all of them
-to gRPC and HTTP (OTLP specification 1.11; HTTP 413 for too large).
+`processors.errors.Overloaded` (retry later) comes up from the core or the queues unchanged; from an exporter that was
+asked for room, as `NoRoom`. `STATUS` maps all of them to gRPC and HTTP (OTLP specification 1.11; HTTP 413 for too
+large).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from processors.errors import Malformed, Overloaded, Oversized
+
+if TYPE_CHECKING:
+    from processors.batch import Signal
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -68,6 +72,14 @@ def starting(path: str) -> Iterator[None]:
         yield
     except StartError as error:
         raise StartError(f"{path}: {error}") from error
+
+
+class NoRoom(Overloaded):
+    """An exporter has no room for what comes; who refuses a request therefore MUST tell it: `count(signal, items)`."""
+
+    def __init__(self, why: Overloaded, count: Callable[[Signal, int], None]) -> None:
+        super().__init__(str(why), why.retry_after_s)
+        self.count = count
 
 
 class Rejected(CollectorError):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from collector.clock import Clock
 from collector.component import Bounded, Limits, Taken, wait_all
-from collector.errors import Rejected, TooLarge
+from collector.errors import NoRoom, Rejected, TooLarge
 from collector.pipeline import Pipeline
 from collector.portions import LONGEST_WAIT_S, MOST_BYTES, MOST_ITEMS, PAUSE_S, Claim, InBacklog
 from processors.admission import Admitted, admit
@@ -106,8 +106,10 @@ class Offer:
     def counting_refusals(self) -> Iterator[None]:
         try:
             yield
-        except Overloaded:
+        except Overloaded as refused:
             self._count("refused")
+            if isinstance(refused, NoRoom):
+                refused.count(self._signal, self._admitted.items)
             raise
 
     def settled(self) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final, Protocol
 
 from collector.component import storage_of
-from collector.errors import ExportFailed, Rejected
+from collector.errors import ExportFailed, NoRoom, Rejected
 from collector.exporters.delivery import Answer, Delivery, Outcome
 from collector.exporters.queue import Queue, SendingQueue, Taken
 from collector.exporters.queue_config import QueueConfig
@@ -111,13 +111,13 @@ class Sender:
             self._add_thread()
 
     def room(self) -> Overloaded | None:
-        return self._queue.room()
+        return self._no_room(self._queue.room())
 
     def crowded(self) -> bool:
         return self._queue.crowded()
 
     def fits(self, requests: int, items: int, size: int) -> Overloaded | None:
-        return self._queue.fits(requests, items, size)
+        return self._no_room(self._queue.fits(requests, items, size))
 
     def claim(self, requests: int, items: int, size: int) -> None:
         self._queue.claim(requests, items, size)
@@ -129,10 +129,16 @@ class Sender:
         try:
             return self._queue.put(Request(batch.signal, batch.encode(), items), batch.source)
         except Overloaded:
-            self.stats.counters[f"otelcol_exporter_enqueue_failed_{batch.signal.items}_total",] += (
-                items
-            )
+            if not batch.follows:  # otherwise it waits, and is offered again
+                self._refused(batch.signal, items)
             raise
+
+    def _no_room(self, why: Overloaded | None) -> Overloaded | None:
+        return NoRoom(why, self._refused) if why is not None else None
+
+    def _refused(self, signal: Signal, items: int) -> None:
+        with self._lock:
+            self.stats.counters[f"otelcol_exporter_enqueue_failed_{signal.items}_total",] += items
 
     def stop(self, deadline_s: float) -> None:
         """Deliver what waits until the deadline. What is left then stays on disk, or is lost, counted and said."""

@@ -36,6 +36,7 @@ connectors: {{{{forward: {{{{}}}}}}}}
 {CONFIG.replace("exporters: [otlp]", "exporters: [otlp, forward]", 1)}
     traces/three: {{{{receivers: [forward], exporters: [otlp]}}}}
 """
+ENQUEUE_FAILED = ("otelcol_exporter_enqueue_failed_spans_total",)
 
 
 def graph_of(folder: Path, text: str, size: int) -> tuple[Graph, Any]:
@@ -70,14 +71,18 @@ def test_room_is_asked_for_every_way_by_which_an_exporter_is_reached(
             outcomes.append(False)
     assert outcomes == [True] * accepted + [False] * (4 - accepted)
     assert delivered(queue) == dict.fromkeys(ids[:accepted], 3)
+    assert graph.exporters["otlp"].stats.counters[ENQUEUE_FAILED] == 4 - accepted
 
 
 def test_what_another_pipeline_has_taken_waits_for_room(tmp_path: Path) -> None:
-    """Refused, it would come again to the pipeline that has it."""
+    """Refused, it would come again to the pipeline that has it. To wait is no failure, however often it is offered."""
     graph, queue = graph_of(tmp_path, CONFIG, 1)
     (span_id,) = span_ids(1)
     offered = graph.intakes["otlp"].offer(Signal.TRACES, traces([span_id]).encode(), Limits())
+    for _ in range(3):
+        graph.tick()
     assert not offered.settled()
+    assert ENQUEUE_FAILED not in graph.exporters["otlp"].stats.counters
     came = delivered(queue)
     assert offered.result() == Taken()
     assert came + delivered(queue) == {span_id: 2}
