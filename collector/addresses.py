@@ -17,10 +17,13 @@ _EVERYWHERE: Final = ("", "0.0.0.0", "[::]")  # noqa: S104 - the warning is abou
 def address_findings(endpoint: str, path: str, exposed: str = "") -> Iterator[Finding]:
     """Say what is wrong with host:port. `exposed`: what whoever reaches this machine can do then, if that is a risk."""
     host, _, port = endpoint.rpartition(":")
-    if not port.isdecimal() or int(port) > 65535:
+    if not port.isdecimal() or len(port) > 5 or int(port) > 65535:
         yield Finding(path, f"expected host:port with a port up to 65535, got {endpoint!r}")
     elif "/" in host:
         yield Finding(path, f"expected host:port without a scheme or path, got {endpoint!r}")
+    elif ":" in host and not (host.startswith("[") and host.endswith("]")):
+        text = f"expected an IPv6 address in brackets, such as [::1]:{port}, got {endpoint!r}"
+        yield Finding(path, text)
     elif exposed and host in _EVERYWHERE:
         text = (
             f"{endpoint!r} listens on every network interface, so whoever reaches this machine {exposed}; "
@@ -36,8 +39,10 @@ def cannot_listen(endpoint: str, error: OSError) -> StartError:
             f"expected a free address, but {endpoint} is in use by another program or a second collector;"
             " stop that one, or name another address"
         )
-    is_lookup = isinstance(error, socket.gaierror)
-    reason = error.strerror if is_lookup else os.strerror(error.errno or errno.EINVAL)
+    if isinstance(error, socket.gaierror):
+        reason = error.strerror
+    else:
+        reason = os.strerror(error.errno) if error.errno else str(error)
     return StartError(
         f"expected an address of this machine, but {endpoint} cannot be opened: {reason}"
     )

@@ -91,7 +91,10 @@ def bind_tcp(endpoint: str) -> socket.socket:
         )
     else:
         name = host.strip("[]") or "0.0.0.0"  # noqa: S104 - an endpoint without a host asks for it
-        found = socket.getaddrinfo(name, int(port), type=socket.SOCK_STREAM)
+        try:
+            found = socket.getaddrinfo(name, int(port), type=socket.SOCK_STREAM)
+        except UnicodeError as error:  # such as an empty or too long part between dots
+            raise socket.gaierror(socket.EAI_NONAME, "no host can have this name") from error
         listening = socket.create_server(found[0][4], family=found[0][0])
     # Inherited by connections; asyncio does it only for sockets that name their protocol, and answers wait 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
