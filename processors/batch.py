@@ -339,7 +339,8 @@ def _decode_scope(
         item._end = at = body + size
         item._buf, item.group = raw, group
         item.edits = UNEDITED
-        item.seen = item._present = item._tail = item.columns = item.usage = None
+        item.seen = item._present = item._tail = None
+        item.columns = item.usage = item.constants = None
         item._dropped = False
         append(item)
     group._rest = b"".join(rest)

@@ -121,7 +121,7 @@ def normalise(
     elif plan.conversation:
         _write_conversation(item, plan, attributes)
     if written:
-        item.append(fields, written)
+        item.append(fields, written, constants.fields)
     return role, usage, response_id, known
 
 

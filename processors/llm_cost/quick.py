@@ -73,7 +73,7 @@ class Bill:
         values = self.values.copy()
         if cost is not None:
             values[s.APP_LLM_COST_USD] = cost
-        span.append(self.encoded(cost), values)
+        span.append(self.encoded(cost), values, self.fields)
 
 
 Values: TypeAlias = Any

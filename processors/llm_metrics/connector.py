@@ -16,7 +16,6 @@ from processors.llm_metrics.exemplars import Exemplars
 from processors.llm_metrics.kinds import (
     CLASS,
     COST,
-    NO_KINDS,
     NOTHING,
     OVERLAID,
     SIMPLE,
@@ -24,6 +23,7 @@ from processors.llm_metrics.kinds import (
     Keys,
     Kinds,
     Shape,
+    Usual,
     joined,
     overlaid,
 )
@@ -48,6 +48,7 @@ a call does otherwise, and many active series all change in a second: so telling
 _LONGEST_NS: Final = 10 * 10**9
 _MAX_RESOURCES: Final = 1024
 _NO_KEYS: Final[Keys] = ((), (), ())
+_UNMET: Final[Any] = ()
 _NO_COLUMNS: Final[tuple[tuple[str, ...], tuple[bytes, ...]]] = ((), ())
 
 
@@ -101,42 +102,45 @@ class LlmMetrics:
         """
         kinds, watched = self._kinds, self._users.wanted
         before: Keys = _NO_KEYS
-        told: tuple[Any, ...] = ()
-        status = b""
-        shape, alike = kinds.shapes[before], NO_KINDS
+        shape = kinds.shapes[before]
+        met: tuple[str, ...] | None = None
+        usual: dict[tuple[bytes, ...], Usual | None] = {}
         self._calls.expect(len(scope.items))
         for item in scope.items:
             if scope.dropped and item.dropped:
                 continue
             read: Any
+            edits: Any
             (view, read), edits = item.seen or item.see(), item.edits
+            columns, source = item.columns or _NO_COLUMNS
+            usage, constants = item.usage, item.constants
+            if usage and constants and columns and not (watched or view.status):
+                if columns is not met:
+                    met, usual = columns, kinds.usual(columns, environment)
+                found = usual.get(constants, _UNMET)
+                if found is _UNMET:
+                    found = kinds.meet(item, environment, usual)
+                if found is not None:
+                    like, known = found
+                    kind = known.get(joined(like.identity(source)))
+                    if kind is not None and kind.plain:
+                        usd, seconds = edits[COST], (view.end_ns - view.start_ns) / 1e9
+                        if 0.0 <= usd < SURE_USD and 0.0 <= seconds < SLOW_S:
+                            noted = kind.noted
+                            if not noted:
+                                self._calls.begin(kind, item, usd, seconds)
+                            noted += like.counts_used(usage)
+                            noted += (usd, seconds)
+                            if view.HasField("last_event"):
+                                self._sides.events(kind.binding, item.encoded_events())  # type: ignore[attr-defined] # of a span
+                            continue
             if STATUS not in edits and STATUS not in read:
                 if CLASS in edits or CLASS in read:
                     self._beside(item, read, edits, environment)
                 continue
-            columns, source = item.columns or _NO_COLUMNS
-            written = tuple(edits)
-            if columns is not before[2] or written != before[1] or not columns:
-                keys = (item.present, written, columns)
-                if keys != before:  # else it is like its neighbour: spares hashes
-                    before, shape, alike = keys, kinds.shapes[keys], NO_KINDS
-            usage = item.usage
-            if usage is not None and shape.usual and not watched:
-                if not alike or shape.told(edits) != told or view.status != status:
-                    told, status = shape.told(edits), view.status
-                    alike = kinds.like(shape, told, environment, status_code(view))
-                kind = alike.get(joined(shape.identity(source)))
-                if kind is not None and kind.plain:
-                    usd, seconds = edits[COST], (view.end_ns - view.start_ns) / 1e9
-                    if usd.__class__ is float and 0.0 <= usd < SURE_USD and 0.0 <= seconds < SLOW_S:
-                        noted = kind.noted
-                        if not noted:
-                            self._calls.begin(kind, item, usd, seconds)
-                        noted += shape.counts_used(usage)
-                        noted += (usd, seconds)
-                        if view.HasField("last_event"):
-                            self._sides.events(kind.binding, item.encoded_events())  # type: ignore[attr-defined] # of a span
-                        continue
+            keys = (item.present, tuple(edits), columns)
+            if keys != before:  # else it is like its neighbour: spares hashes
+                before, shape = keys, kinds.shapes[keys]
             self._count_span(item, shape, environment)
 
     def _count_span(self, item: Any, shape: Shape, environment: str) -> None:

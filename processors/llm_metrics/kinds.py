@@ -9,12 +9,13 @@ Both are data from outside, so what is remembered is bounded; losing it costs ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from processors import semconv
 from processors.allowance import length
+from processors.batch import Item
 from processors.llm_metrics import bindings
 from processors.llm_metrics.bindings import (
     ENVIRONMENT,
@@ -73,13 +74,15 @@ _MAX_SHAPES: Final = 1024
 _LONGEST: Final = 16_384
 """Bytes of a shape's keys: most of them stand there twice, as the same objects."""
 _MAX_KINDS: Final = 16_384
+_MAX_MET: Final = 4096
 MAX_KEY: Final = 2048
 """Bytes of values by which a kind is remembered; one that has longer ones is worked out each time."""
 
 NOTHING: Final[Read] = {}
-NO_KINDS: Final[Mapping[bytes, Kind]] = {}
 
 Keys: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]"
+Usual: TypeAlias = "tuple[Shape, dict[Any, Kind]]"
+"""A usual shape, and those of its kinds that what was written says the same of."""
 joined: Final = b"\xff".join
 """Joins encoded values to one that is found by comparing once. No AnyValue begins with this byte (there is no wire type
 7), so where each ends is certain."""
@@ -180,6 +183,8 @@ class Kinds:
         self._bindings = bindings
         self.shapes: Memory[Keys, Shape] = Memory(_MAX_SHAPES, Shape, _LONGEST)
         """By the keys that came, those of the edits, and those of its `columns`."""
+        self._usual: dict[tuple[tuple[str, ...], str], dict[tuple[bytes, ...], Usual | None]] = {}
+        self._met = 0
         self._known = 0
 
     def find(
@@ -199,14 +204,31 @@ class Kinds:
         kind = kinds.get(key) if kinds is not None else None
         return self._learn(shape, group, key, read, edits) if kind is None else kind
 
-    def like(
-        self, shape: Shape, told: tuple[Any, ...], environment: str, code: int
-    ) -> Mapping[bytes, Kind]:
-        """Return the known kinds of a usual shape that what was written on nearly every call says the same of."""
-        try:
-            return shape.groups.get((told, environment, code), NO_KINDS)
-        except TypeError:  # a list stands where labels do not change from call to call
-            return NO_KINDS
+    def usual(
+        self, columns: tuple[str, ...], environment: str
+    ) -> dict[tuple[bytes, ...], Usual | None]:
+        """Return what is known of items with these columns, by the `constants` that were written on them."""
+        return self._usual.setdefault((columns, environment), {})
+
+    def meet(
+        self, item: Item, environment: str, usual: dict[tuple[bytes, ...], Usual | None]
+    ) -> Usual | None:
+        """Find the shape and the kinds of an item without a status, and remember them; None where it is not usual."""
+        edits: Any = item.edits
+        constants, (columns, _) = item.constants or (), item.columns or ((), ())
+        shape = self.shapes[item.present, tuple(edits), columns]
+        found = None
+        if shape.usual:
+            try:
+                found = shape, shape.groups.setdefault((shape.told(edits), environment, 0), {})
+            except TypeError:  # a list stands where labels do not change from call to call
+                found = None
+        if length(constants) <= _LONGEST:
+            if self._met >= _MAX_MET:
+                self.forget()
+            self._met += 1
+            usual[constants] = found
+        return found
 
     def find_overlaid(self, read: Read, environment: str, code: int) -> Kind:
         """Return the kind of an item by what `overlaid` returned."""
@@ -237,7 +259,8 @@ class Kinds:
 
     def forget(self) -> None:
         """Forget everything, also the bindings."""
-        self._known = 0
+        self._known = self._met = 0
+        self._usual.clear()
         for shape in self.shapes.values():
             shape.groups.clear()  # they point at each other: nothing is left to the garbage collector
         self.shapes.clear()

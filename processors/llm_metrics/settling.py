@@ -40,7 +40,7 @@ _SIZES: Final = (
     (OUTPUT, OUTPUT_SIZE, tuple(map(int, TOKENS_OUT))),
 )
 
-_MANY: Final = 64
+_MANY: Final = 12
 
 
 def settle(kinds: Iterable[Kind]) -> None:

@@ -19,7 +19,7 @@ def one_span(**attributes: object) -> tuple[Batch, Span]:
 
 
 def append(element: Span, values: dict[str, Any]) -> None:
-    element.append(Span.fields(values), dict(values))
+    element.append(Span.fields(values), dict(values), Span.fields(values))
 
 
 def sent(made: Batch) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def test_a_log_record_takes_its_own_fields() -> None:
     request.resource_logs.add().scope_logs.add().log_records.add(severity_number=9)
     made = Batch(Signal.LOGS, request.SerializeToString())
     (record,) = made.log_records()
-    record.append(type(record).fields(SHARED), dict(SHARED))
+    record.append(type(record).fields(SHARED), dict(SHARED), type(record).fields(SHARED))
     (out,) = ExportLogsServiceRequest.FromString(made.encode()).resource_logs
     assert [pair.key for pair in out.scope_logs[0].log_records[0].attributes] == list(SHARED)
 

@@ -83,6 +83,6 @@ def test_attributes_appended_twice_stand_once_each() -> None:
     batch = call(CALL)
     (span,) = batch.spans()
     for values in ({"a": 1, "b": "x"}, {"c": 2.5}, {"d": True}):
-        span.append(span.fields(values), dict(values))
+        span.append(span.fields(values), dict(values), span.fields(values))
 
     assert attributes_of(batch) == CALL | {"a": 1, "b": "x", "c": 2.5, "d": True}

@@ -42,7 +42,7 @@ EDITS: Mapping[str, Callable[[Span], None]] = {
     "nothing": lambda one: None,
     "a number": lambda one: one.set("n", 95),
     "a text": lambda one: one.set("plan", "paid"),
-    "a cost": lambda one: one.append(Span.fields({"app.llm.cost_usd": 0.6}), {"app.llm.cost_usd": 0.6}),
+    "a cost": lambda one: one.append(Span.fields({"app.llm.cost_usd": 0.6}), {"app.llm.cost_usd": 0.6}, b""),
     "a class": lambda one: one.set("app.llm.span_class", "aggregate"),
     "a reason to skip": lambda one: one.set("app.llm.cost_skip_reason", "child_reports"),
     "a removal": lambda one: one.remove("n"),
