@@ -18,7 +18,6 @@ And *scrape*: the exposition of 20,000 series.
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
 import time
@@ -29,6 +28,7 @@ from random import Random
 from typing import Any, Final
 
 from collector.config.settings import resolve
+from collector.tuning import calm_garbage_collection
 from processors import genai, llm_cost, llm_metrics
 from processors.batch import Batch, Signal
 from processors.ports import Context
@@ -154,7 +154,6 @@ def figures(size: str, rounds: int, requests: int = REQUESTS) -> dict[str, float
     bench = Bench()
     best: dict[str, float] = {}
     for _ in range(rounds + 1):  # the first fills the caches
-        gc.collect()
         counted = bench.counted(size, requests)
         told, taken, _ = bench.told()
         encoded, _, points = bench.told()  # once more, though nothing has changed
@@ -197,6 +196,7 @@ def scraped(rounds: int, series: int = SERIES) -> tuple[float, int]:
 
 
 def main() -> None:
+    calm_garbage_collection()
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     print("CPU µs per model call, the best of the rounds")
     for size in CONTENT:
