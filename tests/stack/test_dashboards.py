@@ -258,6 +258,31 @@ def test_a_counter_is_never_shown_raw(shown: Shown) -> None:
                 assert re.search(rf"(?:rate|increase)\({series}\b", expr), expr
 
 
+_MATCHING = re.compile(r"(?:(?:on|ignoring) ?\([^)]*\) ?)?(?:group_left ?\([^)]*\) ?)?")
+
+
+def divisors(expr: str) -> list[str]:
+    """Return what is divided by: up to the end of the parentheses it opens."""
+    found = []
+    for divided in re.finditer(" / ", expr):
+        begin = _MATCHING.match(expr, divided.end()).end()  # type: ignore[union-attr] # it matches nothing, too
+        depth, end = 0, begin
+        while end < len(expr) and (depth or expr[end] not in "), "):
+            depth += (expr[end] == "(") - (expr[end] == ")")
+            end += 1
+        found.append(expr[begin:end])
+    return found
+
+
+@pytest.mark.parametrize("shown", PROMETHEUS, ids=str)
+def test_nothing_is_divided_by_what_did_not_happen(shown: Shown) -> None:
+    """Money over no answered call is infinitely dear. A share of itself is no number then, and no number is no line."""
+    for expr in shown.expressions() if shown.uid != "llm-drift" else ():
+        for divisor in divisors(expr):
+            counted = re.match(r"\(*(?:sum|increase|rate)\b", divisor)
+            assert not counted or divisor.endswith("> 0)"), expr
+
+
 @pytest.mark.parametrize("shown", TEMPO, ids=str)
 def test_traceql_avoids_the_known_traps(shown: Shown) -> None:
     for query in shown.expressions():

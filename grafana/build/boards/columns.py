@@ -59,7 +59,7 @@ def calls(by: str) -> Query:
 def per_call(metric: str, by: str, offset: str = "", selector: str = C) -> str:
     """Return how much of a counter an answered call has."""
     answered = increase("llm_requests_total", selector + OK, by, offset=offset)
-    return f"({increase(metric, selector, by, offset=offset)} / {answered})"
+    return f"({ratio(increase(metric, selector, by, offset=offset), answered)})"
 
 
 def usd_a_call(by: str) -> Query:
@@ -73,7 +73,8 @@ def tokens(by: str, offset: str = "", selector: str = C) -> str:
         increase(f"llm_{kind}_tokens_total", selector, by, offset=offset)
         for kind in ("input", "output")
     )
-    return f"(({both}) / {increase('llm_requests_total', selector + OK, by, offset=offset)})"
+    answered = increase("llm_requests_total", selector + OK, by, offset=offset)
+    return f"({ratio(f'({both})', answered)})"
 
 
 def tokens_a_call(by: str) -> Query:
@@ -84,7 +85,7 @@ def tokens_a_call(by: str) -> Query:
 def hits(by: str, offset: str = "", selector: str = C) -> str:
     """Return the share of the input that came from the prompt cache."""
     read = increase("llm_cache_read_tokens_total", selector, by, offset=offset)
-    return f"({read} / {increase('llm_input_tokens_total', selector, by, offset=offset)})"
+    return f"({ratio(read, increase('llm_input_tokens_total', selector, by, offset=offset))})"
 
 
 def hits_fell(by: str) -> Query:

@@ -257,17 +257,9 @@ _UNIT: Final = Row(
             why="Which prompt sha doubled the cost per call?",
             act="Sorted; above 1.5 is a regression by definition: roll the prompt back or accept it in writing.",
             queries=one(
-                "("
-                + ratio(
-                    increase("llm_cost_usd_total", C, PROMPT),
-                    increase("llm_requests_total", C + OK, PROMPT),
-                )
-                + ") / on (feature) group_left() ("
-                + ratio(
-                    increase("llm_cost_usd_total", C, "feature", offset=BASELINE),
-                    increase("llm_requests_total", C + OK, "feature", offset=BASELINE),
-                )
-                + ")"
+                columns.per_call("llm_cost_usd_total", PROMPT)
+                + " / on (feature) group_left() "
+                + positive(columns.per_call("llm_cost_usd_total", "feature", BASELINE))
             ),
             links=("llm-focus-prompt",),
             thresholds=columns.MORE,

@@ -64,10 +64,8 @@ _GOOD: Final = increase("llm_requests_total", C + OK)
 
 
 def _now(label: str) -> Row:
-    before = (
-        f"{increase('llm_cost_usd_total', _BEFORE[label], offset=BASELINE)}"
-        f" / {increase('llm_requests_total', _BEFORE[label] + OK, offset=BASELINE)}"
-    )
+    now = columns.per_call("llm_cost_usd_total", "")
+    before = columns.per_call("llm_cost_usd_total", "", BASELINE, _BEFORE[label])
     return Row(
         title="Now",
         panels=(
@@ -100,7 +98,7 @@ def _now(label: str) -> Row:
                 unit="suffix:x",
                 why="Did the cost of one call regress?",
                 act="Above 1.5 look at the markers: which prompt, deploy or served model came just before?",
-                queries=one(f"({_SPEND} / {_GOOD}) / ({before})"),
+                queries=one(ratio(now, before)),
                 links=("llm-investigate",),
                 thresholds=columns.MORE,
                 runbook="prompt-regression",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from grafana.build.boards import columns
@@ -39,6 +40,12 @@ def _tokens(offset: str = "") -> str:
         f"({increase('llm_input_tokens_total', C, offset=offset)}"
         f" + {increase('llm_output_tokens_total', C, offset=offset)})"
     )
+
+
+def _times(part: Callable[[str], str], whole: Callable[[str], str]) -> str:
+    """Return how much of part a whole has, of how much it had."""
+    now, before = (f"({ratio(part(offset), whole(offset))})" for offset in ("", BASELINE))
+    return ratio(now, before)
 
 
 def _driver(title: str, expr: str, why: str, act: str, *links: str) -> Panel:
@@ -92,28 +99,28 @@ _COMPARE: Final = Row(
         ),
         _driver(
             "Cost: now / baseline",
-            f"{_cost()} / {_cost(BASELINE)}",
+            ratio(_cost(), _cost(BASELINE)),
             "How much more than before?",
             "It is the product of the three drivers beside it.",
             "llm-cost",
         ),
         _driver(
             "Volume driver: requests",
-            f"{_requests()} / {_requests(BASELINE)}",
+            ratio(_requests(), _requests(BASELINE)),
             "More calls?",
             "Throttle what can wait; find the feature that calls.",
             "llm-focus-feature",
         ),
         _driver(
             "Token driver: tokens per request",
-            f"({_tokens()} / {_requests()}) / ({_tokens(BASELINE)} / {_requests(BASELINE)})",
+            _times(_tokens, _requests),
             "Longer calls?",
             "Cap the output, roll the prompt back.",
             "llm-focus-prompt",
         ),
         _driver(
             "Price driver: USD per token",
-            f"({_cost()} / {_tokens()}) / ({_cost(BASELINE)} / {_tokens(BASELINE)})",
+            _times(_cost, _tokens),
             "Dearer tokens?",
             "Another mix of models, or a broken cache.",
             "llm-cost",
