@@ -24,7 +24,7 @@ from collector.config.build import build_component
 from collector.config.model import GraphConfig
 from collector.errors import StartError, starting
 from collector.intake import Gate, GraphIntake, Route
-from collector.junction import through
+from collector.junction import branch, through
 from collector.pipeline import Outlet, Pipeline, Stage
 from collector.registry import Kind
 from collector.turns import in_turns
@@ -179,7 +179,9 @@ class Graph:
         connector = self.connectors[name]
         targets = {signal: list(self._fed_by(name, signal)) for signal in Signal}
         stage = self._connector_stage(name)
-        return Outlet(partial(through, stage, targets), getattr(connector, "mutates", False), name)
+        writes = getattr(connector, "mutates", False)
+        to_some = partial(branch, stage, targets)
+        return Outlet(partial(through, stage, targets), writes, name, to_some)
 
     def _connector_stage(self, name: str) -> Stage:
         """Return the place of a connector: one for all pipelines that feed it."""

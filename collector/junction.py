@@ -12,13 +12,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from collector.pipeline import Partly, Pipeline, Stage, Stuck, kept
+from collector.pipeline import Partly, Pipeline, Sink, Stage, Stuck, kept
 from processors.batch import Batch, Signal
 
 _Left = tuple[Pipeline, Stuck]
+_Targets = Mapping[Signal, Sequence[Pipeline]]
 
 
-def through(stage: Stage, targets: Mapping[Signal, Sequence[Pipeline]], batch: Batch) -> None:
+def branch(stage: Stage, targets: _Targets, only: frozenset[str]) -> Sink:
+    """Return what leads through a connector to these pipelines alone; to all where none of them is there."""
+    some = {
+        signal: [pipeline for pipeline in behind if pipeline.id in only]
+        for signal, behind in targets.items()
+    }
+    return partial(through, stage, some if any(some.values()) else targets)
+
+
+def through(stage: Stage, targets: _Targets, batch: Batch) -> None:
     """Hand a batch to a connector and what comes out of it to the pipelines behind. Raises: `Overloaded`.
 
     The receipt stays with the pipeline before: it waits for all sinks there, and for what they wait for.
@@ -57,4 +67,5 @@ def _again(left: Sequence[_Left], batch: Batch) -> None:
 
 def _refuse(left: Sequence[_Left]) -> None:
     if left:
-        raise Partly(left[0][1].why, partial(_again, left))
+        ids = frozenset(pipeline.id for pipeline, _ in left)
+        raise Partly(left[0][1].why, partial(_again, left), ids)

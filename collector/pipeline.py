@@ -130,14 +130,25 @@ class Outlet(NamedTuple):
     """Whether it may change the batch."""
     name: str = ""
     """Its component id."""
+    branch: Callable[[frozenset[str]], Sink] | None = None
+    """Of a connector: what leads to some of the pipelines behind it alone."""
+    left: frozenset[str] = frozenset()
+    """Of what leads to the rest of the pipelines behind a connector: their ids."""
+
+    def narrowed(self, old: Outlet) -> Outlet:
+        """Lead only where an outlet of the same name still did."""
+        if not old.left or self.branch is None:
+            return self
+        return self._replace(sink=self.branch(old.left), left=old.left)
 
 
 class Partly(Overloaded):
-    """Of the pipelines behind a connector some had no room: `rest` leads to those alone."""
+    """Of the pipelines behind a connector some had no room: `rest` leads to those alone, `left` are their ids."""
 
-    def __init__(self, why: Overloaded, rest: Sink) -> None:
+    def __init__(self, why: Overloaded, rest: Sink, left: frozenset[str]) -> None:
         super().__init__(str(why), why.retry_after_s)
         self.rest = rest
+        self.left = left
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +370,7 @@ class Pipeline:
             try:
                 ticket = outlet.sink(mine)
             except Partly as some:
-                left.append(Outlet(some.rest, False, outlet.name))
+                left.append(Outlet(some.rest, False, outlet.name, left=some.left))
                 why = some
             except Overloaded as full:
                 left.append(outlet)
@@ -400,10 +411,14 @@ class Pipeline:
         waiting, old._backlog = old._backlog, deque()
         mine, known = _names(self._sinks), _names(old._sinks)
         for stuck in waiting:
-            wanted = _names(stuck.sinks)
+            wanted = {outlet.name: outlet for outlet in stuck.sinks}
             gone = tuple(outlet for outlet in stuck.sinks if outlet.name not in mine)
-            heirs = (wanted | (mine - known)) if gone else wanted
-            sinks = tuple(outlet for outlet in self._sinks if outlet.name in heirs)
+            heirs = wanted.keys() | (mine - known) if gone else wanted.keys()
+            sinks = tuple(
+                outlet.narrowed(wanted.get(outlet.name, outlet))
+                for outlet in self._sinks
+                if outlet.name in heirs
+            )
             if stuck.position < len(old.stages) or not sinks:
                 old._backlog.append(stuck)
                 continue
