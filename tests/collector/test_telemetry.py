@@ -19,6 +19,26 @@ _METRIC = re.compile(r"(otelcol_|llm_redactions)[a-z_]+[a-z]")
 NAMES = {metric.name for metric in METRICS}
 
 
+SAMPLER = {
+    # what /metrics of the Go Collector v0.158.0 has of its tail sampler, and its labels
+    "count_traces_sampled": ("counter", ("policy", "sampled", "decision")),
+    "global_count_traces_sampled": ("counter", ("sampled", "decision")),
+    "new_trace_id_received": ("counter", ()),
+    "early_releases_from_cache_decision": ("counter", ("sampled",)),
+    "sampling_policy_execution_count": ("counter", ("policy",)),
+    "sampling_policy_evaluation_error": ("counter", ()),
+    "sampling_trace_dropped_too_early": ("counter", ()),
+    "traces_dropped_too_large": ("counter", ()),
+    "count_spans_with_unparseable_tracestate": ("counter", ()),
+    "sampling_traces_on_memory": ("gauge", ()),
+    "sampling_late_span_age": ("histogram", ()),
+    "sampling_trace_removal_age": ("histogram", ()),
+}
+"""Without what asks a clock while it decides (`sampling_decision_timer_latency`, `sampling_policy_execution_time_sum`)
+and what is behind a gate of its own there (`count_spans_sampled`, `count_bytes_sampled`)."""
+SUFFIXES = {"counter": "_total", "gauge": "", "histogram": "_seconds"}
+
+
 def counted() -> Iterator[tuple[str, str]]:
     """Yield (module, name) of every text constant in the sources that looks like a metric of ours."""
     for package in ("processors", "collector"):
@@ -54,6 +74,12 @@ def test_the_collectors_own_names_are_there(signal: Signal) -> None:
         "otelcol_exporter_enqueue_failed_{}_total",
     ):
         assert pattern.format(signal.items) in NAMES
+
+
+def test_the_sampler_has_the_collectors_names_and_labels() -> None:
+    prefix = "otelcol_processor_tail_sampling_"
+    rows = {row.name: (row.kind, row.labels) for row in METRICS if row.name.startswith(prefix)}
+    assert rows == {f"{prefix}{name}{SUFFIXES[row[0]]}": row for name, row in SAMPLER.items()}
 
 
 def test_components_of_one_type_are_told_apart_by_their_id() -> None:
