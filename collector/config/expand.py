@@ -168,11 +168,11 @@ class Expander:
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise Unreadable(*_not_utf8(file, content, error.start)) from error
+            raise Unreadable(*_not_utf8(file, error.object, error.start)) from error
 
 
 def _not_utf8(file: str, content: bytes, at: int) -> tuple[Mark, str]:
-    """Return the place of the first byte that is no UTF-8, and what to say of it."""
+    """Return the place of the first byte that is no UTF-8, and what to say of it. `content`: without its mark."""
     utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     found = "UTF-16" if utf16 else f"the byte 0x{content[at]:02x}"
     line_start = content.rfind(b"\n", 0, at) + 1

@@ -139,6 +139,7 @@ def test_a_file_that_includes_itself_is_refused(tmp_path: Path) -> None:
         ("a: 1\nb: Gr\u00f6\u00dfe\n".encode("latin-1"), 2, 6, "the byte 0xf6"),
         ("# \u00f6\n\u00f6 ".encode() + b"\xff", 2, 3, "the byte 0xff"),
         ("a: 1\n".encode("utf-16"), 1, 1, "UTF-16"),
+        ("\ufeffa: \u00f6\u00f6".encode() + b"\xff", 1, 6, "the byte 0xff"),
     ],
 )
 def test_bytes_that_are_no_utf8_are_told_with_their_place(
