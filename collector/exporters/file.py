@@ -16,6 +16,7 @@ import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -223,4 +224,5 @@ def check(settings: Mapping[str, Any], context: Context) -> Iterable[Finding]:
 def build(settings: Mapping[str, Any], context: Context) -> Sender:
     """Make the exporter."""
     transport = FileTransport(Config.load(settings), lambda: datetime.now(UTC))
-    return Sender(transport=transport, sending=_QUEUE, retry=_RETRY, say=context.say)
+    say = partial(context.say, exporter=context.id)
+    return Sender(transport=transport, sending=_QUEUE, retry=_RETRY, say=say)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -185,6 +186,6 @@ def build(settings: Mapping[str, Any], context: Context) -> Sender:
         retry=RetryConfig.load(
             settings["retry_on_failure"], durable=bool(settings["sending_queue"]["storage"])
         ),
-        say=context.say,
+        say=partial(context.say, exporter=context.id),
         open_shelf=shelf_of(settings, context),
     )

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import (  # type: ignore[attr-defined] # typeshed does not know the second
@@ -268,6 +269,6 @@ def build(settings: Mapping[str, Any], context: Context) -> Sender:
         retry=RetryConfig.load(
             settings["retry_on_failure"], durable=bool(settings["sending_queue"]["storage"])
         ),
-        say=context.say,
+        say=partial(context.say, exporter=context.id),
         open_shelf=shelf_of(settings, context),
     )

@@ -45,6 +45,7 @@ QUICK = {"initial_interval": "10ms", "max_interval": "20ms", "max_elapsed_time":
 class Bench:
     """One exporter in front of one backend."""
 
+    name: str
     exporter: Exporter
     backend: Backend
     said: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -95,7 +96,7 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
             exporter: Exporter = component.build(settings, context)
             exporter.start()
             stack.callback(exporter.stop, 0.0)
-            return Bench(exporter, backend, said)
+            return Bench(name, exporter, backend, said)
 
         yield make
 
@@ -354,6 +355,7 @@ def test_loss_and_recovery_are_said_once(start: Start) -> None:
         "Data could not be delivered.",
         "Data is delivered again.",
     ]
+    assert {fields["exporter"] for _, fields in bench.said} == {bench.name}
 
 
 # ------------------------------------------------------------------ life
