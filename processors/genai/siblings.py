@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from processors.genai.call import Call
@@ -12,6 +14,8 @@ from processors.genai.usage import SURENESS
 
 _SIBLING_STARTS_NS: Final = 50_000_000
 _SIBLING_OVERLAP: Final = 0.9
+_LOOKED_AT: Final = 64
+"""Of groups that a record may belong to by its counts or its response id so many are compared, the nearest ones."""
 _COMPARED: Final = REPRESENTED - {SERVER_OF_CLIENT}
 """A server's record stands for the call of its client above, whose record may have given way to that of a sibling."""
 _GAVE_WAY: Final = (None, DUPLICATE_SIBLING)
@@ -46,29 +50,73 @@ def _near(siblings: Iterable[Call], fresh: list[Call]) -> list[Call]:
 
 def _groups(family: list[Call]) -> list[list[Call]]:
     """Gather records of one call: at most one of each scope, nearest starts first."""
-    groups: list[list[Call]] = []
-    alike: dict[object, list[list[Call]]] = {}
+    groups = _Groups()
     for call in sorted(family, key=lambda c: (c.verdict is None, c.start, c.span_id)):
-        if call.verdict is not None and call.verdict not in _COMPARED:
-            continue
-        marks = (call.counts, call.response_id) if call.response_id else (call.counts,)
-        group = _nearest([group for mark in marks for group in alike.get(mark, ())], call)
-        if group is None:
+        if call.verdict is None or call.verdict in _COMPARED:
+            groups.take(call)
+    return groups.all
+
+
+def _marks(call: Call) -> tuple[object, ...]:
+    """Return what another record of the same call has at least one of."""
+    return (call.counts, call.response_id) if call.response_id else (call.counts,)
+
+
+def _start(group: list[Call]) -> int:
+    return group[0].start
+
+
+class _Groups:
+    """Groups by their marks and by the scopes that they have records of, in the order of their starts.
+
+    So those that have a record of a call's scope, which may be thousands of equal calls, are not looked at.
+    """
+
+    __slots__ = ("_alike", "all")
+
+    def __init__(self) -> None:
+        self.all: list[list[Call]] = []
+        self._alike: dict[object, dict[frozenset[int], list[list[Call]]]] = {}
+
+    def take(self, call: Call) -> None:
+        """Put a record into the group of its call, or into one of its own."""
+        fitting = [
+            group for group in self._near(call) if any(_same_sibling(r, call) for r in group)
+        ]
+        if fitting:
+            group = min(fitting, key=lambda group: abs(_start(group) - call.start))
+            self._take_out(group)
+        else:
             group = []
-            groups.append(group)
+            self.all.append(group)
         group.append(call)
-        for mark in marks:
-            alike.setdefault(mark, []).append(group)
-    return groups
+        scopes = frozenset(record.scope for record in group)
+        for mark in {mark for record in group for mark in _marks(record)}:
+            insort(self._alike.setdefault(mark, {}).setdefault(scopes, []), group, key=_start)
 
+    def _near(self, call: Call) -> Iterator[list[Call]]:
+        """Yield the groups to compare a record with: those that start nearest, of as few as matter."""
+        for mark in _marks(call):
+            lacking = [
+                groups
+                for scopes, groups in islice(self._alike.get(mark, {}).items(), _LOOKED_AT)
+                if call.scope not in scopes and len(scopes) < _LOOKED_AT
+            ]
+            each = max(1, _LOOKED_AT // 2 // max(1, len(lacking)))
+            for groups in lacking:
+                place = bisect_left(groups, call.start, key=_start)
+                yield from groups[max(0, place - each) : place + each]
 
-def _nearest(groups: Iterable[list[Call]], call: Call) -> list[Call] | None:
-    fitting = [
-        group
-        for group in groups
-        if all(r.scope != call.scope for r in group) and any(_same_sibling(r, call) for r in group)
-    ]
-    return min(fitting, key=lambda group: abs(group[0].start - call.start), default=None)
+    def _take_out(self, group: list[Call]) -> None:
+        scopes = frozenset(record.scope for record in group)
+        for mark in {mark for record in group for mark in _marks(record)}:
+            groups = self._alike[mark][scopes]
+            place = bisect_left(groups, _start(group), key=_start)
+            while groups[place] is not group:
+                place += 1
+            del groups[place]
+            if not groups:
+                del self._alike[mark][scopes]
 
 
 def _same_sibling(one: Call, other: Call) -> bool:

@@ -13,9 +13,15 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from processors.batch import Batch, Signal
 from processors.genai.above import Above, same_nested
 from processors.genai.call import COUNTED, NO_PARENT, Call, total
-from processors.genai.reasons import CUMULATIVE_LOOP, DUPLICATE_OF_ANCESTOR, undecided
+from processors.genai.reasons import (
+    CUMULATIVE_LOOP,
+    DUPLICATE_OF_ANCESTOR,
+    DUPLICATE_SIBLING,
+    undecided,
+)
 from processors.genai.rules import Judge
 from processors.genai.running_totals import _Tools
+from processors.genai.siblings import _groups, _same_sibling
 from processors.genai.trace import Trace, tool_link
 from processors.genai.usage import NO_USAGE
 from tests.processors.genai.replay import genai
@@ -80,6 +86,14 @@ def of_two_instrumentations(count: int) -> list[Call]:
     ]
 
 
+def equal_calls_of_two_instrumentations(count: int) -> list[Call]:
+    return [record(n, 1, ms=(0, 40), scope=(SDK, OTHER_SDK)[n % 2]) for n in range(2, count)]
+
+
+def equal_calls_of_many_instrumentations(count: int) -> list[Call]:
+    return [record(n, 1, ms=(n, n + 4), scope=n) for n in range(2, count)]
+
+
 def loops(count: int) -> list[Call]:
     return [record(n, 1, n, loop=True) for n in range(2, count)]
 
@@ -100,7 +114,16 @@ def work(calls: list[Call], per_request: int) -> int:
     return Asked.times
 
 
-SHAPES = [below_an_agent, below_a_call, nested, nested_agents, of_two_instrumentations, loops]
+SHAPES = [
+    below_an_agent,
+    below_a_call,
+    nested,
+    nested_agents,
+    of_two_instrumentations,
+    equal_calls_of_two_instrumentations,
+    equal_calls_of_many_instrumentations,
+    loops,
+]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -165,6 +188,51 @@ def test_sums_that_are_kept_up_to_date_are_those_of_adding_up_anew(
                     call, "verdict", verdict
                 )
         assert [c.verdict for c in calls] == [c.verdict for c in others]
+
+
+SIBLING = st.tuples(
+    st.sampled_from([SDK, OTHER_SDK, 0x320]),
+    st.sampled_from([100, 100, 200]),
+    st.sampled_from([100, 100, 150]),  # how many milliseconds it took
+    st.sampled_from([0, 0, 1, 2]),  # its response id
+    st.sampled_from([None, None, COUNTED, DUPLICATE_SIBLING]),
+)
+
+
+def siblings(described: Sequence[tuple[int, int, int, int, str | None]]) -> list[Call]:
+    """Make records of which each has another distance to each other's start: powers of two."""
+    found = []
+    for number, (scope, tokens, took, response_id, verdict) in enumerate(described):
+        call = record(number + 1, 99, tokens, scope=scope)
+        call.start = 2**number * MS // 50
+        call.end = call.start + took * MS
+        call.response_id, call.verdict = response_id, verdict
+        found.append(call)
+    return found
+
+
+def grouped_by_asking_all(family: list[Call]) -> list[list[Call]]:
+    groups: list[list[Call]] = []
+    for call in sorted(family, key=lambda c: (c.verdict is None, c.start, c.span_id)):
+        fitting = [
+            group
+            for group in groups
+            if all(r.scope != call.scope for r in group)
+            and any(_same_sibling(r, call) for r in group)
+        ]
+        if fitting:
+            min(fitting, key=lambda group: abs(group[0].start - call.start)).append(call)
+        else:
+            groups.append([call])
+    return groups
+
+
+@given(described=st.lists(SIBLING, max_size=12), data=st.data())
+def test_records_find_the_group_that_they_would_find_among_all(
+    described: list[tuple[int, int, int, int, str | None]], data: st.DataObject
+) -> None:
+    family = siblings(described)
+    assert _groups(data.draw(st.permutations(family))) == grouped_by_asking_all(family)
 
 
 TIMES = st.tuples(st.integers(0, 20), st.integers(0, 5)).map(lambda t: (t[0], t[0] + t[1]))
