@@ -1,4 +1,4 @@
-"""The ledger of spans and decisions. Between two calls of the sampler, in spans:
+"""The ledger of spans and decisions. Between two calls of the sampler, and whenever one yields a batch, in spans:
 
     received = released_full + released_skeleton + dropped + late_released + late_dropped + held
 
@@ -41,6 +41,7 @@ class Ledger:
         self._trigger: Trigger = "wait"
         self._alike = 0
         self._dropped = 0
+        """Spans not entered yet as dropped; a scrape in between finds them held."""
         self._removed: list[int] = []
         self._waited: dict[Trigger, list[int]] = {trigger: [] for trigger in get_args(Trigger)}
         """Nanoseconds that decided traces waited, not entered yet."""
@@ -49,7 +50,7 @@ class Ledger:
             for trigger in get_args(Trigger)
         }
         stats.gauges[f"{_THEIRS}sampling_traces_on_memory",] = lambda: len(table.traces)
-        stats.gauges[f"{_OURS}held_spans",] = lambda: table.spans
+        stats.gauges[f"{_OURS}held_spans",] = lambda: table.spans + self._dropped
         stats.gauges[f"{_OURS}held_bytes",] = lambda: table.size
 
     def spans(self, outcome: str, number: int) -> None:

@@ -602,3 +602,18 @@ def test_new_traces_and_ages_are_counted() -> None:
         "otelcol_processor_tail_sampling_sampling_late_span_age_seconds",
     ]
     assert (sum(ages.counts), ages.sum) == (1, 2.0)
+
+
+def test_the_ledger_closes_while_a_tick_hands_on() -> None:
+    """A scrape does not wait for the end of a tick."""
+    run = Run(ERRORS, decision_wait="1s")
+    run.send(
+        *[
+            span(f"{trace}", f"{number}", status="error" if trace % 4 else "ok")
+            for trace in range(200)
+            for number in range(10)
+        ]
+    )
+    closes = [run.closes for _ in run.sampler.tick(run.now + SECOND)]
+    assert len(closes) > 1
+    assert all(closes)
