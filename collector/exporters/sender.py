@@ -152,6 +152,7 @@ class Sender:
             self._queue.leave()
         else:
             self._consume()
+            self._tell_end()
 
     # -- threads
 
@@ -201,9 +202,13 @@ class Sender:
         taken = self._queue.take()
         with self._lock:
             self._idle -= 1
-            if taken and not self._idle and len(self._threads) < self._most_threads:
+            if taken and not self._idle and self._may_grow():
                 self._add_thread()
         return taken
+
+    def _may_grow(self) -> bool:
+        """Whether another thread is of use; nobody would wait for one that starts when time is out."""
+        return len(self._threads) < self._most_threads and not self._out_of_time.is_set()
 
     def _pause(self, delay_s: float) -> bool:
         """Wait before another attempt; False when there is no time for one."""
@@ -270,6 +275,8 @@ class Sender:
 
     def _tell(self, outcome: Outcome) -> None:
         """Say that data was lost, and once that it is delivered again."""
+        if "shutdown" in outcome.dropped:
+            return  # said once for all
         if outcome.dropped and time.monotonic() >= self._quiet_until_s:
             self._quiet_until_s = time.monotonic() + QUIET_S
             self._failing = True
@@ -282,6 +289,14 @@ class Sender:
         elif self._failing and outcome.sent and not outcome.dropped:
             self._failing = False
             self._say("Data is delivered again.")
+
+    def _tell_end(self) -> None:
+        """Say how much the end of the process cost, together."""
+        name, counters = "otelcol_llm_exporter_dropped_items_total", self.stats.counters
+        lost = sum(counters.get((name, signal.label, "shutdown"), 0) for signal in Signal)
+        if lost:
+            text = "Data was not delivered before the collector stopped and is lost."
+            self._say(text, level=logging.ERROR, items=lost)
 
 
 def _refusal(outcome: Outcome) -> Exception | None:

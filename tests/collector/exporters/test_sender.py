@@ -107,12 +107,15 @@ def test_a_thread_that_waits_for_a_load_keeps_nothing_of_the_last_one() -> None:
     made.stop(10)
 
 
-def test_what_waits_without_a_start_is_counted_as_lost() -> None:
-    made, destination = sender(lambda request: TAKEN)
-    made.export(traces(span_ids(3)))
+def test_what_waits_without_a_start_is_counted_and_said_as_lost() -> None:
+    said: list[object] = []
+    made, destination = sender(lambda request: TAKEN, say=lambda *a, **k: said.append(k["items"]))
+    for ids in (span_ids(3), span_ids(4)):
+        made.export(traces(ids))
     made.stop(0.0)
     counters = made.stats.counters
-    assert counters["otelcol_llm_exporter_dropped_items_total", "traces", "shutdown"] == 3
+    assert counters["otelcol_llm_exporter_dropped_items_total", "traces", "shutdown"] == 7
+    assert said == [7]
     assert destination.log == ["disconnect"]
 
 
