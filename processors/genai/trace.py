@@ -29,8 +29,10 @@ _DEEPEST: Final = 128
 would cost the square of its length."""
 
 _TRACE_BYTES: Final = 700
-_CALL_BYTES: Final = 700
+_CALL_BYTES: Final = 950
 _INDEX_BYTES: Final = 260
+_TOOL_BYTES: Final = 350
+_FAMILY_BYTES: Final = 210
 """Measured with tracemalloc on CPython 3.11, rounded up."""
 
 
@@ -60,7 +62,7 @@ def _each(links: bytes) -> Iterator[bytes]:
 class Tree:
     """Who is whose child, which spans are solid, and when tools ran; filled from links."""
 
-    __slots__ = ("_read", "children", "parents", "solid", "tools")
+    __slots__ = ("_read", "children", "parents", "solid", "timed", "tools")
 
     def __init__(self) -> None:
         self.parents: dict[bytes, bytes] = {}
@@ -68,6 +70,8 @@ class Tree:
         self.solid: set[bytes] = set()
         self.tools: dict[bytes, list[tuple[int, int]]] = {}
         """(start, end) of tools' spans by their parents."""
+        self.timed = 0
+        """How many these are."""
         self._read = 0
 
     def grow(self, links: bytearray) -> None:
@@ -86,6 +90,12 @@ class Tree:
             if sort == TOOL:
                 start, end = _TIMES.unpack(one[LINK_BYTES:])
                 self.tools.setdefault(parent, []).append((start, end))
+                self.timed += 1
+
+    @property
+    def size(self) -> int:
+        """Estimated bytes in memory."""
+        return _INDEX_BYTES * len(self.parents) + _TOOL_BYTES * self.timed
 
 
 class Trace:
@@ -146,10 +156,11 @@ class Trace:
 
     def grown(self) -> int:
         """Return by how many bytes (estimated) it has grown since this was asked last."""
-        size = _TRACE_BYTES + len(self._links) + _CALL_BYTES * len(self.calls)
-        if self._tree is not None or self.logs:
-            size += _CALL_BYTES * len(self.logs)
-            size += _INDEX_BYTES * (len(self._tree.parents) if self._tree else 0)
+        size = _TRACE_BYTES + len(self._links) + _CALL_BYTES * (len(self.calls) + len(self.logs))
+        if self._tree is not None:
+            size += self._tree.size
+        if self._families is not None:
+            size += _FAMILY_BYTES * len(self._families)
         before, self.size = self.size, size
         return size - before
 
