@@ -23,6 +23,11 @@ _DECISIONS: Final = f"{_OURS}decisions_total"
 _TOO_EARLY: Final = f"{_THEIRS}sampling_trace_dropped_too_early_total"
 _COST: Final = f"{_OURS}cost_usd_total"
 _SPANS: Final = f"{_OURS}spans_total"
+_NEW: Final = f"{_THEIRS}new_trace_id_received_total"
+_TOO_LARGE: Final = f"{_THEIRS}traces_dropped_too_large_total"
+_FAILED: Final = f"{_THEIRS}sampling_policy_evaluation_error_total"
+_FROM_0: Final = (_NEW, _TOO_EARLY, _TOO_LARGE, _FAILED)
+"""Shown before anything was counted, as the Collector does it: an alert on the increase would miss the first else."""
 _NS: Final = 1_000_000_000
 AGES_S: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 DELAYS_S: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300)
@@ -33,6 +38,7 @@ class Ledger:
 
     def __init__(self, stats: Stats, table: Table) -> None:
         self._counters = stats.counters
+        self._counters.update({(name,): 0 for name in _FROM_0})
         self._ages = self._histogram(stats, f"{_THEIRS}sampling_late_span_age_seconds", AGES_S)
         self._removals = self._histogram(
             stats, f"{_THEIRS}sampling_trace_removal_age_seconds", AGES_S
@@ -60,7 +66,7 @@ class Ledger:
 
     def opened(self, traces: int) -> None:
         if traces:
-            self._counters[f"{_THEIRS}new_trace_id_received_total",] += traces
+            self._counters[_NEW,] += traces
 
     def decided(self, trace: Trace, verdict: Verdict, trigger: Trigger, now_ns: int) -> None:
         """Enter a verdict; the trace still knows its spans."""
@@ -100,7 +106,7 @@ class Ledger:
         self._removed.append(now_ns - trace.first_ns)
 
     def too_large(self) -> None:
-        self._counters[f"{_THEIRS}traces_dropped_too_large_total",] += 1
+        self._counters[_TOO_LARGE,] += 1
 
     def stored(self, verdict: Verdict, spans: int, size: int) -> None:
         """Enter what leaves of a decided trace, a share of it or all."""

@@ -617,3 +617,12 @@ def test_the_ledger_closes_while_a_tick_hands_on() -> None:
     closes = [run.closes for _ in run.sampler.tick(run.now + SECOND)]
     assert len(closes) > 1
     assert all(closes)
+
+
+def test_what_alerts_wait_for_is_shown_before_it_happens() -> None:
+    """Prometheus sees no increase in a series that begins at 5,000."""
+    shown = Run(ERRORS).sampler.stats.counters
+    failed = "otelcol_processor_tail_sampling_sampling_policy_evaluation_error_total"
+    for name in (NEW, EARLY, failed):
+        assert (name,) in shown
+        assert shown[name,] == 0
