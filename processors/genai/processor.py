@@ -80,14 +80,19 @@ class Genai:
         self._ledger: Ledger = context.shared("genai.ledger", lambda: Ledger(config))
         self.stats.gauges[HELD,] = lambda: len(self._held)
         if self._ledger.claim():  # what is shared is told about once
-            self.stats.gauges[LEDGER_BYTES,] = lambda: self._ledger.size_bytes
-            self.stats.gauges[LEDGER_TRACES,] = lambda: self._ledger.traces
+            self._tell_of_ledger()
+
+    def _tell_of_ledger(self) -> None:
+        self.stats.gauges[LEDGER_BYTES,] = lambda: self._ledger.size_bytes
+        self.stats.gauges[LEDGER_TRACES,] = lambda: self._ledger.traces
 
     def adopt(self, predecessor: Genai) -> None:
         """Go on with the ledger, and the waiting spans, of the instance that a reload replaces."""
         self._ledger = predecessor._ledger
         self._ledger.configure(self._config)
         self._held, predecessor._held = predecessor._held, HeldSpans()
+        if (LEDGER_BYTES,) in predecessor.stats.gauges:
+            self._tell_of_ledger()
 
     # -- the contract
 

@@ -10,6 +10,7 @@ import pytest
 from collector.config.settings import resolve
 from processors.batch import Batch, Signal
 from processors.genai import check
+from processors.genai.processor import LEDGER_BYTES
 from processors.ports import Context
 from processors.wire import Value
 from tests.processors.genai.replay import (
@@ -266,6 +267,31 @@ def test_validate_tells_what_the_schema_cannot() -> None:
         ("token_semantics[0]", True),
     ]
     assert not list(check(resolve(schema("genai"), {}), Context(id="genai")))
+
+
+def test_one_instance_tells_of_the_shared_ledger_also_after_a_reload() -> None:
+    kept: dict[str, Any] = {}
+
+    def shared(key: str, make: Any) -> Any:
+        if key not in kept:
+            kept[key] = make()
+        return kept[key]
+
+    context = Context(id="genai", shared=shared)
+    old = [genai(context), genai(context)]
+    new = [genai(context), genai(context)]
+    for heir, predecessor in zip(new, old, strict=True):
+        heir.adopt(predecessor)
+    for instances in (old, new):
+        told = [
+            gauge()
+            for one in instances
+            for (name,), gauge in one.stats.gauges.items()
+            if name == LEDGER_BYTES
+        ]
+        assert told == [0]
+    new[1].process(batch(span(attributes=CALL)))
+    assert new[0].stats.gauges[LEDGER_BYTES,]() > 0
 
 
 def test_a_reload_keeps_the_ledger_and_what_waits() -> None:
