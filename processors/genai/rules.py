@@ -41,7 +41,7 @@ class Judge:
         judge_siblings(trace, undecided(calls))
         loops = judge_loops(trace, undecided(calls)) if self._cumulative_loops else ()
         judge_logged(trace, undecided(calls))
-        for call in undecided(calls):
+        for call in trace.deepest_first(undecided(calls)):
             if final or not (call in loops or may_repeat(trace, call)):
                 call.verdict = COUNTED
         judge_aggregates(trace, fresh, calls, final=final)

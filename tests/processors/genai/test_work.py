@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -262,6 +263,23 @@ def test_a_tool_below_another_parent_links_no_loop() -> None:
         trace.add(call)
     Judge(prefer_gateway=False, cumulative_loops=True).judge(trace, calls, final=False)
     assert [call.verdict for call in calls] == [CUMULATIVE_LOOP, COUNTED, None, None]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_two_of_three_parts_are_no_sum_in_whatever_order_they_come(order: Sequence[int]) -> None:
+    family = [
+        record(1, 0, 200, (0, 90)),
+        record(2, 1, 100, (10, 20)),
+        record(3, 1, 100, (30, 40)),
+        record(4, 1, 300, (50, 60)),
+    ]
+    trace, judge = Trace(), Judge(prefer_gateway=False, cumulative_loops=True)
+    calls = [family[place] for place in order]
+    for call in calls:
+        trace.add(call)
+    judge.judge(trace, calls, final=False)
+    judge.judge(trace, (), final=True)
+    assert [call.verdict for call in family] == [COUNTED] * 4
 
 
 def test_events_that_tell_nothing_are_not_decoded() -> None:
