@@ -79,6 +79,7 @@ class LlmMetrics:
         predecessor._calls.settle()
         self._book.adopt(predecessor._book, (BUDGET, FEATURE_INFO))
         self._labels.adopt(predecessor._labels)
+        self._calls.notes.adopt(predecessor._calls.notes)
         self._exemplars.adopt(predecessor._exemplars)
         self._users.adopt(predecessor._users)
 

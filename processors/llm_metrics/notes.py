@@ -45,6 +45,10 @@ class Notes:
         self._requests = RecentIds(_MAX_SEEN)
         self._conversations = RecentIds(_MAX_SEEN)
 
+    def adopt(self, predecessor: Notes) -> None:
+        """Know the requests and conversations that another one saw."""
+        self._requests, self._conversations = predecessor._requests, predecessor._conversations
+
     def call(self, binding: Binding, read: Read) -> None:
         """Count the notes on a model call."""
         self.above(binding, read)

@@ -181,6 +181,15 @@ def test_a_reload_goes_on_counting() -> None:
     assert list(before.close()) == []
 
 
+def test_a_retry_after_a_reload_is_a_retry() -> None:
+    attempt = span(priced(app__llm__request__external_id="r-1"))
+    before, after = connector(), connector()
+    before.process(traces([attempt]))
+    after.adopt(before)
+    after.process(traces([attempt]))
+    assert total(read(after.tick(NOW)), "llm_retries_total") == 1
+
+
 def test_the_figures_of_self_telemetry_follow() -> None:
     metrics = connector()
     metrics.process(traces([span(priced())]))
