@@ -32,7 +32,7 @@ def batch_of(came: dict[str, Any], added: dict[str, Any], set_: dict[str, Any]) 
     (span,) = batch.spans()
     fresh = {f"new.{key}": value for key, value in added.items()}
     if fresh:
-        span.append(span.fields(fresh), fresh)
+        span.append(span.fields(fresh), fresh, span.fields(fresh))
     for key, value in set_.items():
         span.set(key, value)
     span.remove("a")
