@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 
 
 class Histogram:
@@ -51,6 +52,15 @@ class Stats:
         self.counters: defaultdict[tuple[str, ...], int | float] = defaultdict(int)
         self.gauges: dict[tuple[str, ...], Callable[[], int | float]] = {}
         self.histograms: dict[tuple[str, ...], Histogram] = {}
+
+    def from_zero(self, name: str, *values: Iterable[str]) -> None:
+        """Show a counter before anything is counted, once for every combination of the `values` of its labels.
+
+        What an alert rests on MUST be shown so, as far as its label values are known: Prometheus sees no increase in a
+        series that begins at 5,000. May be called again: what was counted stays.
+        """
+        for labels in product(*values):
+            self.counters.setdefault((name, *labels), 0)
 
     def inherit(self, predecessor: Stats) -> None:
         """Count on from where another ended, which MUST NOT count any more: counters never go back."""
