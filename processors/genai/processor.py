@@ -67,8 +67,7 @@ class Genai:
 
     def __init__(self, config: Config, context: Context) -> None:
         self.stats = Stats()
-        for reason in REASONS:
-            self.stats.counters[SKIPPED, reason] = 0  # a series that is absent fires no alert
+        self.stats.from_zero(SKIPPED, REASONS)
         self._config = config
         self._defaults = dict(config.defaults)
         self._senders = Senders(config)

@@ -285,11 +285,8 @@ class LlmCost(Stateless):
 
     def _count_from_zero(self) -> None:
         """Make every series exist: an alert on an absent one cannot fire (open-bank-oss PR #6063)."""
-        counters = self.stats.counters
-        for status in verdict.STATUSES:
-            counters[verdict.CALLS, status] = 0
-        for reason in verdict.REASONS:
-            counters[verdict.UNPRICED, reason] = 0
+        self.stats.from_zero(verdict.CALLS, verdict.STATUSES)
+        self.stats.from_zero(verdict.UNPRICED, verdict.REASONS)
         desk, book = self._desk, self._book
         self._report(verdict.CONVERSATIONS, read=lambda: len(desk.conversations))
         self._report(verdict.UNUSED, read=book.overlay.unused)

@@ -53,7 +53,7 @@ class Users:
         self._spenders: dict[Group, Spenders] = {}
         self._told: dict[Values, int] = {}
         self._period = 0
-        stats.counters[LEFT_OUT,] += 0
+        stats.from_zero(LEFT_OUT)
 
     @property
     def wanted(self) -> bool:

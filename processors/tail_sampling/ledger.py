@@ -26,8 +26,6 @@ _SPANS: Final = f"{_OURS}spans_total"
 _NEW: Final = f"{_THEIRS}new_trace_id_received_total"
 _TOO_LARGE: Final = f"{_THEIRS}traces_dropped_too_large_total"
 _FAILED: Final = f"{_THEIRS}sampling_policy_evaluation_error_total"
-_FROM_0: Final = (_NEW, _TOO_EARLY, _TOO_LARGE, _FAILED)
-"""Shown before anything was counted, as the Collector does it: an alert on the increase would miss the first else."""
 _NS: Final = 1_000_000_000
 AGES_S: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 DELAYS_S: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300)
@@ -38,7 +36,8 @@ class Ledger:
 
     def __init__(self, stats: Stats, table: Table) -> None:
         self._counters = stats.counters
-        self._counters.update({(name,): 0 for name in _FROM_0})
+        for name in (_NEW, _TOO_EARLY, _TOO_LARGE, _FAILED):  # as the Collector does it
+            stats.from_zero(name)
         self._ages = self._histogram(stats, f"{_THEIRS}sampling_late_span_age_seconds", AGES_S)
         self._removals = self._histogram(
             stats, f"{_THEIRS}sampling_trace_removal_age_seconds", AGES_S

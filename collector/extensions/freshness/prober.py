@@ -72,8 +72,7 @@ class Prober:
         """Show every series from the start: an alert must see the first loss and a success that never comes."""
         self.stats.histograms[SECONDS, signal] = Histogram(BOUNDS)
         self.stats.gauges[LAST_SUCCESS, signal] = lambda: self._last_success[signal]
-        for result in RESULTS:
-            self.stats.counters[PROBES, signal, result] = 0
+        self.stats.from_zero(PROBES, [signal], RESULTS)
 
     def send(self, probe: Probe, now_s: float) -> list[Outcome]:
         """Send a probe. Returns its outcomes when it was refused: it is lost at once then."""
