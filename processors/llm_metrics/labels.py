@@ -19,6 +19,7 @@ SHA_LENGTH: Final = 12
 """Characters of a hash that identify a prompt well enough."""
 
 TOO_LARGE: Final = 1e18
+_OVERFLOW: Final = "llm_cardinality_overflow_total"
 _CONTROL: Final = dict.fromkeys((*range(32), *range(127, 160)))
 
 
@@ -33,6 +34,7 @@ class LabelValues:
         self._limits = {**open_labels, **limits}
         self._values: dict[str, set[str]] = {name: set() for name in self._limits}
         self._stats = stats
+        stats.from_zero(_OVERFLOW, self._limits)
 
     def admit(self, label: str, value: Value | bytes) -> str:
         """Return what the label says for a value as it came: the default, the value itself, or `other`."""
@@ -42,7 +44,7 @@ class LabelValues:
         values = self._values[label]
         if text not in values:
             if len(values) >= self._limits[label]:
-                self._stats.counters["llm_cardinality_overflow_total", label] += 1
+                self._stats.counters[_OVERFLOW, label] += 1
                 return OTHER
             values.add(text)
         return text

@@ -25,6 +25,8 @@ _LEAST_BYTES: Final = 5
 """Bytes a candidate that many candidates have at least: shorter ones than an address and a comma make no list."""
 _MOST_FINGERPRINTS: Final = 128
 BUILT_IN: Final = "built_in"
+_ERRORS: Final = "otelcol_llm_redaction_errors_total"
+_DENSE_TEXTS: Final = "otelcol_llm_redaction_budget_exceeded_total"
 
 
 def _data_urls(over: int) -> re.Pattern[bytes] | None:
@@ -81,6 +83,8 @@ class Cleaner:
         self._audit = audit
         self.layers = tuple(layers)
         self._data_urls = _data_urls(data_urls_over)
+        stats.from_zero(_ERRORS, [BUILT_IN, *(layer.name for layer in layers)])
+        stats.from_zero(_DENSE_TEXTS)
 
     def clean(
         self, text: bytes, spans: Spans | None, key: str, place: str, receipt: Receipt
@@ -101,7 +105,7 @@ class Cleaner:
         return self._write(text, matches, key, place, receipt) if matches else None
 
     def _failed(self, detector: str, key: str, receipt: Receipt) -> bytes | None:
-        self.stats.counters["otelcol_llm_redaction_errors_total", detector] += 1
+        self.stats.counters[_ERRORS, detector] += 1
         receipt.add("ERROR", "replace", key)
         return None if self._dry_run else ERROR
 
@@ -112,7 +116,7 @@ class Cleaner:
         if len(spans) > _MOST_CANDIDATES or (
             len(spans) > _MANY_CANDIDATES and len(text) < _LEAST_BYTES * len(spans)
         ):
-            self.stats.counters["otelcol_llm_redaction_budget_exceeded_total",] += 1
+            self.stats.counters[_DENSE_TEXTS,] += 1
             return [Match(0, len(text), "DENSE", 1.0)]
         found = self.engine.find(text, spans, key)
         more = self._hidden(text, key)
