@@ -25,7 +25,8 @@ from collector.config.model import GraphConfig
 from collector.errors import StartError, starting
 from collector.intake import Gate, GraphIntake, Route
 from collector.junction import branch, through
-from collector.pipeline import Outlet, Pipeline, Stage
+from collector.outlet import Outlet
+from collector.pipeline import Pipeline, Stage
 from collector.registry import Kind
 from collector.turns import in_turns
 from processors.batch import Batch, Signal
@@ -74,6 +75,7 @@ class Graph:
         for pipeline_id in self._upstream_last():
             self.pipelines[pipeline_id] = self._make_pipeline(pipeline_id, previous)
         self.intakes = {name: GraphIntake(state.gate, self.routes(name)) for name in self.receivers}
+        self._expect()
 
     # -- building
 
@@ -86,6 +88,15 @@ class Graph:
             if self.config.components.get("extensions", {}).get(name) != before:
                 text = "expected the same settings as before: a storage changes only with a restart"
                 raise InvalidConfig(f"extensions.{name}", text)
+
+    def _expect(self) -> None:
+        """Let receivers and exporters show what they may count before they count it."""
+        for name, receiver in self.receivers.items():
+            self.intakes[name].expect(getattr(receiver, "transports", ()))
+        for name, exporter in self.exporters.items():
+            if hasattr(exporter, "expect"):
+                pipelines = self.config.pipelines.values()
+                exporter.expect({each.signal for each in pipelines if name in each.exporters})
 
     def _make(self, kind: Kind, previous: Graph | None) -> dict[str, Any]:
         settings = self.config.components.get(kind, {})
@@ -148,8 +159,8 @@ class Graph:
     def _make_pipeline(self, pipeline_id: str, previous: Graph | None) -> Pipeline:
         config = self.config.pipelines[pipeline_id]
         stages = [self._make_stage(pipeline_id, name, previous) for name in config.processors]
-        sinks = [self._sink(name) for name in config.exporters]
-        return Pipeline(pipeline_id, config.signal, stages, sinks, self.state.gate.tickets)
+        outlets = [self._outlet(name) for name in config.exporters]
+        return Pipeline(pipeline_id, config.signal, stages, outlets, self.state.gate.tickets)
 
     def _make_stage(self, pipeline_id: str, name: str, previous: Graph | None) -> Stage:
         old = previous.stage(pipeline_id, name) if previous else None
@@ -172,7 +183,7 @@ class Graph:
             else None
         )
 
-    def _sink(self, name: str) -> Outlet:
+    def _outlet(self, name: str) -> Outlet:
         """Return where an exporter id of a pipeline leads."""
         if name in self.exporters:
             return Outlet(self.exporters[name].export, False, name)
@@ -217,7 +228,7 @@ class Graph:
         exporters: list[Any] = [self.exporters[name] for name in names]
         rooms, fits = [], []
         for pipeline in self._reachable(pipelines):
-            rooms.append(pipeline.room)
+            rooms.append(pipeline.backlog.room)
             rooms += [
                 stage.processor.room
                 for stage in pipeline.stages
@@ -346,20 +357,20 @@ class Graph:
         """Wait until everything that was released found room and is safe there, or the time is up."""
         in_turns(self.state.gate, self._drain(time.monotonic() + deadline_s))
         for pipeline in self.pipelines.values():
-            if pipeline.losing:
+            if pipeline.backlog.losing:
                 logs.error(
                     "Released data found no room in time and is lost.",
                     pipeline=pipeline.id,
-                    items=pipeline.losing,
+                    items=pipeline.backlog.losing,
                 )
 
     def _drain(self, until: float) -> Iterator[bool]:
         """Hand on what waits, a batch of each pipeline a step; goes on while something finds room."""
-        moved = True
+        moved, pipelines = True, self.pipelines.values()
         while moved or time.monotonic() < until:
-            moves = [pipeline.hand_on_oldest() for pipeline in self.pipelines.values()]
-            settled = [pipeline.settle() for pipeline in self.pipelines.values()]
-            if all(settled) and not any(pipeline.waiting for pipeline in self.pipelines.values()):
+            moves = [pipeline.hand_on_oldest() for pipeline in pipelines]
+            settled = [pipeline.settle() for pipeline in pipelines]
+            if all(settled) and not any(pipeline.backlog.waiting for pipeline in pipelines):
                 return
             moved = any(moves)
             yield not moved

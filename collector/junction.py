@@ -2,8 +2,8 @@
 
 Where some of these have no room, the connector says so to the pipeline before it. That one refuses the batch or keeps
 it, as it would for an exporter. If it keeps it, only the rest is offered again: to the pipelines that had no room, from
-the stage or the sinks where the batch got stuck. So nothing is delivered or counted twice, and there is one place that
-keeps the batch, refuses what comes next and lets the sender wait.
+the stage or the outlets where the batch got stuck. So nothing is delivered or counted twice, and there is one place
+that keeps the batch, refuses what comes next and lets the sender wait.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from collector.pipeline import Partly, Pipeline, Sink, Stage, Stuck, kept
+from collector.backlog import Stuck, kept
+from collector.outlet import Partly, Sink
+from collector.pipeline import Pipeline, Stage
 from processors.batch import Batch, Signal
 
 _Left = tuple[Pipeline, Stuck]
@@ -31,7 +33,7 @@ def branch(stage: Stage, targets: _Targets, only: frozenset[str]) -> Sink:
 def through(stage: Stage, targets: _Targets, batch: Batch) -> None:
     """Hand a batch to a connector and what comes out of it to the pipelines behind. Raises: `Overloaded`.
 
-    The receipt stays with the pipeline before: it waits for all sinks there, and for what they wait for.
+    The receipt stays with the pipeline before: it waits for all outlets there, and for what they wait for.
     """
     receipt, batch.receipt = batch.receipt, None
     try:

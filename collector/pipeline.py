@@ -12,13 +12,12 @@ Invariants
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from collector import logs
-from collector.errors import Rejected
+from collector.backlog import PAST_STAGES, Backlog, Stuck, kept
+from collector.outlet import Outlet, Partly
 from processors.base import OnError, Processor, Stateless
 from processors.batch import Batch, Receipt, Signal
 from processors.errors import Overloaded
@@ -118,62 +117,6 @@ class Stage:
         return stats
 
 
-Sink = Callable[[Batch], Ticket | None]
-"""Where a pipeline hands its batches: an exporter, or a connector and the pipelines behind it."""
-
-
-class Outlet(NamedTuple):
-    """A sink of a pipeline."""
-
-    sink: Sink
-    writes: bool
-    """Whether it may change the batch."""
-    name: str = ""
-    """Its component id."""
-    branch: Callable[[frozenset[str]], Sink] | None = None
-    """Of a connector: what leads to some of the pipelines behind it alone."""
-    left: frozenset[str] = frozenset()
-    """Of what leads to the rest of the pipelines behind a connector: their ids."""
-
-    def narrowed(self, old: Outlet) -> Outlet:
-        """Lead only where an outlet of the same name still did."""
-        if not old.left or self.branch is None:
-            return self
-        return self._replace(sink=self.branch(old.left), left=old.left)
-
-
-class Partly(Overloaded):
-    """Of the pipelines behind a connector some had no room: `rest` leads to those alone, `left` are their ids."""
-
-    def __init__(self, why: Overloaded, rest: Sink, left: frozenset[str]) -> None:
-        super().__init__(str(why), why.retry_after_s)
-        self.rest = rest
-        self.left = left
-
-
-@dataclass(frozen=True, slots=True)
-class Stuck:
-    """A batch that could not go on: at which stage, or at which sinks, and why."""
-
-    position: int
-    batch: Batch
-    sinks: tuple[Outlet, ...]
-    """Sinks that still want it, once it is past all stages."""
-    why: Overloaded
-    tickets: tuple[Ticket, ...] = ()
-    """Of the sinks that have it already."""
-    held: bool = False
-    """Whether a stage had taken it over before, so that nobody else has it."""
-
-
-@dataclass(frozen=True, slots=True)
-class HandedOver:
-    """A batch that went on, and whose receipt waits for what it went to."""
-
-    batch: Batch
-    tickets: tuple[Ticket, ...]
-
-
 class Pipeline:
     """One pipeline of the configuration."""
 
@@ -182,7 +125,7 @@ class Pipeline:
         pipeline_id: str,
         signal: Signal,
         stages: Sequence[Stage],
-        sinks: Sequence[Outlet | tuple[Sink, bool]],
+        outlets: Sequence[Outlet],
         tickets: list[Ticket],
     ) -> None:
         """`tickets` is shared by all pipelines of a graph and collects what the request under way must wait for."""
@@ -190,16 +133,14 @@ class Pipeline:
         self.signal = signal
         self.stages = stages
         self.ticks = any(stage.ticks for stage in stages)
-        outlets = [Outlet(*sink) for sink in sinks]
-        self._sinks = tuple(
+        self._outlets = tuple(
             sorted(outlets, key=lambda outlet: outlet.writes)
         )  # readers first: only the last writer needs no copy
         self._tickets = tickets
-        self._backlog: deque[Stuck] = deque()
-        self._unsettled: deque[HandedOver] = deque()
+        self.backlog = Backlog()
         self.stats = Stats()
         where = ("otelcol_llm_pipeline_waiting_items", signal.label, pipeline_id)
-        self.stats.gauges[where] = lambda: self.waiting
+        self.stats.gauges[where] = lambda: self.backlog.waiting
 
     def consume(self, batch: Batch) -> None:
         """Take a batch from a receiver or connector. Raises: `Overloaded`."""
@@ -209,18 +150,20 @@ class Pipeline:
 
     def offer(self, batch: Batch) -> Stuck | None:
         """Take a batch; return where it got stuck, unless it waits in the backlog."""
-        return self._unless_held(self._advance(batch, 0, self._sinks))
+        return self._unless_held(self._advance(batch, 0, self._outlets))
 
     def resume(self, stuck: Stuck) -> Stuck | None:
         """Take the rest of a batch that got stuck here; see `offer`."""
-        rest = self._advance(stuck.batch, stuck.position, stuck.sinks, stuck.tickets)
-        return self._unless_held(rest)
+        return self._unless_held(self._resume(stuck))
+
+    def _resume(self, stuck: Stuck) -> Stuck | None:
+        return self._advance(stuck.batch, stuck.position, stuck.outlets, stuck.tickets)
 
     def _unless_held(self, stuck: Stuck | None) -> Stuck | None:
         """Keep what nobody else has."""
         if stuck is None or not stuck.held:
             return stuck
-        self._backlog.append(stuck)
+        self.backlog.keep(stuck)
         return None
 
     def follow(self, batch: Batch, receipt: Receipt) -> bool:
@@ -229,18 +172,18 @@ class Pipeline:
         Returns False when it waits in the backlog; `receipt` is settled once it is as safe as it gets.
         """
         batch.follows = True
-        stuck = self._advance(batch, 0, self._sinks)
+        stuck = self._advance(batch, 0, self._outlets)
         if stuck is None:
             return True
         if not stuck.held:
             stuck = replace(stuck, batch=kept(stuck.batch, receipt))
-        self._backlog.append(stuck)
+        self.backlog.keep(stuck)
         return stuck.held
 
     @property
     def busy(self) -> bool:
         """Whether there is something to do for a tick."""
-        return self.ticks or bool(self._backlog) or bool(self._unsettled)
+        return self.ticks or self.backlog.busy
 
     def tick(self, now_ns: int) -> bool:
         """Let the stages release what is due, unless what was released before still waits: then hand on some of that.
@@ -248,14 +191,14 @@ class Pipeline:
         Returns whether there is more to do at once.
         """
         self.settle()
-        if self._backlog:
+        if self.backlog:
             return self.hand_on_oldest()
         behind = False
         for position, stage in enumerate(self.stages, 1):
             if stage.ticks:
                 self._release(position, stage.released(stage.processor.tick(now_ns)))
                 behind = behind or stage.behind
-        return behind and not self._backlog
+        return behind and not self.backlog
 
     def close(self, only: Callable[[Processor], bool] = lambda processor: True) -> bool:
         """Take what is held out of the stages that `only` selects, first to last; a stage is emptied before the next
@@ -271,58 +214,31 @@ class Pipeline:
         """Take a batch that cannot be refused any more; it waits in the backlog when there is no room."""
         self._release(0, (batch,))
 
-    def room(self) -> Overloaded | None:
-        """Refuse while something that was released before still waits."""
-        return self._backlog[0].why if self._backlog else None
+    def hand_on_oldest(self) -> bool:
+        """Hand on what has waited longest; say whether it went: then the next one may find room, too."""
+        return self.backlog.hand_on_oldest(self._resume)
 
     def settle(self) -> bool:
-        """Settle the receipts of batches that are safe elsewhere now; say whether that is all of them.
+        """Settle the receipts of batches that are safe elsewhere now: see `Backlog.settle`."""
+        return self.backlog.settle(self._outlets)
 
-        A batch that could not be made safe is offered again; one that nobody will ever take is settled, too.
-        """
-        unsettled = self._unsettled
-        while unsettled and all(ticket.settled() for ticket in unsettled[0].tickets):
-            over = unsettled.popleft()
-            try:
-                for ticket in over.tickets:
-                    ticket.wait(0.0)
-            except Rejected as failure:
-                self._settled(over.batch, failure)
-            except Overloaded as failure:
-                stuck = Stuck(len(self.stages), over.batch, self._sinks, failure)
-                self._backlog.append(stuck)
-            else:
-                self._settled(over.batch)
-        return not unsettled
-
-    @staticmethod
-    def _settled(batch: Batch, failure: Rejected | None = None) -> None:
-        if batch.receipt is not None:
-            batch.receipt.settle(failure)
+    def adopt(self, old: Pipeline) -> None:
+        """Take over what waits behind the stages of a pipeline that this one replaces: see `Backlog.adopt`."""
+        self.backlog.adopt(old.backlog, old._outlets, self._outlets)
 
     @property
     def outgoing(self) -> int:
         """Items that came out of its stages so far, each counted where it did."""
         return sum(stage.flow.outgoing for stage in self.stages)
 
-    @property
-    def waiting(self) -> int:
-        """Items that were released and wait for room."""
-        return sum(len(stuck.batch) for stuck in self._backlog)
-
-    @property
-    def losing(self) -> int:
-        """Items of those that nobody else has: no disk keeps them, and no sender waits who is told to come back."""
-        return sum(len(stuck.batch) for stuck in self._backlog if stuck.batch.receipt is None)
-
     def _advance(
         self,
         batch: Batch,
         start: int,
-        sinks: tuple[Outlet, ...],
+        outlets: tuple[Outlet, ...],
         tickets: tuple[Ticket, ...] = (),
     ) -> Stuck | None:
-        """Run the stages from `start`, then the sinks; return where it got stuck.
+        """Run the stages from `start`, then the outlets; return where it got stuck.
 
         What a stage holds is in its hands: the receipt then waits for that stage's tickets alone.
         """
@@ -332,7 +248,7 @@ class Pipeline:
             try:
                 out = self.stages[position].process(batch)
             except Overloaded as full:
-                return Stuck(position, batch, sinks, full, held=held)
+                return Stuck(position, batch, outlets, full, held=held)
             if out is None:
                 self._hand_over(batch, began, ())
                 return None
@@ -342,7 +258,7 @@ class Pipeline:
                 out.follows = batch.follows or held
             batch = out
         if len(batch):
-            stuck = self._fan_out(batch, sinks, tickets)
+            stuck = self._fan_out(batch, outlets, tickets)
             return replace(stuck, held=held) if stuck is not None else None
         self._hand_over(batch, began, ())
         return None
@@ -350,20 +266,20 @@ class Pipeline:
     def _hand_over(self, batch: Batch, began: int, tickets: tuple[Ticket, ...]) -> None:
         """Let the receipt of a batch wait for the tickets that were given since `began`, and before."""
         if batch.receipt is not None:
-            self._unsettled.append(HandedOver(batch, (*tickets, *self._tickets[began:])))
+            self.backlog.hand_over(batch, (*tickets, *self._tickets[began:]))
 
     def _fan_out(
-        self, batch: Batch, sinks: tuple[Outlet, ...], tickets: tuple[Ticket, ...]
+        self, batch: Batch, outlets: tuple[Outlet, ...], tickets: tuple[Ticket, ...]
     ) -> Stuck | None:
-        """Offer the batch to every sink; one that is full does not keep it from the others. `tickets`: of those that
+        """Offer the batch to every outlet; one that is full does not keep it from the others. `tickets`: of those that
         have it already."""
         began = len(self._tickets)
         left: list[Outlet] = []
         why: Overloaded | None = None
         raw: bytes | None = None
-        for place, outlet in enumerate(sinks, 1):
+        for place, outlet in enumerate(outlets, 1):
             mine = batch
-            if outlet.writes and (place < len(sinks) or left):
+            if outlet.writes and (place < len(outlets) or left):
                 raw = batch.encode() if raw is None else raw
                 mine = Batch(batch.signal, raw, received_ns=batch.received_ns, items=len(batch))
                 mine.source, mine.follows = batch.source, batch.follows
@@ -382,59 +298,11 @@ class Pipeline:
             self._hand_over(batch, began, tickets)
             return None
         given = (*tickets, *self._tickets[began:]) if batch.receipt is not None else ()
-        return Stuck(len(self.stages), batch, tuple(left), why, given)
+        return Stuck(PAST_STAGES, batch, tuple(left), why, given)
 
     def _release(self, position: int, batches: Iterable[Batch]) -> None:
         for batch in batches:
             batch.follows = True
-            stuck = self._advance(batch, position, self._sinks)
+            stuck = self._advance(batch, position, self._outlets)
             if stuck is not None:
-                self._backlog.append(stuck)
-
-    def hand_on_oldest(self) -> bool:
-        """Hand on what has waited longest; say whether it went: then the next one may find room, too."""
-        if not self._backlog:
-            return False
-        oldest = self._backlog[0]
-        stuck = self._advance(oldest.batch, oldest.position, oldest.sinks, oldest.tickets)
-        if stuck is None:
-            self._backlog.popleft()
-        else:
-            self._backlog[0] = stuck
-        return stuck is None
-
-    def adopt(self, old: Pipeline) -> None:
-        """Take over what waits behind the stages of a pipeline that this one replaces, for the same sinks by name.
-
-        New sinks take the place of those that are gone; where there are none, what these should have got stays behind.
-        """
-        waiting, old._backlog = old._backlog, deque()
-        mine, known = _names(self._sinks), _names(old._sinks)
-        for stuck in waiting:
-            wanted = {outlet.name: outlet for outlet in stuck.sinks}
-            gone = tuple(outlet for outlet in stuck.sinks if outlet.name not in mine)
-            heirs = wanted.keys() | (mine - known) if gone else wanted.keys()
-            sinks = tuple(
-                outlet.narrowed(wanted.get(outlet.name, outlet))
-                for outlet in self._sinks
-                if outlet.name in heirs
-            )
-            if stuck.position < len(old.stages) or not sinks:
-                old._backlog.append(stuck)
-                continue
-            self._backlog.append(replace(stuck, position=len(self.stages), sinks=sinks))
-            if gone and mine <= known:
-                old._backlog.append(replace(stuck, batch=kept(stuck.batch), sinks=gone))
-        self._unsettled += old._unsettled
-        old._unsettled.clear()
-
-
-def _names(outlets: Iterable[Outlet]) -> set[str]:
-    return {outlet.name for outlet in outlets}
-
-
-def kept(batch: Batch, receipt: Receipt | None = None) -> Batch:
-    """Return a batch that outlives the call: as bytes, what was decoded is the caller's."""
-    own = Batch(batch.signal, batch.encode(), received_ns=batch.received_ns, items=len(batch))
-    own.source, own.follows, own.receipt = batch.source, batch.follows, receipt
-    return own
+                self.backlog.keep(stuck)

@@ -116,7 +116,7 @@ def test_after_a_reload_only_those_behind_a_connector_get_it_that_had_no_room(
     for span_id in ids:
         graph.intakes["otlp"].consume(Signal.TRACES, traces([span_id]).encode(), Limits())
         graph.close_pipelines()
-    assert graph.pipelines["traces/in"].waiting == 1
+    assert graph.pipelines["traces/in"].backlog.waiting == 1
     new = Graph(load([str(path)]).config, state, graph)
     handover.take_over(new, graph)
     handover.retire(graph, new, 0.0)

@@ -11,7 +11,7 @@ from collector.clock import Clock
 from collector.config.load import load
 from collector.graph import Graph, State
 from collector.intake import Gate, InFlight
-from collector.pipeline import Outlet
+from collector.outlet import Outlet
 from processors.base import Stateless
 from processors.batch import Batch, Signal
 from tests.telemetry import batch, span
@@ -58,7 +58,7 @@ def test_a_connector_that_has_more_to_do_is_ticked_again(tmp_path: Path) -> None
     def sink(batch: Batch) -> Any:
         came.append(batch.signal)
 
-    one.pipelines["traces/out"]._sinks = (Outlet(sink, False),)
+    one.pipelines["traces/out"]._outlets = (Outlet(sink, False),)
     one.connectors["forward"] = stepper = Stepper(3)
     one.connector_stages.clear()
     one.tick()

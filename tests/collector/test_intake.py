@@ -11,6 +11,7 @@ import pytest
 from collector.clock import Clock
 from collector.component import Limits, Taken
 from collector.intake import Gate, GraphIntake, InFlight, Route
+from collector.outlet import Outlet
 from collector.pipeline import Pipeline, Stage
 from processors.base import Stateless
 from processors.batch import Batch, Signal
@@ -69,8 +70,8 @@ def intake_with(
 ) -> tuple[GraphIntake, Counter]:
     """Return an open intake in front of one stage and these sinks."""
     counter, gate = Counter(), Gate(Clock(), InFlight(1 << 20))
-    writes = [(sink, False) for sink in sinks]
-    pipeline = Pipeline("traces", Signal.TRACES, [Stage("counter", counter)], writes, gate.tickets)
+    outlets = [Outlet(sink, False) for sink in sinks]
+    pipeline = Pipeline("traces", Signal.TRACES, [Stage("counter", counter)], outlets, gate.tickets)
     routes = {Signal.TRACES: Route([pipeline], **({"rooms": [], "queues": []} | route))}
     intake = GraphIntake(gate, routes)
     intake.open()

@@ -14,7 +14,8 @@ from collector.component import Limits, Taken
 from collector.config.load import load
 from collector.graph import Graph, State
 from collector.intake import Gate, InFlight
-from collector.pipeline import Outlet, Pipeline, Stage
+from collector.outlet import Outlet
+from collector.pipeline import Pipeline, Stage
 from collector.portions import MOST_ITEMS
 from processors.base import Stateless
 from processors.batch import Batch, Signal
@@ -81,7 +82,7 @@ def forwarding(folder: Path) -> tuple[Graph, dict[str, Sink], dict[str, Counter]
     sinks, counters = {end: Sink() for end in ENDS}, {end: Counter() for end in ENDS}
     for end in ENDS:
         line = graph.pipelines[f"traces/{end}"]
-        line._sinks = (Outlet(sinks[end], False),)
+        line._outlets = (Outlet(sinks[end], False),)
         line.stages = [Stage("counter", counters[end])]
     return graph, sinks, counters
 
@@ -115,7 +116,7 @@ def test_a_request_that_is_refused_behind_a_connector_waits_nowhere(tmp_path: Pa
     sinks["a"].room = 0
     with pytest.raises(Overloaded, match="full"):
         graph.intakes["otlp"].offer(Signal.TRACES, traces(IDS).encode(), Limits()).enter()
-    assert sum(line.waiting for line in graph.pipelines.values()) == 0
+    assert sum(line.backlog.waiting for line in graph.pipelines.values()) == 0
 
 
 # ------------------------------------------------------------------ released batches
@@ -167,7 +168,7 @@ def keeping(
     """Build a graph whose first pipeline releases what a keeper has."""
     graph, _, _ = forwarding(folder)
     for end, sink in ends.items():
-        graph.pipelines[f"traces/{end}"]._sinks = (Outlet(sink, False),)
+        graph.pipelines[f"traces/{end}"]._outlets = (Outlet(sink, False),)
     line = graph.pipelines["traces/in"]
     line.stages, line.ticks = [Stage("keeper", keeper)], True
     return graph, line
@@ -180,11 +181,11 @@ def test_a_receipt_waits_for_every_branch(tmp_path: Path) -> None:
     graph, line = keeping(tmp_path, keeper, ends)
     graph.tick()
     graph.tick()
-    assert (line.waiting, full.ids, free.ids) == (3, [], span_ids(3))
+    assert (line.backlog.waiting, full.ids, free.ids) == (3, [], span_ids(3))
     full.room = 1
     graph.tick()
     graph.tick()
-    assert (line.waiting, full.ids, free.ids) == (0, span_ids(3), span_ids(3))
+    assert (line.backlog.waiting, full.ids, free.ids) == (0, span_ids(3), span_ids(3))
     assert keeper.receipt.settled == 0
     promise.known = True
     graph.tick()
@@ -205,7 +206,7 @@ def test_what_a_branch_drops_does_not_end_what_another_waits_for(tmp_path: Path)
     graph.tick()
     full.room = 1
     graph.tick()
-    assert (line.waiting, full.ids) == (0, span_ids(3))
+    assert (line.backlog.waiting, full.ids) == (0, span_ids(3))
 
 
 def test_what_a_stage_behind_a_connector_pushes_out_waits_there(tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ def test_what_a_stage_behind_a_connector_pushes_out_waits_there(tmp_path: Path) 
     for first in (1, 4):
         raw = traces(span_ids(3, first)).encode()
         intake.offer(Signal.TRACES, raw, Limits()).result()
-    assert (line.waiting, graph.pipelines["traces/in"].waiting) == (3, 0)
+    assert (line.backlog.waiting, graph.pipelines["traces/in"].backlog.waiting) == (3, 0)
     assert intake.refusal(Signal.TRACES) is not None
     sinks["a"].room = 1
     graph.tick()

@@ -186,7 +186,7 @@ class Collector(RuleBasedStateMachine):
     # ------------------------------------------------------------------ what is known
 
     def waits(self) -> bool:
-        return any(pipeline.waiting for pipeline in self.graph.pipelines.values())
+        return any(pipeline.backlog.waiting for pipeline in self.graph.pipelines.values())
 
     def deliver_all(self) -> None:
         for name in EXPORTERS:

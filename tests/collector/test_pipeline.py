@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import pytest
 
-from collector.pipeline import Outlet, Pipeline, Stage
+from collector.outlet import Outlet
+from collector.pipeline import Pipeline, Stage
 from processors.base import OnError, Stateless
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded
@@ -90,20 +91,20 @@ class Sink:
         ]
 
 
-def pipeline(*processors: object, sinks: Iterable[tuple[object, bool]]) -> Pipeline:
+def pipeline(*processors: object, outlets: Iterable[Outlet]) -> Pipeline:
     stages = [Stage(f"stage/{n}", p) for n, p in enumerate(processors)]  # type: ignore[arg-type]
-    return Pipeline("traces", Signal.TRACES, stages, list(sinks), [])  # type: ignore[arg-type]
+    return Pipeline("traces", Signal.TRACES, stages, list(outlets), [])
 
 
 def test_stages_run_in_order() -> None:
     sink = Sink()
-    pipeline(Namer("a"), Namer("b"), sinks=[(sink, False)]).consume(batch(span()))
+    pipeline(Namer("a"), Namer("b"), outlets=[Outlet(sink, False)]).consume(batch(span()))
     assert sink.seen() == ["ab"]
 
 
 def test_a_failing_stage_passes_data_on_and_counts_it() -> None:
     sink = Sink()
-    line = pipeline(Broken(), Namer("b"), sinks=[(sink, False)])
+    line = pipeline(Broken(), Namer("b"), outlets=[Outlet(sink, False)])
     line.consume(batch(span(), span(2)))
     assert sink.seen() == ["b", "b"]
     assert line.stages[0].flow.failed == 2
@@ -111,7 +112,7 @@ def test_a_failing_stage_passes_data_on_and_counts_it() -> None:
 
 def test_a_failing_guard_lets_no_content_through() -> None:
     sink = Sink()
-    pipeline(BrokenGuard(), sinks=[(sink, False)]).consume(
+    pipeline(BrokenGuard(), outlets=[Outlet(sink, False)]).consume(
         batch(span(attributes={"secret": "x", "kept": "y"}))
     )
     (left,) = spans_of(sink.got[0])
@@ -121,23 +122,24 @@ def test_a_failing_guard_lets_no_content_through() -> None:
 def test_untouched_data_leaves_as_the_same_bytes() -> None:
     sink = Sink()
     sent = batch(span())
-    pipeline(sinks=[(sink, False)]).consume(sent)
+    pipeline(outlets=[Outlet(sink, False)]).consume(sent)
     assert sink.got[0] is sent.raw
 
 
 def test_branches_do_not_see_each_others_edits() -> None:
     ends = [Sink(), Sink(), Sink()]
     branches = [
-        pipeline(Namer(name), sinks=[(end, False)]) for name, end in zip("xyz", ends, strict=True)
+        pipeline(Namer(name), outlets=[Outlet(end, False)])
+        for name, end in zip("xyz", ends, strict=True)
     ]
-    main = pipeline(sinks=[(branch.consume, True) for branch in branches])
+    main = pipeline(outlets=[Outlet(branch.consume, True) for branch in branches])
     main.consume(batch(span()))
     assert [end.seen() for end in ends] == [["x"], ["y"], ["z"]]
 
 
 def test_a_full_sink_is_told_to_the_sender_but_others_get_the_data() -> None:
     full, free = Sink(room=0), Sink()
-    line = pipeline(sinks=[(full, False), (free, False)])
+    line = pipeline(outlets=[Outlet(full, False), Outlet(free, False)])
     with pytest.raises(Overloaded, match="full"):
         line.consume(batch(span()))
     assert len(free.got) == 1
@@ -145,23 +147,23 @@ def test_a_full_sink_is_told_to_the_sender_but_others_get_the_data() -> None:
 
 def test_released_data_waits_for_room_and_is_not_lost() -> None:
     sink = Sink(room=1)
-    line = pipeline(Holder(), Namer("n"), sinks=[(sink, False)])
+    line = pipeline(Holder(), Namer("n"), outlets=[Outlet(sink, False)])
     for number in range(3):
         line.consume(batch(span(number + 1)))
     line.tick(1)
-    assert (len(sink.got), line.waiting) == (1, 2)
-    assert line.room() is not None
+    assert (len(sink.got), line.backlog.waiting) == (1, 2)
+    assert line.backlog.room() is not None
     sink.room = 5
     while line.tick(2):
         pass
-    assert (sink.seen(), line.waiting) == (["n", "n", "n"], 0)
-    assert line.room() is None
+    assert (sink.seen(), line.backlog.waiting) == (["n", "n", "n"], 0)
+    assert line.backlog.room() is None
 
 
 def test_what_waits_is_handed_on_in_turns_with_requests() -> None:
     """One batch a call: each may take as long as a portion does."""
     sink = Sink(room=0)
-    line = pipeline(Holder(), sinks=[(sink, False)])
+    line = pipeline(Holder(), outlets=[Outlet(sink, False)])
     for number in range(3):
         line.consume(batch(span(number + 1)))
     line.tick(1)
@@ -174,22 +176,22 @@ def test_what_waits_goes_over_to_the_pipeline_that_takes_the_place() -> None:
     """For the sinks that do not have it yet, and those that take their place: nobody gets it twice."""
     full, free, again = Sink(room=0), Sink(), Sink()
     outlets = [Outlet(full, False, "a"), Outlet(free, False, "b")]
-    old = pipeline(Holder(), Namer("old"), sinks=outlets)
+    old = pipeline(Holder(), Namer("old"), outlets=outlets)
     old.consume(batch(span(1)))
     old.tick(1)
-    new = pipeline(Namer("new"), sinks=[Outlet(again, False, "a"), Outlet(free, False, "b")])
+    new = pipeline(Namer("new"), outlets=[Outlet(again, False, "a"), Outlet(free, False, "b")])
     new.adopt(old)
-    assert (old.waiting, new.waiting) == (0, 1)
+    assert (old.backlog.waiting, new.backlog.waiting) == (0, 1)
     assert new.tick(1)
     assert (again.seen(), free.seen()) == (["old"], ["old"])
 
 
 def test_what_waited_for_a_sink_that_is_gone_goes_to_those_that_are_there() -> None:
-    old = pipeline(Holder(), sinks=[Outlet(Sink(room=0), False, "a")])
+    old = pipeline(Holder(), outlets=[Outlet(Sink(room=0), False, "a")])
     old.consume(batch(span(1)))
     old.tick(1)
     there = Sink()
-    new = pipeline(sinks=[Outlet(there, False, "b")])
+    new = pipeline(outlets=[Outlet(there, False, "b")])
     new.adopt(old)
     assert new.tick(1)
     assert len(there.got) == 1
@@ -198,7 +200,7 @@ def test_what_waited_for_a_sink_that_is_gone_goes_to_those_that_are_there() -> N
 def waiting_for(*full: str, among: str) -> Pipeline:
     """Return a pipeline with a batch that waits for some of its sinks."""
     outlets = [Outlet(Sink(room=0) if name in full else Sink(), False, name) for name in among]
-    line = pipeline(Holder(), sinks=outlets)
+    line = pipeline(Holder(), outlets=outlets)
     line.consume(batch(span(1)))
     line.tick(1)
     return line
@@ -220,22 +222,22 @@ def test_no_sink_gets_twice_what_waited_for_others(
     """What was taken out of a pipeline is replaced by what was put in; otherwise it may still find room."""
     old = waiting_for(*full, among=before)
     sinks = {name: Sink() for name in after}
-    new = pipeline(sinks=[Outlet(sink, False, name) for name, sink in sinks.items()])
+    new = pipeline(outlets=[Outlet(sink, False, name) for name, sink in sinks.items()])
     new.adopt(old)
     new.tick(1)
     assert "".join(name for name, sink in sinks.items() if sink.got) == given
-    assert (old.waiting, new.waiting) == (stays, 0)
+    assert (old.backlog.waiting, new.backlog.waiting) == (stays, 0)
 
 
 def test_a_pipeline_with_a_backlog_is_not_ticked() -> None:
     sink = Sink(room=0)
     holder = Holder()
-    line = pipeline(holder, sinks=[(sink, False)])
+    line = pipeline(holder, outlets=[Outlet(sink, False)])
     line.consume(batch(span(1)))
     line.tick(1)
     line.consume(batch(span(2)))
     line.tick(2)
-    assert (line.waiting, len(holder.held)) == (1, 1)
+    assert (line.backlog.waiting, len(holder.held)) == (1, 1)
 
 
 class Stepper(Holder):
@@ -252,7 +254,7 @@ class Stepper(Holder):
 
 def test_a_stage_that_has_more_to_do_is_ticked_again() -> None:
     sink = Sink()
-    line = pipeline(Stepper(), sinks=[(sink, False)])
+    line = pipeline(Stepper(), outlets=[Outlet(sink, False)])
     for number in range(3):
         line.consume(batch(span(number + 1)))
     assert [line.tick(0) for _ in range(3)] == [True, True, False]
@@ -262,18 +264,18 @@ def test_a_stage_that_has_more_to_do_is_ticked_again() -> None:
 def test_a_stage_that_has_more_to_do_waits_for_room() -> None:
     """What is behind stays where it is bounded."""
     sink, stepper = Sink(room=1), Stepper()
-    line = pipeline(stepper, sinks=[(sink, False)])
+    line = pipeline(stepper, outlets=[Outlet(sink, False)])
     for number in range(4):
         line.consume(batch(span(number + 1)))
     assert line.tick(0)
     assert not line.tick(0)
     assert not line.tick(0)
-    assert (len(sink.got), line.waiting, len(stepper.held)) == (1, 1, 2)
+    assert (len(sink.got), line.backlog.waiting, len(stepper.held)) == (1, 1, 2)
 
 
 def test_a_stage_is_closed_once_those_before_it_are_empty() -> None:
     sink, second = Sink(), Holder()
-    line = pipeline(Stepper(), Namer("a"), second, sinks=[(sink, False)])
+    line = pipeline(Stepper(), Namer("a"), second, outlets=[Outlet(sink, False)])
     line.consume(batch(span()))
     line.consume(batch(span(2)))
     assert line.close()
@@ -295,10 +297,10 @@ class Swapper(Holder):
 def test_what_was_taken_before_is_not_lost_with_the_request_that_pushes_it_out() -> None:
     """Its sender was told that it is safe; the one of now is told so, too, for its data is held."""
     sink = Sink(room=0)
-    line = pipeline(Swapper(), Namer("n"), sinks=[(sink, False)])
+    line = pipeline(Swapper(), Namer("n"), outlets=[Outlet(sink, False)])
     line.consume(batch(span(1)))
     line.consume(batch(span(2)))
-    assert (line.waiting, line.room() is not None) == (1, True)
+    assert (line.backlog.waiting, line.backlog.room() is not None) == (1, True)
     sink.room = 5
     assert line.tick(0)
     assert not line.tick(0)
@@ -318,12 +320,12 @@ class Bounded(Holder):
 def test_a_stage_does_not_refuse_what_another_one_held(before: type[Holder]) -> None:
     """It would never be ticked: the pipeline has a backlog then."""
     sink, bounded = Sink(), Bounded()
-    line = pipeline(before(), bounded, sinks=[(sink, False)])
+    line = pipeline(before(), bounded, outlets=[Outlet(sink, False)])
     for number in range(4):
         line.consume(batch(span(number + 1)))
     line.tick(1)
     line.tick(2)
-    assert (line.waiting, len(bounded.held)) == (0, 0)
+    assert (line.backlog.waiting, len(bounded.held)) == (0, 0)
     assert len(sink.got) == 4
 
 
@@ -332,15 +334,15 @@ def test_a_copy_of_the_request_is_refused_like_the_request() -> None:
         def process(self, batch: Batch) -> Batch:
             return Batch(batch.signal, batch.encode())
 
-    line = pipeline(Copier(), sinks=[(Sink(room=0), False)])
+    line = pipeline(Copier(), outlets=[Outlet(Sink(room=0), False)])
     with pytest.raises(Overloaded):
         line.consume(batch(span()))
-    assert line.waiting == 0
+    assert line.backlog.waiting == 0
 
 
 def test_close_empties_every_stage_through_those_behind() -> None:
     sink = Sink()
-    line = pipeline(Holder(), Namer("a"), Holder(), Namer("b"), sinks=[(sink, False)])
+    line = pipeline(Holder(), Namer("a"), Holder(), Namer("b"), outlets=[Outlet(sink, False)])
     line.consume(batch(span()))
     assert not line.close()
     assert sink.seen() == ["ab"]
@@ -401,9 +403,9 @@ class Disk:
         return self.promises[-1]
 
 
-def kept(*processors: object, sinks: Iterable[object]) -> tuple[Pipeline, Receipt]:
+def kept(*processors: object, sinks: Iterable[Disk | Sink]) -> tuple[Pipeline, Receipt]:
     keeper = Keeper()
-    line = pipeline(keeper, *processors, sinks=[(sink, False) for sink in sinks])
+    line = pipeline(keeper, *processors, outlets=[Outlet(sink, False) for sink in sinks])
     line.consume(batch(span()))
     line.tick(0)
     return line, keeper.receipt

@@ -20,6 +20,7 @@ from collector.exporters.queue import SendingQueue
 from collector.exporters.queue_config import NATURAL, QueueConfig
 from collector.graph import Graph, State
 from collector.intake import Gate, GraphIntake, InFlight, Offer, Route
+from collector.outlet import Outlet
 from collector.pipeline import Pipeline, Stage
 from collector.portions import LONGEST_WAIT_S, MOST_BYTES, MOST_ITEMS, InBacklog
 from processors.base import Stateless
@@ -69,7 +70,7 @@ class Sink:
 def intake_with(sink: Callable[[Batch], Any], **route: Any) -> tuple[GraphIntake, Gate, Pipeline]:
     gate = Gate(Clock(), InFlight(1 << 30))
     stages = [Stage("marker", Marker())]
-    line = Pipeline("traces", Signal.TRACES, stages, [(sink, False)], gate.tickets)
+    line = Pipeline("traces", Signal.TRACES, stages, [Outlet(sink, False)], gate.tickets)
     settings: dict[str, Any] = {"rooms": [], "queues": [], "in_portions": True} | route
     intake = GraphIntake(gate, {Signal.TRACES: Route([line], **settings)})
     intake.open()
@@ -142,7 +143,7 @@ def test_a_request_whose_first_portion_is_refused_was_never_there() -> None:
     intake, _, line = intake_with(sink)
     with pytest.raises(Overloaded, match="full"):
         offer(intake)
-    assert (line.waiting, sink.got) == (0, [])
+    assert (line.backlog.waiting, sink.got) == (0, [])
     assert intake.stats.counters == {("otelcol_receiver_refused_spans_total", "grpc"): LARGE}
 
 
@@ -193,7 +194,7 @@ def test_room_for_all_portions_is_claimed_before_the_first_one(unit: str, fits: 
     assert (enough.size(), too_small.size()) == (1, 1)
     intake, _, line = into(enough)
     assert offer(intake).settled()
-    assert (enough.size(), line.waiting) == (fits, 0)
+    assert (enough.size(), line.backlog.waiting) == (fits, 0)
 
 
 def test_the_room_of_later_portions_is_not_given_to_others() -> None:
@@ -210,7 +211,7 @@ def test_the_room_of_later_portions_is_not_given_to_others() -> None:
     line.stages = [Stage("other", Other())]
     assert offer(intake).settled()
     assert asked == [[True, False]] * 4
-    assert (line.waiting, queue.size()) == (0, 4)
+    assert (line.backlog.waiting, queue.size()) == (0, 4)
 
 
 @pytest.mark.parametrize("ids", [IDS, IDS[:1]])
@@ -230,11 +231,11 @@ def test_later_portions_wait_for_room_and_so_does_their_sender() -> None:
     sink = Sink(room=2)
     intake, _, line = intake_with(sink)
     offered = offer(intake)
-    assert (line.waiting, line.room() is not None) == (MOST_ITEMS + 1, True)
+    assert (line.backlog.waiting, line.backlog.room() is not None) == (MOST_ITEMS + 1, True)
     assert not offered.settled()
     sink.room = 4
     assert offered.result() == Taken()
-    assert (sink.ids, line.waiting) == (IDS, 0)
+    assert (sink.ids, line.backlog.waiting) == (IDS, 0)
 
 
 def test_a_sender_waits_until_there_is_room() -> None:
@@ -272,15 +273,15 @@ def test_nobody_waits_for_what_a_portion_pushes_out() -> None:
     intake, _, line = intake_with(Sink(room=0))
     line.stages = [Stage("swapper", Swapper())]
     assert offer(intake).settled()
-    assert line.waiting == LARGE - 1
+    assert line.backlog.waiting == LARGE - 1
 
 
 def test_branches_know_what_follows() -> None:
     """Who could refuse sees which portions are not to be."""
     seen: list[list[bool]] = [[], []]
     gate = Gate(Clock(), InFlight(1 << 30))
-    sinks = [(lambda batch, to=to: to.append(batch.follows), True) for to in seen]
-    line = Pipeline("traces", Signal.TRACES, [], sinks, gate.tickets)
+    outlets = [Outlet(lambda batch, to=to: to.append(batch.follows), True) for to in seen]
+    line = Pipeline("traces", Signal.TRACES, [], outlets, gate.tickets)
     intake = GraphIntake(gate, {Signal.TRACES: Route([line], [], [], in_portions=True)})
     intake.open()
     offer(intake)
@@ -358,7 +359,7 @@ def test_a_sender_is_told_when_room_does_not_come() -> None:
     assert not line.follow(traces(span_ids(1)), late)
     with pytest.raises(Overloaded, match="found no room in time"):
         late.wait()
-    assert line.waiting == 1
+    assert line.backlog.waiting == 1
 
 
 def test_all_portions_of_a_request_wait_together() -> None:
@@ -544,8 +545,8 @@ service:
 def test_other_signals_are_cut_in_order(tmp_path: Path) -> None:
     came: list[Batch] = []
     gate = Gate(Clock(), InFlight(1 << 30))
-    sinks = [(lambda batch: came.append(Batch(Signal.LOGS, batch.encode())), False)]
-    line = Pipeline("logs", Signal.LOGS, [], sinks, gate.tickets)
+    outlets = [Outlet(lambda batch: came.append(Batch(Signal.LOGS, batch.encode())), False)]
+    line = Pipeline("logs", Signal.LOGS, [], outlets, gate.tickets)
     intake = GraphIntake(gate, {Signal.LOGS: Route([line], [], [], in_portions=True)})
     intake.open()
     intake.consume(Signal.LOGS, logs(MOST_ITEMS + 5).encode(), Limits())
