@@ -2,7 +2,7 @@
 
 `dialects/` the tables · `names`, `plan`, `shapes` which of their names a span has · `values`, `classes`, `identity`,
 `usage` what they mean · `known`, `normalise` what is written · `rules` (`siblings`, `running_totals`, `pending`),
-`trace`, `ledger` which record counts · `processor`, `records`, `held` the walk over a batch.
+`trace`, `alike`, `ledger` which record counts · `processor`, `records`, `held` the walk over a batch.
 """
 
 from __future__ import annotations

@@ -207,7 +207,7 @@ def unfolded(entry: bytes | None) -> Trace:
         values = _RECORD.unpack_from(entry, at)
         call = _unfolded_call(values)
         if values[-1] & _LOG:
-            trace.logs = (*trace.logs, call)
+            trace.logs.add(call)
         else:
             trace.add(call)
     trace.link(b"".join((*links, entry[after:])))

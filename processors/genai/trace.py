@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
+from processors.genai.alike import Alike
 from processors.genai.call import NO_PARENT, Call
 
 LINK_BYTES: Final = 17
@@ -33,6 +34,7 @@ _CALL_BYTES: Final = 950
 _INDEX_BYTES: Final = 260
 _TOOL_BYTES: Final = 350
 _FAMILY_BYTES: Final = 210
+_ALIKE_BYTES: Final = 1000
 """Measured with tracemalloc on CPython 3.11, rounded up."""
 
 
@@ -102,15 +104,15 @@ class Trace:
     """One trace. `seen_ns` is when its last span came. What only some need is made when it is needed."""
 
     __slots__ = (
-        "_families", "_first", "_grouped", "_links", "_mixed", "_tree", "calls", "forgotten", "logs", "open", "seen_ns",
-        "size",
+        "_families", "_first", "_grouped", "_latest", "_links", "_mixed", "_tree", "calls", "forgotten", "logs", "open",
+        "seen_ns", "size",
     )  # fmt: skip
 
     def __init__(self, *, forgotten: bool = False) -> None:
         self.calls: dict[bytes, Call] = {}
         self.forgotten = forgotten
         """Calls of it were counted before it was forgotten."""
-        self.logs: tuple[Call, ...] = ()
+        self.logs = Alike()
         """Records of logs that were counted and that no span has repeated yet."""
         self.open: tuple[Call, ...] = ()
         """Records without a verdict."""
@@ -121,6 +123,7 @@ class Trace:
         self._tree: Tree | None = None
         self._families: dict[bytes, list[Call]] | None = None
         self._grouped = 0
+        self._latest: Alike | None = None
         self._first: Call | None = None
         self._mixed = False
 
@@ -161,8 +164,22 @@ class Trace:
             size += self._tree.size
         if self._families is not None:
             size += _FAMILY_BYTES * len(self._families)
+        size += _ALIKE_BYTES * (len(self.logs) + len(self._latest or ()))
         before, self.size = self.size, size
         return size - before
+
+    @property
+    def latest(self) -> Alike:
+        """The latest records, found by what they have in common with those of logs."""
+        if self._latest is None:
+            self._latest = Alike()
+        for record in self._since(self._latest.added):
+            self._latest.add(record)
+        return self._latest
+
+    def _since(self, number: int) -> list[Call]:
+        """Return the records that came after so many others."""
+        return list(islice(reversed(self.calls.values()), len(self.calls) - number))[::-1]
 
     # -- the tree
 
@@ -242,8 +259,7 @@ class Trace:
         """Return all records with the same parent, the call's own included."""
         if self._families is None:
             self._families = {}
-        fresh = len(self.calls) - self._grouped
-        for record in islice(reversed(self.calls.values()), fresh):
+        for record in self._since(self._grouped):
             self._families.setdefault(record.parent, []).append(record)
-        self._grouped += fresh
+        self._grouped = len(self.calls)
         return self._families[call.parent]

@@ -50,7 +50,8 @@ def settled_traces(draw: st.DrawFn) -> Trace:
     trace.seen_ns = draw(TIMES)
     for report in draw(st.lists(REPORTS, unique_by=lambda r: r[0], max_size=6)):
         trace.add(settled(draw, report))
-    trace.logs = tuple(settled(draw, report) for report in draw(st.lists(REPORTS, max_size=2)))
+    for report in draw(st.lists(REPORTS, max_size=2)):
+        trace.logs.add(settled(draw, report))
     trace.link(links(draw(LINKS)))
     return trace
 

@@ -55,7 +55,14 @@ def tools(trace: Trace) -> None:
     assert trace.tree
 
 
-@pytest.mark.parametrize("fill", [calls, families, links, tools])
+def logs(trace: Trace) -> None:
+    calls(trace)
+    for number in range(1, COUNT):
+        trace.logs.add(call(10**9 + number, 0))
+    assert len(trace.latest)
+
+
+@pytest.mark.parametrize("fill", [calls, families, links, tools, logs])
 def test_a_trace_takes_little_less_than_it_says(fill: Callable[[Trace], None]) -> None:
     tracemalloc.start()
     try:

@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from processors.batch import Batch, Signal
 from processors.genai.above import Above, same_nested
 from processors.genai.call import COUNTED, NO_PARENT, Call, total
+from processors.genai.logs import judge_log
 from processors.genai.reasons import (
     CUMULATIVE_LOOP,
     DUPLICATE_OF_ANCESTOR,
@@ -135,6 +136,33 @@ def test_twice_the_records_take_twice_the_work(shape: Callable[[int], list[Call]
 @pytest.mark.parametrize("shape", [below_an_agent, nested])
 def test_so_they_do_when_they_come_in_many_requests(shape: Callable[[int], list[Call]]) -> None:
     assert work(shape(600), 100) < 2.5 * work(shape(300), 100)
+
+
+def work_for_logs(count: int, logs_first: bool) -> int:
+    """Return how often records were asked for anything while as many spans as records of logs came, each a call."""
+    trace, judge = Trace(), Judge(prefer_gateway=False, cumulative_loops=True)
+    spans = [record(n, 0, n) for n in range(2, count)]
+    logs = [record(n, 0, n) for n in range(1_000_002, 1_000_000 + count)]
+    Asked.times = 0
+    if logs_first:
+        judge_logs(trace, logs)
+    for call in spans:
+        trace.add(call)
+    judge.judge(trace, spans, final=False)
+    if not logs_first:
+        judge_logs(trace, logs)
+    assert {call.verdict for call in (*spans, *logs)} == {COUNTED}
+    return Asked.times
+
+
+def judge_logs(trace: Trace, logs: list[Call]) -> None:
+    for log in logs:
+        log.verdict = judge_log(trace, log)
+
+
+@pytest.mark.parametrize("logs_first", [False, True])
+def test_twice_the_records_of_logs_and_spans_take_twice_the_work(logs_first: bool) -> None:
+    assert work_for_logs(600, logs_first) < 2.5 * work_for_logs(300, logs_first)
 
 
 # ------------------------------------------------------------------ what asking anew would say
