@@ -80,7 +80,10 @@ class Intake(Protocol):
 
 
 class Receiver(Protocol):
-    """Takes requests from the network."""
+    """Takes requests from the network.
+
+    Optional: `transports: Sequence[str]`, what it tells the intake its requests came by: they are counted from 0.
+    """
 
     stats: Stats
 
@@ -97,6 +100,7 @@ class Exporter(Protocol):
     Optional: `crowded() -> bool`, whether `room` would refuse or wait now. Where `room` may wait it MUST be there.
     Optional: `fits` and `claim`, see `Bounded`. Optional: `blind: bool`, true when `export` takes no longer for a
     large batch.
+    Optional: `expect(signals)`, told before `start` and at every reload which signals lead here, to count them from 0.
     """
 
     signals: ClassVar[frozenset[Signal]]

@@ -75,6 +75,7 @@ class Graph:
         for pipeline_id in self._upstream_last():
             self.pipelines[pipeline_id] = self._make_pipeline(pipeline_id, previous)
         self.intakes = {name: GraphIntake(state.gate, self.routes(name)) for name in self.receivers}
+        self._expect()
 
     # -- building
 
@@ -87,6 +88,15 @@ class Graph:
             if self.config.components.get("extensions", {}).get(name) != before:
                 text = "expected the same settings as before: a storage changes only with a restart"
                 raise InvalidConfig(f"extensions.{name}", text)
+
+    def _expect(self) -> None:
+        """Let receivers and exporters show what they may count before they count it."""
+        for name, receiver in self.receivers.items():
+            self.intakes[name].expect(getattr(receiver, "transports", ()))
+        for name, exporter in self.exporters.items():
+            if hasattr(exporter, "expect"):
+                pipelines = self.config.pipelines.values()
+                exporter.expect({each.signal for each in pipelines if name in each.exporters})
 
     def _make(self, kind: Kind, previous: Graph | None) -> dict[str, Any]:
         settings = self.config.components.get(kind, {})

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from collector.clock import Clock
 from collector.component import Bounded, Limits, Taken, wait_all
@@ -22,6 +23,10 @@ from processors.stats import Stats
 
 Room = Callable[[], Overloaded | None]
 Fits = Callable[[bytes, int], Overloaded | None]
+
+_REFUSED_EARLY: Final = "otelcol_llm_receiver_refused_requests_total"
+_REJECTED: Final = "otelcol_llm_receiver_rejected_requests_total"
+_REPAIRED: Final = "otelcol_llm_receiver_repaired_strings_total"
 
 
 class InFlight:
@@ -136,7 +141,20 @@ class GraphIntake:
         self.stats = Stats()
         self._gate = gate
         self._routes = routes
+        self._transports: Sequence[str] = ()
         self._opened = threading.Event()
+
+    def expect(self, transports: Sequence[str]) -> None:
+        """Show from 0 what is counted of requests that come by these transports."""
+        self._transports = transports
+        labels = [signal.label for signal in self.signals]
+        self.stats.from_zero(_REFUSED_EARLY, labels)
+        self.stats.from_zero(_REJECTED, labels, transports)
+        self.stats.from_zero(_REPAIRED, labels, transports)
+        for signal in self.signals:
+            self.stats.from_zero(f"otelcol_receiver_accepted_{signal.items}_total", transports)
+            self.stats.from_zero(f"otelcol_receiver_refused_{signal.items}_total", transports)
+            self.stats.from_zero(f"otelcol_llm_receiver_rejected_{signal.items}_total", transports)
 
     def open(self) -> None:
         """Let requests through: the graph behind is complete."""
@@ -146,6 +164,7 @@ class GraphIntake:
         """Lead to another graph from the next request on."""
         self.signals = frozenset(routes)
         self._routes = routes
+        self.expect(self._transports)
 
     def refusal(self, signal: Signal) -> Overloaded | None:
         """Say whether a request would be refused now; never blocks."""
@@ -154,9 +173,7 @@ class GraphIntake:
         for room in self._routes[signal].rooms:
             refused = room()
             if refused is not None:
-                self.stats.counters[
-                    "otelcol_llm_receiver_refused_requests_total", signal.label
-                ] += 1
+                self.stats.counters[_REFUSED_EARLY, signal.label] += 1
                 return refused
         return None
 
@@ -195,16 +212,14 @@ class GraphIntake:
         try:
             admitted = admit(signal, raw, limits.max_items, limits.max_depth)
         except Malformed as bad:
-            counters["otelcol_llm_receiver_rejected_requests_total", signal.label, transport] += 1
+            counters[_REJECTED, signal.label, transport] += 1
             raise (TooLarge if isinstance(bad, Oversized) else Rejected)(str(bad)) from bad
         if admitted.rejected:
             counters[f"otelcol_llm_receiver_rejected_{signal.items}_total", transport] += (
                 admitted.rejected
             )
         if admitted.repaired:
-            counters["otelcol_llm_receiver_repaired_strings_total", signal.label, transport] += (
-                admitted.repaired
-            )
+            counters[_REPAIRED, signal.label, transport] += admitted.repaired
         return admitted
 
     def _wait_for_room(self, signal: Signal) -> None:

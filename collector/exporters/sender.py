@@ -34,6 +34,7 @@ GRACE_S: Final = 2.0
 QUIET_S: Final = 60.0
 """Losses are said at most this often, and so is that a destination began to fail."""
 
+_RETRIES: Final = "otelcol_llm_exporter_retries_total"
 _SIZES: Final = (10, 25, 50, 75, 100, 250, 500, 750, 1000, 2000, 5000, 10000, 50000)
 
 
@@ -101,6 +102,14 @@ class Sender:
         return len(self._threads) - self._idle
 
     # -- as an exporter
+
+    def expect(self, signals: Iterable[Signal]) -> None:
+        """Show from 0 what is counted of these signals."""
+        with self._lock:
+            self.stats.from_zero(_RETRIES)
+            for signal in signals:
+                for outcome in ("sent", "send_failed", "enqueue_failed"):
+                    self.stats.from_zero(f"otelcol_exporter_{outcome}_{signal.items}_total")
 
     def start(self) -> None:
         if self._open_shelf is not None:
@@ -251,7 +260,7 @@ class Sender:
             for reason, items in outcome.dropped.items():
                 counters["otelcol_llm_exporter_dropped_items_total", signal.label, reason] += items
             if outcome.retries:
-                counters["otelcol_llm_exporter_retries_total",] += outcome.retries
+                counters[_RETRIES,] += outcome.retries
             self._sizes.observe(outcome.sent + outcome.dropped.total())
 
     def _lost(self, signal: Signal, reason: str, items: int) -> None:

@@ -22,6 +22,7 @@ class OtlpReceiver:
         self.grpc = OtlpGrpcServer(config.grpc, config.limits) if config.grpc else None
         self.http = OtlpHttpServer(config.http, config.limits) if config.http else None
         self._servers = [server for server in (self.grpc, self.http) if server is not None]
+        self.transports = [server.transport for server in self._servers]
 
     def start(self, intake: Intake) -> None:
         """Listen. Raises: `StartError`."""

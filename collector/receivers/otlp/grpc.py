@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import ClassVar, Final
 
 from collector import logs
 from collector.component import Intake, Limits, Taken
@@ -24,6 +24,7 @@ from collector.tls import grpc_credentials
 from processors.batch import Signal
 from processors.errors import Overloaded
 
+_TRANSPORT: Final = "grpc"
 PROMPT_BYTES: Final = 2 << 20
 """Larger requests are processed in the pool: they would keep others from being read for too long."""
 MAX_CALLS: Final = 1_000
@@ -35,6 +36,8 @@ _UNKNOWN: Final = Refusal(12, "Method not found!")
 
 class OtlpGrpcServer:
     """One listening address."""
+
+    transport: ClassVar = _TRANSPORT
 
     def __init__(self, config: GrpcConfig, limits: Limits, patience_s: float = READ_S) -> None:
         """`patience_s`: how long a message may take to arrive."""
@@ -113,7 +116,7 @@ class _Export:
     def _take_at_once(self, call: Call, signal: Signal, raw: bytes) -> None:
         size = len(raw)
         try:
-            offered = self._intake.offer(signal, raw, self._limits, "grpc")
+            offered = self._intake.offer(signal, raw, self._limits, _TRANSPORT)
         except Exception as error:  # noqa: BLE001 - see `_answer`
             self._intake.release(size)
             call.refuse(_refusal(error))
@@ -125,7 +128,7 @@ class _Export:
 
     def _take_in_time(self, call: Call, signal: Signal, raw: bytes) -> None:
         def consume() -> Taken:
-            return self._intake.consume(signal, raw, self._limits, "grpc")
+            return self._intake.consume(signal, raw, self._limits, _TRANSPORT)
 
         self._answer(call, len(raw), consume)
 

@@ -11,7 +11,7 @@ import json
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from collector import logs
 from collector.component import Intake, Limits, Taken
@@ -57,6 +57,8 @@ class _Head:
 
 class OtlpHttpServer:
     """One listening address."""
+
+    transport: ClassVar = "http"
 
     def __init__(self, config: HttpConfig, limits: Limits) -> None:
         self._config = config
@@ -154,7 +156,7 @@ class OtlpHttpServer:
         raw = decompress(body, head.encoding, self._config.max_request_body_size, claim.grow)
         if head.content_type == JSON:
             raw = decode(head.signal, raw)
-        return self._intake.consume(head.signal, raw, self._limits, "http")
+        return self._intake.consume(head.signal, raw, self._limits, self.transport)
 
     def _linger(self, error: Exception) -> int:
         """Return how much of an unread body to read away, so that the sender gets to see the answer.

@@ -1,0 +1,95 @@
+"""Receivers and exporters show what they may count at 0 before they count it: of their transports and signals alone."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from collector import handover
+from collector.clock import Clock
+from collector.component import Limits
+from collector.config.load import load
+from collector.errors import Rejected
+from collector.graph import Graph, State
+from collector.intake import Gate, InFlight
+from processors.batch import Signal
+from processors.errors import Overloaded
+from tests.telemetry import span, traces
+
+CONFIG = """
+receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:0"}}}}
+exporters:
+  otlp:
+    endpoint: "127.0.0.1:9"
+    tls: {insecure: true}
+    sending_queue: {queue_size: 1, sizer: items}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines:
+    traces: {receivers: [otlp], exporters: [otlp]}
+"""
+LOGS = "    logs: {receivers: [otlp], exporters: [otlp]}\n"
+RECEIVED = {
+    ("otelcol_receiver_accepted_spans_total", "http"),
+    ("otelcol_receiver_refused_spans_total", "http"),
+    ("otelcol_llm_receiver_rejected_spans_total", "http"),
+    ("otelcol_llm_receiver_rejected_requests_total", "traces", "http"),
+    ("otelcol_llm_receiver_repaired_strings_total", "traces", "http"),
+    ("otelcol_llm_receiver_refused_requests_total", "traces"),
+}
+SENT = {
+    ("otelcol_exporter_sent_spans_total",),
+    ("otelcol_exporter_send_failed_spans_total",),
+    ("otelcol_exporter_enqueue_failed_spans_total",),
+    ("otelcol_llm_exporter_retries_total",),
+}
+
+
+def graph(folder: Path, config: str, previous: Graph | None = None) -> Graph:
+    path = folder / "collector.yaml"
+    path.write_text(config)
+    state = previous.state if previous else State(Gate(Clock(), InFlight(1 << 20)))
+    made = Graph(load([str(path)]).config, state, previous)
+    handover.take_over(made, previous)
+    return made
+
+
+def test_before_anything_came_counters_of_configured_ways_are_0(tmp_path: Path) -> None:
+    made = graph(tmp_path, CONFIG)
+    assert made.intakes["otlp"].stats.counters == dict.fromkeys(RECEIVED, 0)
+    assert made.exporters["otlp"].stats.counters == dict.fromkeys(SENT, 0)
+
+
+def test_a_burst_of_what_goes_wrong_begins_no_series(tmp_path: Path) -> None:
+    made = graph(tmp_path, CONFIG)
+    intake, counted = made.intakes["otlp"], made.intakes["otlp"].stats.counters
+    one, without_id = traces(span(1)), traces({"number": 0, "trace": 0})
+    no_text = traces(span(1, name="??")).replace(b"??", b"\xff\xff")
+
+    for raw in (one, one, without_id, b"no request", no_text):
+        with suppress(Overloaded, Rejected):
+            intake.consume(Signal.TRACES, raw, Limits(), "http")
+
+    assert counted["otelcol_receiver_refused_spans_total", "http"] == 2
+    assert counted["otelcol_llm_receiver_rejected_spans_total", "http"] == 1
+    assert counted["otelcol_llm_receiver_rejected_requests_total", "traces", "http"] == 1
+    assert counted["otelcol_llm_receiver_repaired_strings_total", "traces", "http"] == 1
+    assert set(counted) == RECEIVED
+    assert made.exporters["otlp"].stats.counters["otelcol_exporter_enqueue_failed_spans_total",]
+    assert set(made.exporters["otlp"].stats.counters) == SENT
+
+
+def test_a_reload_shows_what_a_new_signal_may_count_and_keeps_what_was_counted(
+    tmp_path: Path,
+) -> None:
+    old = graph(tmp_path, CONFIG)
+    accepted = ("otelcol_receiver_accepted_spans_total", "http")
+    old.intakes["otlp"].stats.counters[accepted] += 7
+
+    new = graph(tmp_path, CONFIG + LOGS, old)
+
+    received, sent = new.intakes["otlp"].stats.counters, new.exporters["otlp"].stats.counters
+    assert received[accepted] == 7
+    assert ("otelcol_receiver_refused_log_records_total", "http") in received
+    assert ("otelcol_exporter_send_failed_log_records_total",) in sent
+    assert {number for key, number in received.items() if key != accepted} == {0}
