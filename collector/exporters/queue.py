@@ -1,7 +1,7 @@
-"""The queue between a pipeline and a destination: its contract, and how what waits is bounded, ordered and joined.
+"""The queue between a pipeline and a destination: its contract, and how what waits is ordered and joined.
 
-Where requests are kept besides in memory is the shelf's business: nowhere, or on disk. When they leave together is the
-business of `queue_config.Joining`.
+How full it is and what is claimed of it is counted by `fill`. Where requests are kept besides in memory is the shelf's
+business: nowhere, or on disk. When they leave together is the business of `queue_config.Joining`.
 
 Invariants
 - What was put is handed out once, oldest first within its signal, and fills the queue until it is acknowledged.
@@ -15,9 +15,10 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+from collector.exporters.fill import Fill
 from collector.exporters.queue_config import QueueConfig
 from collector.exporters.shelf import NoShelf, Result, Shelf, Waiting
 from processors.batch import Signal
@@ -92,13 +93,6 @@ class Queue(Protocol):
         """Let go of what is left, after `close` and when nobody takes any more: a durable queue finds it again."""
 
 
-_SIZERS: Final[Mapping[str, Callable[[int, int, int], int]]] = {
-    "requests": lambda requests, items, size: requests,
-    "items": lambda requests, items, size: items,
-    "bytes": lambda requests, items, size: size,
-}
-
-
 class _Line:
     """What waits of one signal."""
 
@@ -132,7 +126,7 @@ def _ignore(signal: Signal, reason: str, items: int) -> None:
 
 
 class SendingQueue:
-    """See `Queue`. Bounded twice: in the configured unit and in bytes.
+    """See `Queue`.
 
     With `block_on_overflow` several callers may pass `room` together, so `put` refuses only at twice the bounds.
     """
@@ -149,17 +143,15 @@ class SendingQueue:
         dropped."""
         self._shelf: Shelf = shelf or NoShelf()
         self.durable = self._shelf.durable
-        self.capacity = config.queue_size
         self._lost = lost
-        self._max_bytes = self._shelf.max_bytes or config.max_bytes
-        self._measure = _SIZERS[config.sizer]
+        self._fill = Fill(config, self._shelf.max_bytes or config.max_bytes)
+        self.capacity = self._fill.capacity
         self._block = config.block_on_overflow
         self._wait_for_result = config.wait_for_result
         self._joining = config.joining
         self._clock = clock
         self._lines = {signal: _Line() for signal in Signal}
-        self._size = self._bytes = self._on_their_way = 0
-        self._claimed = self._claimed_bytes = 0
+        self._on_their_way = 0
         self._left_s = -math.inf
         """When something left last."""
         self._closed = False
@@ -181,13 +173,15 @@ class SendingQueue:
     def _extend(self, entries: Iterable[Waiting]) -> None:
         for entry in entries:
             self._lines[entry.signal].append(entry)
-            self._fill(entry, 1)
+            self._fill.add(entry)
 
     def size(self) -> int:
-        return self._size
+        return self._fill.size
 
     def crowded(self) -> bool:
-        return self._shelf.refusal() is not None or (self._full() and not self._shelf.drops_oldest)
+        return self._shelf.refusal() is not None or (
+            self._fill.full and not self._shelf.drops_oldest
+        )
 
     def room(self) -> Overloaded | None:
         if not self.crowded():
@@ -197,22 +191,19 @@ class SendingQueue:
             return refused
         if self._block:
             with self._space:
-                self._space.wait_for(lambda: self._closed or not self._full(), _LONGEST_BLOCK_S)
-        return self._refusal() if self._closed or self._full() else None
+                self._space.wait_for(lambda: self._closed or not self._fill.full, _LONGEST_BLOCK_S)
+        return self._refusal() if self._closed or self._fill.full else None
 
     def fits(self, requests: int, items: int, size: int) -> Overloaded | None:
         refused = self._shelf.refusal()
         if refused is not None:
             return refused
-        filled, weight = self._size + self._claimed, self._bytes + self._claimed_bytes
-        units = self._measure(requests, items, size)
-        full = self._overflows(filled, weight, units, size) and not self._shelf.drops_oldest
-        return self._refusal() if self._closed or full else None
+        fits = self._fill.fits(requests, items, size) or self._shelf.drops_oldest
+        return self._refusal() if self._closed or not fits else None
 
     def claim(self, requests: int, items: int, size: int) -> None:
         with self._work:
-            self._claimed += self._measure(requests, items, size)
-            self._claimed_bytes += size
+            self._fill.claim(requests, items, size)
 
     def put(self, request: Request, source: str = "") -> Ticket | None:
         entry = Waiting(
@@ -222,9 +213,9 @@ class SendingQueue:
         if refused is not None and not source:
             raise refused
         with self._work:
-            while self._shelf.drops_oldest and self._has_no_room(entry) and self._drop_oldest():
+            while self._shelf.drops_oldest and not self._fill.takes(entry) and self._drop_oldest():
                 pass
-            if self._closed or self._has_no_room(entry):
+            if self._closed or not self._fill.takes(entry):
                 raise self._refusal()
             ticket, new = self._shelf.keep(entry, source, in_memory=refused is not None)
             if not new:
@@ -233,7 +224,7 @@ class SendingQueue:
                 ticket = entry.result = Result()
             line = self._lines[request.signal]
             line.append(entry)
-            self._fill(entry, 1)
+            self._fill.add(entry)
             if len(line.waiting) == 1 or self._joining.enough(line.items, line.size):
                 self._work.notify()
         return ticket
@@ -272,7 +263,7 @@ class SendingQueue:
         with self._work:
             self._on_their_way -= 1
             for part in taken.parts:
-                self._fill(part, -1)
+                self._fill.remove(part)
             self._shelf.bury(dead)
             self._shelf.forget(taken.parts)
             self._space.notify_all()
@@ -299,28 +290,10 @@ class SendingQueue:
             self._work.notify_all()
             self._space.notify_all()
 
-    def _full(self) -> bool:
-        return self._size >= self.capacity or self._bytes >= self._max_bytes
-
-    def _has_no_room(self, entry: Waiting) -> bool:
-        units = self._measure(1, entry.items, entry.size)
-        return self._overflows(self._size, self._bytes, units, entry.size)
-
-    def _overflows(self, filled: int, weight: int, units: int, size: int) -> bool:
-        """An empty queue takes any request: what is larger than the bounds could never leave otherwise."""
-        slack = 2 if self._block else 1
-        return filled > 0 and (
-            filled + units > slack * self.capacity or weight + size > slack * self._max_bytes
-        )
-
     def _refusal(self) -> Overloaded:
         return Overloaded(
             "The sending queue is full." if not self._closed else "The sending queue is closed."
         )
-
-    def _fill(self, entry: Waiting, sign: int) -> None:
-        self._size += sign * self._measure(1, entry.items, entry.size)
-        self._bytes += sign * entry.size
 
     def _drop_oldest(self) -> bool:
         """Give up what has waited longest; False when nothing waits."""
@@ -339,7 +312,7 @@ class SendingQueue:
 
     def _give_up(self, entry: Waiting, reason: str) -> None:
         self._lost(entry.signal, reason, entry.items)
-        self._fill(entry, -1)
+        self._fill.remove(entry)
         self._shelf.forget((entry,))
 
     def _strike(self, parts: Iterable[Waiting]) -> None:
@@ -350,7 +323,7 @@ class SendingQueue:
         with self._work:
             for part in parts:
                 if part.refused:
-                    self._fill(part, -1)
+                    self._fill.remove(part)
                     self._shelf.forget((part,))
                 else:
                     self._give_up(part, "damaged")
