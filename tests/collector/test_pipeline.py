@@ -197,6 +197,21 @@ def test_what_waited_for_a_sink_that_is_gone_goes_to_those_that_are_there() -> N
     assert len(there.got) == 1
 
 
+def test_what_waits_for_a_stage_stays_with_it() -> None:
+    """The pipeline that takes the place need not have that stage."""
+
+    class Full(Stateless):
+        def process(self, batch: Batch) -> Batch:
+            raise Overloaded("full")
+
+    old = pipeline(Holder(), Full(), outlets=[Outlet(Sink(), False, "a")])
+    old.consume(batch(span(1)))
+    old.tick(1)
+    new = pipeline(outlets=[Outlet(Sink(), False, "a")])
+    new.adopt(old)
+    assert (old.backlog.waiting, new.backlog.waiting) == (1, 0)
+
+
 def waiting_for(*full: str, among: str) -> Pipeline:
     """Return a pipeline with a batch that waits for some of its sinks."""
     outlets = [Outlet(Sink(room=0) if name in full else Sink(), False, name) for name in among]
