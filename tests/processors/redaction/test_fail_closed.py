@@ -77,6 +77,7 @@ def test_a_text_without_a_candidate_never_meets_the_broken_detector():
 @pytest.mark.parametrize("error", [RuntimeError("broken"), TimeoutError()])
 def test_a_text_on_which_another_layer_fails_is_replaced_whole(error: Exception):
     subject = cleaner(layer(error))
+    assert (ERRORS, "names") in subject.stats.counters  # before it failed
     assert subject.clean(b"Ann Lee", None, "", "body", Receipt()) == b"[REDACTED:ERROR]"
 
 
