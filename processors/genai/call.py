@@ -34,8 +34,9 @@ class Call:
     """One record of a model call, or of an agent or workflow that reports usage. Times are Unix nanoseconds."""
 
     __slots__ = (
-        "adds", "agent", "aggregate", "client", "end", "loop", "models", "parent", "request_id", "response_id", "scope",
-        "server", "since_ns", "span_id", "stands_for_one", "start", "uncovered", "usage", "verdict",
+        "adds", "agent", "aggregate", "client", "counts", "end", "has_usage", "loop", "models", "parent", "request_id",
+        "response_id", "scope", "server", "since_ns", "span_id", "stands_for_one", "start", "uncovered", "usage",
+        "verdict",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +57,9 @@ class Call:
         self.parent = parent or NO_PARENT
         self.scope = scope
         self.usage = usage
+        self.has_usage = usage.known
+        self.counts = usage.input or 0, usage.output or 0
+        """Input and output tokens."""
         self.models = _apart(models)
         self.response_id = response_id
         self.request_id = request_id
@@ -90,10 +94,6 @@ class Call:
         )  # fmt: skip
 
     @property
-    def has_usage(self) -> bool:
-        return self.usage.known
-
-    @property
     def level(self) -> int:
         """How near to the vendor its scope sits: a `Level`."""
         return self.scope & 0xF
@@ -107,10 +107,6 @@ class Call:
     def is_server_side(self) -> bool:
         """Whether it was recorded by a gateway or by the model's server."""
         return self.server or self.level == 1
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        return self.usage.input or 0, self.usage.output or 0
 
 
 def lies_inside(outer: Call, inner: Call) -> bool:

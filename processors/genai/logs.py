@@ -9,7 +9,7 @@ from processors.genai.trace import Trace
 
 def judge_logged(trace: Trace, calls: list[Call]) -> None:
     """A log record that came first was counted; the span of the same call is the duplicate then."""
-    for call in calls:
+    for call in calls if len(trace.logs) else ():
         log = trace.logs.first_like(call)
         if log is not None:
             trace.logs.remove(log)

@@ -53,10 +53,10 @@ def _may_be_unlinked(trace: Trace, call: Call) -> bool:
     others = [other for other in _latest(trace) if _would_repeat(call, other)]
     if not others:
         return False
-    mine = list(trace.ancestors(call))
+    mine = trace.ancestors(call)
     my_top = _missing(trace, mine)
     for other in others:
-        its = list(trace.ancestors(other))
+        its = trace.ancestors(other)
         its_top = _missing(trace, its)
         if call.span_id in its or other.span_id in mine:
             continue  # they are linked
@@ -86,8 +86,9 @@ def _would_repeat(call: Call, other: Call) -> bool:
         return False
     if call.is_server_side != other.is_server_side:
         return True
-    alike = call.counts == other.counts or _holds(call, other) or _holds(other, call)
-    return alike and bool(call.models & other.models) and _nested(call, other)
+    if not call.models & other.models or not _nested(call, other):
+        return False
+    return call.counts == other.counts or _holds(call, other) or _holds(other, call)
 
 
 def _overlap(one: Call, other: Call) -> bool:

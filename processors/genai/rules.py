@@ -37,11 +37,12 @@ class Judge:
         calls = [c for c in undecided((*trace.open, *fresh)) if not c.aggregate]
         above = Above(trace, calls)
         judge_servers(trace, calls, above, prefer_gateway=self._prefer_gateway)
-        judge_wrappers(trace, undecided(calls), above)
+        ordered = trace.deepest_first(undecided(calls))
+        judge_wrappers(trace, ordered, above)
         judge_siblings(trace, undecided(calls))
         loops = judge_loops(trace, undecided(calls)) if self._cumulative_loops else ()
         judge_logged(trace, undecided(calls))
-        for call in trace.deepest_first(undecided(calls)):
+        for call in undecided(ordered):
             if final or not (call in loops or may_repeat(trace, call)):
                 call.verdict = COUNTED
         judge_aggregates(trace, fresh, calls, final=final)

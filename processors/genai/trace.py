@@ -30,7 +30,7 @@ _DEEPEST: Final = 128
 would cost the square of its length."""
 
 _TRACE_BYTES: Final = 700
-_CALL_BYTES: Final = 950
+_CALL_BYTES: Final = 1050
 _INDEX_BYTES: Final = 260
 _TOOL_BYTES: Final = 350
 _FAMILY_BYTES: Final = 210
@@ -191,14 +191,15 @@ class Trace:
         self._tree.grow(self._links)
         return self._tree
 
-    def ancestors(self, call: Call) -> Iterator[bytes]:
-        """Yield the ids above a call, nearest first, as far as they have come and are compared."""
-        above, parents = call.parent, self.tree.parents
+    def ancestors(self, call: Call) -> list[bytes]:
+        """Return the ids above a call, nearest first, as far as they have come and are compared."""
+        above, parents, found = call.parent, self.tree.parents, []
         for _ in range(_DEEPEST):  # a cycle (invalid) ends as well
             if not above or above == NO_PARENT:
-                return
-            yield above
+                break
+            found.append(above)
             above = parents.get(above, b"")
+        return found
 
     def has(self, span_id: bytes) -> bool:
         """Whether the span has come."""
@@ -249,7 +250,7 @@ class Trace:
 
     def depth(self, call: Call) -> int:
         """Return how many spans are known above a call, as far as they are compared."""
-        return sum(1 for _ in self.ancestors(call))
+        return len(self.ancestors(call))
 
     def deepest_first(self, calls: Iterable[Call]) -> list[Call]:
         """Return calls in the order in which wrappers are compared with what they wrap."""

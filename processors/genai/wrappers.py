@@ -14,8 +14,8 @@ from processors.genai.trace import Trace
 
 
 def judge_wrappers(trace: Trace, calls: list[Call], above: Above) -> None:
-    """The leaf-most record counts, since it knows best; from the deepest up."""
-    for call in trace.deepest_first(calls):
+    """The leaf-most record counts, since it knows best. `calls` are asked from the deepest up, as they come."""
+    for call in calls:
         if call.verdict is None:  # else it was a part of a sum
             verdict = _repeated_below(trace, call) or above.verdict_on(call)
             if verdict is not None:
