@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from processors.batch import Signal, assemble, count_points, outline, trace_id_at
+from processors.batch import Signal, count_points
+from processors.encoded import assemble, outline, trace_id_at
 
 MAX_REQUEST_BYTES: Final = 64 << 20
 """A client MUST NOT send more (OTLP specification 1.11, "OTLP message size limits")."""

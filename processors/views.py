@@ -4,7 +4,7 @@ A protobuf map is, on the wire, a repeated message {1: key, 2: value}: exactly w
 Reading a span through a message type that declares `map<string, bytes> attributes` gives a hash map from key to encoded
 AnyValue in one parse: 1.6 µs a span of 12 attributes against 6.9 µs for an index built in Python (and a look-up costs
 0.1 µs). A key that occurs twice keeps its last value. Items and attributes are never serialised from a view; groups
-are, without their children (`batch.split`): what a view does not declare it keeps as it came.
+are, without their children (`encoded.split`): what a view does not declare it keeps as it came.
 
 The views are proto2, whose parser does not look whether texts are UTF-8: admission has proved that of everything that
 comes from outside, and proving it again is a sixth of the time of a parse.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from processors.batch import Batch, Signal, Span, assemble
+from processors.batch import Batch, Signal, Span
+from processors.encoded import assemble
 from processors.genai.call import Call
 
 

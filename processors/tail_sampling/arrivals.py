@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from processors.batch import Batch, Item, span_views
+from processors.batch import Batch, Item
+from processors.encoded import span_views
 from processors.tail_sampling.plan import Plan
 from processors.tail_sampling.traces import Envelope, Table
 

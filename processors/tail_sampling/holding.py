@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from processors.batch import split
+from processors.encoded import split
 from processors.ports import DecisionBus
 from processors.tail_sampling.arrivals import Group
 from processors.tail_sampling.config import Config

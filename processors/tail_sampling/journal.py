@@ -19,7 +19,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, cast
 
-from processors.batch import Batch, assemble, frame_head
+from processors.batch import Batch
+from processors.encoded import assemble, frame_head
 from processors.ports import Piece, Store, Ticket
 from processors.tail_sampling.traces import Envelope, Trace
 from processors.tail_sampling.verdict import NOT_SAMPLED, Tier, Trigger, Verdict

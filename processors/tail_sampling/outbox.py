@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from processors.batch import Batch, Signal, assemble, frame_head
+from processors.batch import Batch, Signal
+from processors.encoded import assemble, frame_head
 from processors.tail_sampling.traces import Envelope
 
 _SPANS_A_BATCH: Final = 512

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from processors import semconv
-from processors.batch import edit_span, with_trace_state
+from processors.batch import Span
 from processors.tail_sampling.calls import Calls, add_up
 from processors.tail_sampling.probability import adjusted_count, decode, encode
 from processors.tail_sampling.traces import Trace
@@ -113,10 +113,18 @@ def marked(
     new = mark(view.trace_id, view.trace_state, threshold, rv, count)
     if new.text == view.trace_state:
         return span, new.threshold
-    return with_trace_state(span, new.text), new.threshold
+    view = PARSE["TraceState"](span)  # its other fields keep their bytes
+    view.trace_state = new.text
+    return view.SerializeToString(), new.threshold
 
 
 def with_root_attributes(span: bytes, attributes: dict[str, Value], threshold: int | None) -> bytes:
     """Write attributes on the local root; the adjusted count follows the threshold the span tells."""
+    element = Span.alone(span)
     count = None if threshold is None else adjusted_count(threshold)
-    return edit_span(span, {**attributes, semconv.SAMPLING_ADJUSTED_COUNT: count})
+    for key, value in {**attributes, semconv.SAMPLING_ADJUSTED_COUNT: count}.items():
+        if value is None:
+            element.remove(key)
+        else:
+            element.set(key, value)
+    return element.body()

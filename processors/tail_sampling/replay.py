@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Final
 
-from processors.batch import Batch, Signal, split
+from processors.batch import Batch, Signal
+from processors.encoded import split
 from processors.ports import Context
 from processors.tail_sampling.calls import Calls, add_up, note_cost
 from processors.tail_sampling.config import Config

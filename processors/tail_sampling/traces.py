@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from processors.batch import split, without_schema_url
+from processors.encoded import split, without_schema_url
 from processors.tail_sampling.calls import Calls
 from processors.tail_sampling.verdict import Verdict
 from processors.views import PARSE

@@ -11,7 +11,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from processors.batch import Batch, Signal, Span, assemble
+from processors.batch import Batch, Signal, Span
+from processors.encoded import assemble
 from processors.wire import Value, decode_value, encode_value
 from tests.telemetry import batch, key_values, span, spans_of, traces
 

@@ -12,7 +12,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from collector.config.settings import resolve
 from processors import semconv
-from processors.batch import Batch, Signal, assemble
+from processors.batch import Batch, Signal
+from processors.encoded import assemble
 from processors.llm_metrics import LlmMetrics, build
 from processors.ports import Context
 from processors.wire import delimited, encode_key_value, varint

@@ -11,7 +11,8 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from processors.batch import Batch, Signal, split
+from processors.batch import Batch, Signal
+from processors.encoded import split
 from processors.errors import Overloaded
 from processors.recent import RecentIds
 from processors.tail_sampling.memory import KeptIds, Memory

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from processors.batch import split
+from processors.encoded import split
 from processors.errors import InvalidConfig
 from processors.tail_sampling.ottl import ConditionFailed, Subject, condition
 from processors.tail_sampling.traces import Envelope

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from processors.batch import span_views, split
+from processors.encoded import span_views, split
 from processors.wire import delimited
 
 NAMES = st.text(max_size=300)
