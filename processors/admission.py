@@ -75,12 +75,21 @@ def _admit_repaired(signal: Signal, raw: bytes, max_depth: int) -> Admitted:
     if signal is Signal.METRICS:
         too_deep = sum(map(count_points, repair.too_deep))
     if too_deep:
-        notes.append(f"{too_deep} {signal.items} nest more than {max_depth} levels")
+        notes.append(
+            _number(too_deep, signal.items, "nests", "nest") + f" more than {max_depth} levels"
+        )
     if repair.strings:
-        notes.append(f"{repair.strings} strings were no UTF-8 and were repaired")
+        notes.append(
+            _number(repair.strings, "strings", "was", "were") + " no UTF-8 and had to be repaired"
+        )
     return admitted._replace(
         rejected=admitted.rejected + too_deep, message="; ".join(notes), repaired=repair.strings
     )
+
+
+def _number(number: int, things: str, one: str, many: str) -> str:
+    """Return the begin of a sentence about one thing or many."""
+    return f"1 {things[:-1]} {one}" if number == 1 else f"{number} {things} {many}"
 
 
 # -- counting, on bytes that nobody has proved yet
@@ -206,7 +215,9 @@ def _without_invalid(signal: Signal, raw: bytes) -> Admitted:
     elif signal is Signal.LOGS:
         for record in batch.log_records():
             _clear_invalid_ids(record)
-    message = f"{rejected} spans have an invalid trace or span id" if rejected else ""
+    message = ""
+    if rejected:
+        message = _number(rejected, "spans", "has", "have") + " an invalid trace or span id"
     return Admitted(batch.encode(), len(batch), rejected, message)
 
 
