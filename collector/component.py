@@ -53,6 +53,10 @@ class Intake(Protocol):
     def refusal(self, signal: Signal) -> Overloaded | None:
         """Say whether a request would be refused now. Receivers MUST ask before they read a body."""
 
+    def turned_away(self, signal: Signal, error: Exception, transport: str) -> None:
+        """Count a request that ended with `error` before it was handed in. What `refusal`, `consume` and `offer` tell
+        is counted by them."""
+
     def reserve(self, size: int) -> None:
         """Claim bytes in flight before reading them. Raises: `Overloaded`, and nothing is claimed then."""
 

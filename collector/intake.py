@@ -177,6 +177,12 @@ class GraphIntake:
                 return refused
         return None
 
+    def turned_away(self, signal: Signal, error: Exception, transport: str) -> None:
+        if isinstance(error, Overloaded):
+            self.stats.counters[_REFUSED_EARLY, signal.label] += 1
+        elif isinstance(error, Rejected):
+            self.stats.counters[_REJECTED, signal.label, transport] += 1
+
     def reserve(self, size: int) -> None:
         self._gate.in_flight.reserve(size)
 

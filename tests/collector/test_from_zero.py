@@ -69,10 +69,13 @@ def test_a_burst_of_what_goes_wrong_begins_no_series(tmp_path: Path) -> None:
     for raw in (one, one, without_id, b"no request", no_text):
         with suppress(Overloaded, Rejected):
             intake.consume(Signal.TRACES, raw, Limits(), "http")
+    for error in (Overloaded("full"), Rejected("no gzip"), ValueError("a bug")):
+        intake.turned_away(Signal.TRACES, error, "http")
 
     assert counted["otelcol_receiver_refused_spans_total", "http"] == 2
     assert counted["otelcol_llm_receiver_rejected_spans_total", "http"] == 1
-    assert counted["otelcol_llm_receiver_rejected_requests_total", "traces", "http"] == 1
+    assert counted["otelcol_llm_receiver_rejected_requests_total", "traces", "http"] == 2
+    assert counted["otelcol_llm_receiver_refused_requests_total", "traces"] == 1
     assert counted["otelcol_llm_receiver_repaired_strings_total", "traces", "http"] == 1
     assert set(counted) == RECEIVED
     assert made.exporters["otlp"].stats.counters["otelcol_exporter_enqueue_failed_spans_total",]

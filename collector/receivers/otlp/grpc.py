@@ -95,6 +95,7 @@ class _Export:
             return _refusal(error)
         if refused is None and open_calls >= MAX_CALLS:
             refused = Overloaded(f"more than {MAX_CALLS} calls are open")
+            self._intake.turned_away(signal, refused, _TRANSPORT)
         return _refusal(refused) if refused is not None else None
 
     def take(self, call: Call, message: bytes | None) -> None:
@@ -106,6 +107,7 @@ class _Export:
             may_wait = len(message) > PROMPT_BYTES or self._intake.crowded(signal)
             self._intake.reserve(len(message))
         except Exception as error:  # noqa: BLE001 - see `_answer`
+            self._intake.turned_away(signal, error, _TRANSPORT)
             call.refuse(_refusal(error))
             return
         if may_wait:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -126,8 +128,10 @@ class OtlpHttpServer:
         body = Body(receive, head.length, self._config.read_timeout_s)
         try:
             with Claim(self._intake) as claim:
-                self._check_head(head)
-                raw = await body.read(self._config.max_request_body_size, claim.grow)
+                self._check_room(head.signal)
+                with self._counting(head):
+                    self._check_encoding(head.encoding)
+                    raw = await body.read(self._config.max_request_body_size, claim.grow)
                 taken = await asyncio.get_running_loop().run_in_executor(
                     self._pool, self._take, head, raw, claim
                 )
@@ -141,21 +145,34 @@ class OtlpHttpServer:
         else:
             await respond(send, 200, _answer(head, taken), head.content_type, extra)
 
-    def _check_head(self, head: _Head) -> None:
-        """Refuse what can be refused before the body is read. Raises: `Overloaded`, `Rejected`."""
-        refused = self._intake.refusal(head.signal)
+    @contextmanager
+    def _counting(self, head: _Head) -> Iterator[None]:
+        """Let the intake count what does not come as far as to be handed in."""
+        try:
+            yield
+        except Exception as error:
+            self._intake.turned_away(head.signal, error, self.transport)
+            raise
+
+    def _check_room(self, signal: Signal) -> None:
+        """Raises: `Overloaded`."""
+        refused = self._intake.refusal(signal)
         if refused is not None:
             raise refused
-        encoding = "" if head.encoding == "identity" else head.encoding
+
+    def _check_encoding(self, named: str) -> None:
+        """Raises: `Rejected`."""
+        encoding = "" if named == "identity" else named
         if encoding not in self._config.compression_algorithms or encoding not in ENCODINGS:
             known = ", ".join(sorted(self._config.compression_algorithms - {""})) or "none"
             raise Rejected(f"expected a content encoding that is known ({known})")
 
     def _take(self, head: _Head, body: bytes, claim: Claim) -> Taken:
         """Hand the request on; runs in a thread of the pool."""
-        raw = decompress(body, head.encoding, self._config.max_request_body_size, claim.grow)
-        if head.content_type == JSON:
-            raw = decode(head.signal, raw)
+        with self._counting(head):
+            raw = decompress(body, head.encoding, self._config.max_request_body_size, claim.grow)
+            if head.content_type == JSON:
+                raw = decode(head.signal, raw)
         return self._intake.consume(head.signal, raw, self._limits, self.transport)
 
     def _linger(self, error: Exception) -> int:

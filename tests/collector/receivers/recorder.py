@@ -53,6 +53,8 @@ class Recorder:
     commit: threading.Event | None = None
     """Offers are settled when it is set."""
     taken: list[tuple[Signal, bytes, str]] = field(default_factory=list)
+    away: list[tuple[Signal, str, str]] = field(default_factory=list)
+    """What ended before it was handed in."""
     entered: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     """Released by every call of `consume`."""
     in_flight: int = 0
@@ -61,6 +63,9 @@ class Recorder:
 
     def refusal(self, signal: Signal) -> Overloaded | None:
         return self.refused
+
+    def turned_away(self, signal: Signal, error: Exception, transport: str) -> None:
+        self.away.append((signal, type(error).__name__, transport))
 
     def reserve(self, size: int) -> None:
         with self.lock:

@@ -123,10 +123,11 @@ def test_overload_is_told_before_the_body_is_read_and_when_to_come_back() -> Non
 
 
 def test_bytes_in_flight_are_limited() -> None:
-    with listening("grpc", Recorder(room=10)) as (_, address), exporting(address) as export:
+    with listening("grpc", Recorder(room=10)) as (intake, address), exporting(address) as export:
         error = refused(export)
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     assert b"RetryInfo" in details(error)
+    assert intake.away == [(Signal.TRACES, "Overloaded", "grpc")]
 
 
 def test_our_own_bugs_are_unavailable_and_tell_nothing() -> None:

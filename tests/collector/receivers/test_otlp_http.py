@@ -304,6 +304,38 @@ def test_bytes_in_flight_are_limited() -> None:
     assert post(Recorder(room=100)).status_code == 503
 
 
+GZIP = PROTOBUF | {"content-encoding": "gzip"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "room", "body", "headers"),
+    [
+        ("Overloaded", 100, RAW, PROTOBUF),
+        ("Overloaded", len(RAW), gzip.compress(RAW), GZIP),
+        ("TooLarge", MEBI, bytes(2000), PROTOBUF),
+        ("TooLarge", MEBI, gzip.compress(bytes(2000)), GZIP),
+        ("Rejected", MEBI, b"no gzip", GZIP),
+        ("Rejected", MEBI, b"no json", JSON),
+        ("Rejected", MEBI, RAW, PROTOBUF | {"content-encoding": "unheard-of"}),
+    ],
+)
+def test_what_ends_before_it_is_handed_in_is_counted(
+    kind: str, room: int, body: bytes, headers: dict[str, str]
+) -> None:
+    intake = Recorder(room=room)
+    assert post(intake, body, headers, max_request_body_size=1000).status_code >= 400
+    assert intake.away == [(Signal.TRACES, kind, "http")]
+
+
+@pytest.mark.parametrize(
+    "intake",
+    [Recorder(refused=Overloaded("full")), Recorder(failure=Overloaded("full")), Recorder()],
+)
+def test_what_the_intake_judged_is_left_to_it_to_count(intake: Recorder) -> None:
+    post(intake)
+    assert intake.away == []
+
+
 def test_our_own_bugs_are_503_and_tell_nothing() -> None:
     answer = post(Recorder(failure=ZeroDivisionError("secret")))
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
