@@ -141,12 +141,6 @@ METRICS: Final[tuple[Metric, ...]] = (
         unit="By",
         help="The bound of otelcol_llm_in_flight_bytes.",
     ),
-    *_per_signal(
-        "otelcol_processor_memory_limiter_refused_{items}_total",
-        COUNTER,
-        "{items} refused because memory was short.",
-        owner="processor",
-    ),
     Metric(
         name="otelcol_llm_memory_limiter_limited",
         kind=GAUGE,
