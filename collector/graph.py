@@ -308,6 +308,8 @@ class Graph:
         for table in (self.receivers, self.exporters, self.connectors, self.extensions):
             for name, component in table.items():
                 yield name, component.stats
+        for name, stage in self.connector_stages.items():
+            yield name, _failures(stage)
         for pipeline in self.pipelines.values():
             yield pipeline.id, pipeline.stats
             for stage in pipeline.stages:
@@ -386,6 +388,13 @@ def _emptied(pipeline: Pipeline, only: Callable[[Any], bool]) -> Iterator[bool]:
         elif time.monotonic() - since > _LAST_COMMIT_S:
             return
         yield quiet
+
+
+def _failures(connector: Stage) -> Stats:
+    """Return what failed in a connector; what went through it, the pipelines around it count."""
+    stats = Stats()
+    stats.counters["otelcol_llm_connector_failed_items_total",] = connector.flow.failed
+    return stats
 
 
 def _crowded(exporter: Exporter) -> Callable[[], bool]:

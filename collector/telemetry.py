@@ -124,6 +124,12 @@ METRICS: Final[tuple[Metric, ...]] = (
         help="Items of batches in which a processor failed; what became of them is its failure policy.",
     ),
     Metric(
+        name="otelcol_llm_connector_failed_items_total",
+        kind=COUNTER,
+        owner="connector",
+        help="Items of batches in which a connector failed; of llm_metrics: calls that are not counted.",
+    ),
+    Metric(
         name="otelcol_llm_pipeline_waiting_items",
         kind=GAUGE,
         labels=("otel_signal", "pipeline"),

@@ -12,7 +12,8 @@ from collector.config.load import load
 from collector.errors import Rejected
 from collector.graph import Graph, State
 from collector.intake import Gate, InFlight
-from processors.batch import Signal
+from processors.base import Stateless
+from processors.batch import Batch, Signal
 from processors.errors import Overloaded
 from tests.telemetry import span, traces
 
@@ -96,3 +97,31 @@ def test_a_reload_shows_what_a_new_signal_may_count_and_keeps_what_was_counted(
     assert ("otelcol_receiver_refused_log_records_total", "http") in received
     assert ("otelcol_exporter_send_failed_log_records_total",) in sent
     assert {number for key, number in received.items() if key != accepted} == {0}
+
+
+class Broken(Stateless):
+    """A connector that fails."""
+
+    def process(self, batch: Batch) -> Batch:
+        raise ValueError("a bug")
+
+
+def test_what_fails_in_a_connector_is_counted_from_0(tmp_path: Path) -> None:
+    forwarding = CONFIG.replace("exporters: [otlp]}", "exporters: [forward]}")
+    made = graph(
+        tmp_path,
+        f"connectors: {{forward: {{}}}}\n{forwarding}    traces/2: {{receivers: [forward], exporters: [otlp]}}\n",
+    )
+    failed = ("otelcol_llm_connector_failed_items_total",)
+    assert [stats.counters[failed] for _, stats in made.sources() if failed in stats.counters] == [
+        0
+    ]
+
+    made.connector_stages["forward"].processor = Broken()
+    made.intakes["otlp"].open()
+    made.intakes["otlp"].consume(Signal.TRACES, traces(span(1), span(2)), Limits(), "http")
+
+    told = {
+        name: stats.counters[failed] for name, stats in made.sources() if failed in stats.counters
+    }
+    assert told == {"forward": 2}
