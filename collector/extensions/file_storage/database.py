@@ -198,7 +198,7 @@ class Database:
         try:
             self.write([(sql, row) for row in rows])
         except sqlite3.Error as error:
-            self._damaged("row", f"{len(rows)} rows could not be carried over ({error}).")
+            self._damaged("row", f"rows could not be carried over ({len(rows)}; {error}).")
 
     def _aside(self, path: Path) -> Path:
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())

@@ -34,6 +34,7 @@ _IDLE_S: Final = 0.5
 _AGAIN_S: Final = 1.0
 _RENEW_AGAIN_S: Final = 2.0
 _SYNC_ERRORS: Final = ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
+_REFUSED: Final = "otelcol_llm_storage_refused_total"
 _COMMIT_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
@@ -95,6 +96,7 @@ class Writer:
         self._log_bytes = log_bytes
         self._counters = stats.counters
         self._name = database.path.name
+        stats.from_zero(_REFUSED, [self._name])
         self._times = Histogram(_COMMIT_S)
         stats.histograms["otelcol_llm_storage_commit_seconds", self._name] = self._times
         self._say = say
@@ -238,7 +240,7 @@ class Writer:
     def _refuse(self, group: _Group) -> None:
         """Refuse what is new in a group and owe its upkeep."""
         if group.new:
-            self._counters["otelcol_llm_storage_refused_total", self._name] += len(group.new)
+            self._counters[_REFUSED, self._name] += len(group.new)
         group.new_commit.settle(Overloaded("The storage could not be written.", retry_after_s=2.0))
         group.new = []
         self._owed.append(group)

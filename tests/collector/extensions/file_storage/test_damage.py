@@ -250,8 +250,11 @@ def test_a_full_disk_is_refused_emptied_and_used_again(tmp_path: Path) -> None:
         shelf = one.queue("otlp")
         shelf.max_bytes = 1 << 30
         queue = queue_on(one)
+        counted = ("otelcol_llm_storage_refused_total", FILE)
+        assert one.stats.counters.get(counted) == 0
         numbers, refused = fill(queue)
         assert refused
+        assert one.stats.counters[counted] == 1
         assert shelf.refusal() is not None
         for number in numbers:
             taken = queue.take()
