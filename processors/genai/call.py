@@ -1,7 +1,7 @@
 """One record of a model call, as the ledger knows it.
 
-Names of scopes and models, and ids, are only compared for equality, and only inside one trace: digests stand for them
-(`hash` is keyed SipHash, PEP 456).
+Names of scopes and models, and ids, are only compared for equality: digests stand for them (`hash` is keyed SipHash,
+PEP 456). Inside one trace; but for the ids of responses and requests, by which log records find their spans.
 """
 
 from __future__ import annotations

@@ -29,6 +29,8 @@ from processors.genai.folded import (
     was_forgotten,
 )
 from processors.genai.logs import judge_log
+from processors.genai.reasons import SPAN_COUNTED, is_reported
+from processors.genai.reported import Reported
 from processors.genai.rules import Judge
 from processors.genai.trace import LINK_BYTES, TIMES_BYTES, Trace, is_link
 from processors.recent import RecentIds
@@ -79,6 +81,7 @@ class Ledger:
         self._size = 0
         self._deliveries = RecentIds(0)
         self._records = RecentIds(0)
+        self._reported = Reported()
         self._claimed = False
         self.configure(config)
 
@@ -89,7 +92,9 @@ class Ledger:
         self._records = self._remembering(self._records)
         self._settle_ns = config.settle_ns
         self._judge = Judge(
-            prefer_gateway=config.prefer == "gateway", cumulative_loops=config.cumulative_loops
+            self._reported,
+            prefer_gateway=config.prefer == "gateway",
+            cumulative_loops=config.cumulative_loops,
         )
 
     def _remembering(self, before: RecentIds) -> RecentIds:
@@ -134,10 +139,12 @@ class Ledger:
         links = b"".join(visit.links)
         if len(links) != LINK_BYTES * len(visit.links) + TIMES_BYTES * visit.tools:
             links = b"".join([link for link in visit.links if is_link(link)])
-        if peculiar is None and not isinstance(entry, Trace):
+        if peculiar is None and not isinstance(entry, Trace) and not self._was_logged(visit):
             added = extended(entry, now_ns, visit.reports.values(), links)
             if added is not None:
                 self._put(trace_id, added)
+                if visit.reports:
+                    self._reported.by_spans(visit.reports.values())
                 return ()
         trace = self._awake(trace_id, entry, now_ns)
         trace.link(links)
@@ -146,20 +153,39 @@ class Ledger:
         self._take(trace_id, trace, fresh, now_ns)
         return fresh
 
+    def _was_logged(self, visit: Visit) -> bool:
+        """Whether a log record of one of the calls is in the ledger, without a trace."""
+        if not self._reported.awaits:
+            return False
+        has_log = self._reported.has_log
+        return any(has_log(report[5], report[6]) for report in visit.reports.values())
+
     def _take(self, trace_id: bytes, trace: Trace, fresh: Sequence[Call], now_ns: int) -> None:
         for call in fresh:
             call.since_ns = now_ns
             trace.add(call)
-        if trace.is_plain:
-            for call in fresh:
-                call.verdict = COUNTED
-        elif fresh or trace.open:
-            self._judge.judge(trace, fresh, final=False)
+        if fresh or trace.open:
+            self._decide(trace, fresh, final=False)
             self._wait(trace_id, trace)
         self._size += trace.grown()
 
+    def _decide(self, trace: Trace, fresh: Sequence[Call], *, final: bool) -> None:
+        """Judge the fresh and the open records of a trace, and remember whose calls are in the ledger."""
+        calls = (*trace.open, *fresh)
+        if trace.is_plain:
+            self._judge.judge_plain(trace, fresh)
+        else:
+            self._judge.judge(trace, fresh, final=final)
+        self._reported.by_spans(call.report for call in calls if is_reported(call))
+
     def record(self, trace_id: bytes, report: Report, now_ns: int) -> str:
-        """Return the verdict on a log record of a call."""
+        """Return the verdict on a log record of a call. `trace_id`: empty or zero where it is in none."""
+        ids = report[5], report[6]
+        if self._reported.has_span(*ids):
+            return SPAN_COUNTED
+        if not any(trace_id):
+            self._reported.by_log(*ids)
+            return COUNTED
         trace = self._awake(trace_id, self.visit(trace_id).entry, now_ns)
         verdict = judge_log(trace, Call(*report))
         self._size += trace.grown()
@@ -253,7 +279,7 @@ class Ledger:
             self._waiting.pop(trace_id, None)
 
     def _finish(self, trace_id: bytes, trace: Trace) -> None:
-        self._judge.judge(trace, (), final=True)
+        self._decide(trace, (), final=True)
         self._size += trace.grown()
         self._wait(trace_id, trace)
         self._busy[trace_id] = trace

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from processors.genai.call import COUNTED, Call
 from processors.genai.reasons import LOG_COUNTED, SPAN_COUNTED, is_reported
+from processors.genai.reported import Reported
 from processors.genai.trace import Trace
 
 
-def judge_logged(trace: Trace, calls: list[Call]) -> None:
+def judge_logged(trace: Trace, calls: Iterable[Call], reported: Reported) -> None:
     """A log record that came first was counted; the span of the same call is the duplicate then."""
-    for call in calls if len(trace.logs) else ():
-        log = trace.logs.first_like(call)
+    for call in calls:
+        log = trace.logs.first_like(call) if len(trace.logs) else None
         if log is not None:
             trace.logs.remove(log)
+        if log is not None or reported.take_log(call.response_id, call.request_id):
             call.verdict = LOG_COUNTED
 
 

@@ -305,7 +305,7 @@ class Genai:
             self._skip(record, DUPLICATE_DELIVERY)
             return
         verdict = COUNTED
-        if record.trace_id.strip(b"\0") and sender.service not in self._config.log_only:
+        if sender.service not in self._config.log_only:
             report = _log_report(record, plan, read_as.attributes, found)
             verdict = self._ledger.record(record.trace_id, report, self._now_ns)
         if verdict != COUNTED:

@@ -15,6 +15,7 @@ from processors.genai.call import COUNTED, Call
 from processors.genai.logs import judge_logged
 from processors.genai.pending import may_repeat
 from processors.genai.reasons import undecided
+from processors.genai.reported import Reported
 from processors.genai.running_totals import judge_loops
 from processors.genai.servers import judge_servers
 from processors.genai.siblings import judge_siblings
@@ -25,9 +26,16 @@ from processors.genai.wrappers import judge_wrappers
 class Judge:
     """The rules with their two switches."""
 
-    def __init__(self, *, prefer_gateway: bool, cumulative_loops: bool) -> None:
+    def __init__(self, reported: Reported, *, prefer_gateway: bool, cumulative_loops: bool) -> None:
+        self._reported = reported
         self._prefer_gateway = prefer_gateway
         self._cumulative_loops = cumulative_loops
+
+    def judge_plain(self, trace: Trace, fresh: Sequence[Call]) -> None:
+        """Give verdicts to the records of a trace in which none can repeat another."""
+        judge_logged(trace, [call for call in fresh if call.has_usage], self._reported)
+        for call in undecided(fresh):
+            call.verdict = COUNTED
 
     def judge(self, trace: Trace, fresh: Sequence[Call], *, final: bool) -> None:
         """Give verdicts to `fresh` records and to those that are still open; at the end (`final`) to all of them."""
@@ -41,7 +49,7 @@ class Judge:
         judge_wrappers(trace, ordered, above)
         judge_siblings(trace, undecided(calls))
         loops = judge_loops(trace, undecided(calls)) if self._cumulative_loops else ()
-        judge_logged(trace, undecided(calls))
+        judge_logged(trace, undecided(calls), self._reported)
         for call in undecided(ordered):
             if final or not (call in loops or may_repeat(trace, call)):
                 call.verdict = COUNTED

@@ -36,6 +36,7 @@ CALL: dict[str, object] = {
 }
 AGENT = CALL | {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}
 CLIENT, SERVER = 3, 2
+INPUT = "gen_ai.usage.input_tokens"
 
 
 def one(left: list[Left], number: int) -> dict[str, Value]:
@@ -386,6 +387,63 @@ def test_a_record_that_is_delivered_twice_counts_once() -> None:
     graph.send(Signal.LOGS, record(request_id="another"))
     reasons = [item.attributes.get(SKIP) for item in graph.close()]
     assert reasons == [None, "duplicate_delivery", None]
+
+
+ID_OF: dict[str, dict[str, object]] = {
+    "response": {"gen_ai.response.id": "resp-1"},
+    "request": {"gen_ai.request.id": "req-1", "request_id": "req-1"},
+}
+
+
+@pytest.mark.parametrize("first", [Signal.TRACES, Signal.LOGS], ids=["span first", "log first"])
+@pytest.mark.parametrize("common", ["response", "request"])
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "beside a call of another scope"])
+def test_a_record_without_a_trace_and_its_span_count_once(
+    common: str, first: Signal, others: int
+) -> None:
+    """Loggers that know no span: rule 8 of the ledger asks for an id in common, in whatever trace."""
+    both = ID_OF[common]
+    sent_ = {
+        Signal.LOGS: record(**both),
+        Signal.TRACES: traces(
+            span(1, attributes=CALL | both),
+            *(span(2, parent=1, attributes=CALL | {INPUT: 7}) for _ in range(others)),
+        ),
+    }
+    graph = Graph()
+    for signal in sorted(sent_, key=lambda signal: signal is not first):
+        graph.send(signal, sent_[signal])
+    left = graph.close()
+    assert ledger(left)["model_calls"] == 1 + others
+    reasons = {item.attributes.get(SKIP) for item in left} - {None}
+    assert len(reasons) == 1
+    assert reasons <= {"span_counted", "log_counted"}
+
+
+def test_one_record_stands_for_one_span() -> None:
+    common = ID_OF["request"]
+    graph = Graph()
+    graph.send(Signal.LOGS, record(**common))
+    graph.send(Signal.TRACES, traces(span(1, attributes=CALL | common)))
+    graph.send(Signal.TRACES, traces(span(2, trace=2, attributes=CALL | common)))
+    assert [item.attributes.get(SKIP) for item in graph.close()] == [None, "log_counted", None]
+
+
+def test_a_record_counts_where_its_span_has_no_usage() -> None:
+    common = ID_OF["response"]
+    bare = {key: value for key, value in CALL.items() if ".usage." not in key}
+    graph = Graph()
+    graph.send(Signal.TRACES, traces(span(1, attributes=bare | common)))
+    graph.send(Signal.LOGS, record(**common))
+    assert [item.attributes.get(SKIP) for item in graph.close()] == [None, None]
+
+
+def test_ids_that_differ_are_different_calls() -> None:
+    graph = Graph()
+    graph.send(Signal.TRACES, traces(span(1, attributes=CALL | {"gen_ai.response.id": "a"})))
+    graph.send(Signal.LOGS, record(**{"gen_ai.response.id": "b"}))
+    graph.send(Signal.LOGS, record(request_id="a"))
+    assert [item.attributes.get(SKIP) for item in graph.close()] == [None, None, None]
 
 
 def logged_and_traced(service_only_logs: bool) -> list[Left]:

@@ -21,6 +21,7 @@ from processors.genai.reasons import (
     DUPLICATE_SIBLING,
     undecided,
 )
+from processors.genai.reported import Reported
 from processors.genai.rules import Judge
 from processors.genai.running_totals import _Tools
 from processors.genai.siblings import _groups, _same_sibling
@@ -102,7 +103,7 @@ def loops(count: int) -> list[Call]:
 
 def work(calls: list[Call], per_request: int) -> int:
     """Return how often records were asked for anything while their trace was judged."""
-    trace, judge = Trace(), Judge(prefer_gateway=False, cumulative_loops=True)
+    trace, judge = Trace(), Judge(Reported(), prefer_gateway=False, cumulative_loops=True)
     for call in calls:
         if call.loop:
             trace.link(tool_link(call.span_id[::-1], call.parent, call.end, call.end + MS))
@@ -140,7 +141,7 @@ def test_so_they_do_when_they_come_in_many_requests(shape: Callable[[int], list[
 
 def work_for_logs(count: int, logs_first: bool) -> int:
     """Return how often records were asked for anything while as many spans as records of logs came, each a call."""
-    trace, judge = Trace(), Judge(prefer_gateway=False, cumulative_loops=True)
+    trace, judge = Trace(), Judge(Reported(), prefer_gateway=False, cumulative_loops=True)
     spans = [record(n, 0, n) for n in range(2, count)]
     logs = [record(n, 0, n) for n in range(1_000_002, 1_000_000 + count)]
     Asked.times = 0
@@ -289,7 +290,7 @@ def test_a_tool_below_another_parent_links_no_loop() -> None:
         trace.link(tool_link(bytes([parent] * 8), bytes([*[0] * 7, parent]), start * MS, end * MS))
     for call in calls:
         trace.add(call)
-    Judge(prefer_gateway=False, cumulative_loops=True).judge(trace, calls, final=False)
+    Judge(Reported(), prefer_gateway=False, cumulative_loops=True).judge(trace, calls, final=False)
     assert [call.verdict for call in calls] == [CUMULATIVE_LOOP, COUNTED, None, None]
 
 
@@ -301,7 +302,7 @@ def test_two_of_three_parts_are_no_sum_in_whatever_order_they_come(order: Sequen
         record(3, 1, 100, (30, 40)),
         record(4, 1, 300, (50, 60)),
     ]
-    trace, judge = Trace(), Judge(prefer_gateway=False, cumulative_loops=True)
+    trace, judge = Trace(), Judge(Reported(), prefer_gateway=False, cumulative_loops=True)
     calls = [family[place] for place in order]
     for call in calls:
         trace.add(call)
