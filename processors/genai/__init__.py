@@ -1,8 +1,8 @@
 """Normalises GenAI dialects to today's gen_ai.* names and decides which record of a model call counts.
 
 `dialects/` the tables · `names`, `plan`, `shapes` which of their names a span has · `values`, `classes`, `identity`,
-`usage` what they mean · `known`, `normalise` what is written · `rules` (`siblings`, `running_totals`, `pending`),
-`trace`, `alike`, `ledger` which record counts · `processor`, `records`, `held` the walk over a batch.
+`usage` what they mean · `known`, `normalise` what is written · `rules` (`stirred`, `siblings`, `running_totals`,
+`pending`), `trace`, `alike`, `ledger` which record counts · `processor`, `records`, `held` the walk over a batch.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Above:
         number, *added = self._open_below(above)
         if number < 2 or tuple(added) != above.counts:
             return False
-        for part in self._trace.records_below(above):
+        for part in self._trace.records_below(above.span_id):
             if part.verdict is None and not part.aggregate and part.models & above.models:
                 self.close(part, DUPLICATE_OF_ANCESTOR)
         return True

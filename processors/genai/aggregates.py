@@ -37,14 +37,14 @@ def judge_aggregates(
 
 def _exceeds_parts(trace: Trace, call: Call) -> bool:
     """Whether an aggregate's totals exceed by more than 5 % what counted below it: something was not reported."""
-    counted = [r for r in trace.records_below(call) if r.verdict == COUNTED and r.has_usage]
+    counted = [r for r in trace.records_below(call.span_id) if r.verdict == COUNTED and r.has_usage]
     return bool(counted) and sum(call.counts) > _COVERED * sum(total(counted))
 
 
 def _is_covered(trace: Trace, call: Call) -> bool:
     if trace.forgotten:
         return True  # calls were counted before the trace was forgotten, and agents come last
-    return any(map(is_reported, trace.records_below(call))) or any(
+    return any(map(is_reported, trace.records_below(call.span_id))) or any(
         above.aggregate and above.verdict == COUNTED for above in trace.records_above(call)
     )
 

@@ -36,7 +36,7 @@ class Call:
     __slots__ = (
         "adds", "agent", "aggregate", "client", "counts", "end", "has_usage", "loop", "models", "parent", "request_id",
         "response_id", "scope", "server", "since_ns", "span_id", "stands_for_one", "start", "uncovered", "usage",
-        "verdict",
+        "verdict", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +76,8 @@ class Call:
         """Name of the agent, where the emitter's totals run over the agent's life."""
         self.verdict: str | None = None
         """None while it is open."""
+        self.waits = False
+        """While it is open it will be so till the end, unless it turns out to repeat another."""
         self.since_ns = 0
         """When it began to wait, on the pipeline's clock."""
         self.uncovered = False

@@ -20,7 +20,8 @@ _LOOKED_AT: Final = 64
 
 def may_repeat(trace: Trace, call: Call) -> bool:
     """Whether a record that repeats nothing by what is known could do so by what is missing."""
-    return _may_be_part(trace, call) or _may_be_sum(trace, call) or _may_be_unlinked(trace, call)
+    call.waits = call.waits or _may_be_part(trace, call) or _may_be_sum(trace, call)
+    return call.waits or _may_be_unlinked(trace, call)
 
 
 def _may_be_part(trace: Trace, call: Call) -> bool:
@@ -33,7 +34,8 @@ def _may_be_part(trace: Trace, call: Call) -> bool:
 def _may_be_sum(trace: Trace, call: Call) -> bool:
     """Above records that hold less: maybe their sum once the others have come."""
     return any(
-        below.verdict == COUNTED and _holds(call, below) for below in trace.records_below(call)
+        below.verdict == COUNTED and _holds(call, below)
+        for below in trace.records_below(call.span_id)
     )
 
 

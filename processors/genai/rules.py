@@ -19,6 +19,7 @@ from processors.genai.reported import Reported
 from processors.genai.running_totals import judge_loops
 from processors.genai.servers import judge_servers
 from processors.genai.siblings import judge_siblings
+from processors.genai.stirred import stirred
 from processors.genai.trace import Trace
 from processors.genai.wrappers import judge_wrappers
 
@@ -42,16 +43,17 @@ class Judge:
         for call in fresh:
             if not call.has_usage:
                 call.verdict = COUNTED  # nothing to count twice; its cost status says `no_usage`
-        calls = [c for c in undecided((*trace.open, *fresh)) if not c.aggregate]
-        above = Above(trace, calls)
+        waiting = [c for c in undecided((*trace.open, *fresh)) if not c.aggregate]
+        above = Above(trace, waiting)
+        calls = waiting if final else stirred(trace, waiting)
         judge_servers(trace, calls, above, prefer_gateway=self._prefer_gateway)
         ordered = trace.deepest_first(undecided(calls))
         judge_wrappers(trace, ordered, above)
         judge_siblings(trace, undecided(calls))
         loops = judge_loops(trace, undecided(calls)) if self._cumulative_loops else ()
-        judge_logged(trace, undecided(calls), self._reported)
+        judge_logged(trace, undecided(waiting), self._reported)
         for call in undecided(ordered):
             if final or not (call in loops or may_repeat(trace, call)):
                 call.verdict = COUNTED
-        judge_aggregates(trace, fresh, calls, final=final)
-        trace.open = tuple(undecided((*trace.open, *fresh)))
+        judge_aggregates(trace, fresh, waiting, final=final)
+        trace.leave_open((*trace.open, *fresh))

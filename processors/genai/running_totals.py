@@ -28,7 +28,7 @@ def judge_loops(trace: Trace, calls: list[Call]) -> set[Call]:
     first = {call.parent: call for call in calls if call.loop}
     for call in first.values():
         family = sorted(
-            (r for r in trace.siblings(call) if r.loop and r.has_usage),
+            (r for r in trace.family(call.parent) if r.loop and r.has_usage),
             key=lambda c: (c.start, c.span_id),
         )
         linked = _Tools(trace.tree.tools.get(call.parent, ())).link

@@ -28,7 +28,7 @@ def judge_siblings(trace: Trace, calls: list[Call]) -> None:
     for call in calls:
         families.setdefault(call.parent, []).append(call)
     for fresh in families.values():
-        family = _near(trace.siblings(fresh[0]), fresh)
+        family = _near(trace.family(fresh[0].parent), fresh)
         if any(r.scope != fresh[0].scope for r in family):
             for group in _groups(family):
                 _keep_one(group)

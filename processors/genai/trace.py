@@ -7,7 +7,7 @@ Traces become such objects when their records could repeat each other; others st
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -104,8 +104,8 @@ class Trace:
     """One trace. `seen_ns` is when its last span came. What only some need is made when it is needed."""
 
     __slots__ = (
-        "_families", "_first", "_grouped", "_latest", "_links", "_mixed", "_tree", "calls", "forgotten", "logs", "open",
-        "seen_ns", "size",
+        "_decided", "_families", "_first", "_grouped", "_latest", "_links", "_mixed", "_told", "_tree", "calls",
+        "forgotten", "logs", "open", "seen_ns", "size",
     )  # fmt: skip
 
     def __init__(self, *, forgotten: bool = False) -> None:
@@ -120,6 +120,8 @@ class Trace:
         self.size = 0
         """Estimated bytes in memory, as of the last `grown`."""
         self._links = bytearray()
+        self._told = 0
+        self._decided: tuple[bytes, ...] = ()
         self._tree: Tree | None = None
         self._families: dict[bytes, list[Call]] | None = None
         self._grouped = 0
@@ -168,6 +170,19 @@ class Trace:
         before, self.size = self.size, size
         return size - before
 
+    def leave_open(self, judged: Sequence[Call]) -> None:
+        """Keep those records open that got no verdict; the others are news to them."""
+        self.open = tuple(call for call in judged if call.verdict is None)
+        if self.open:
+            self._decided = tuple(call.span_id for call in judged if call.verdict is not None)
+
+    def take_news(self) -> set[bytes]:
+        """Return, once, the ids of spans that came and of records that were decided."""
+        links = (one[:8] for one in _each(bytes(self._links[self._told :])))
+        self._told = len(self._links)
+        decided, self._decided = self._decided, ()
+        return {*decided, *links}
+
     @property
     def latest(self) -> Alike:
         """The latest records, found by what they have in common with those of logs."""
@@ -191,9 +206,16 @@ class Trace:
         self._tree.grow(self._links)
         return self._tree
 
+    def line(self, span_id: bytes) -> list[bytes]:
+        """Return the ids of a span that has come and of those above it, nearest first."""
+        return [span_id, *self._above(self.tree.parents.get(span_id, NO_PARENT))]
+
     def ancestors(self, call: Call) -> list[bytes]:
         """Return the ids above a call, nearest first, as far as they have come and are compared."""
-        above, parents, found = call.parent, self.tree.parents, []
+        return self._above(call.parent)
+
+    def _above(self, above: bytes) -> list[bytes]:
+        parents, found = self.tree.parents, []
         for _ in range(_DEEPEST):  # a cycle (invalid) ends as well
             if not above or above == NO_PARENT:
                 break
@@ -219,21 +241,21 @@ class Trace:
                 return self.calls.get(span_id)
         return None
 
-    def records_below(self, call: Call) -> Iterator[Call]:
-        """Yield the records below a call, nearest first."""
+    def records_below(self, span_id: bytes) -> Iterator[Call]:
+        """Yield the records below a span, nearest first."""
         children, calls = self.tree.children, self.calls
-        level = [call.span_id]
+        level = [span_id]
         for _ in range(_DEEPEST):
             level = [
                 below
                 for above in level
                 for below in children.get(above, ())
-                if below != call.span_id  # a cycle (invalid)
+                if below != span_id  # a cycle (invalid)
             ]
             if not level:
                 return
-            for span_id in level:
-                if (found := calls.get(span_id)) is not None:
+            for below in level:
+                if (found := calls.get(below)) is not None:
                     yield found
 
     def records_right_below(self, call: Call) -> Iterator[Call]:
@@ -256,11 +278,11 @@ class Trace:
         """Return calls in the order in which wrappers are compared with what they wrap."""
         return sorted(calls, key=lambda c: (-self.depth(c), c.start, c.span_id))
 
-    def siblings(self, call: Call) -> list[Call]:
-        """Return all records with the same parent, the call's own included."""
+    def family(self, parent: bytes) -> list[Call]:
+        """Return all records with the same parent."""
         if self._families is None:
             self._families = {}
         for record in self._since(self._grouped):
             self._families.setdefault(record.parent, []).append(record)
         self._grouped = len(self.calls)
-        return self._families[call.parent]
+        return self._families.get(parent, [])

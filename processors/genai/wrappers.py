@@ -23,7 +23,7 @@ def judge_wrappers(trace: Trace, calls: list[Call], above: Above) -> None:
 
 
 def _repeated_below(trace: Trace, call: Call) -> str | None:
-    below = [r for r in trace.records_below(call) if not r.aggregate and r.has_usage]
+    below = [r for r in trace.records_below(call.span_id) if not r.aggregate and r.has_usage]
     if any(same_nested(call, r) and _stands(trace, r) for r in below):
         return DUPLICATE_OF_DESCENDANT
     parts = [r for r in below if r.verdict in (None, COUNTED) and r.models & call.models]

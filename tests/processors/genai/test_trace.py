@@ -39,7 +39,7 @@ def calls(trace: Trace) -> None:
 def families(trace: Trace) -> None:
     for number in range(1, COUNT):
         trace.add(call(number, 10**9 + number))
-    trace.siblings(trace.calls[span_id(1)])
+    trace.family(span_id(1))
     assert trace.tree
 
 
