@@ -98,6 +98,8 @@ def _adopt(graph: Graph, previous: Graph) -> None:
         predecessor = previous.connectors.get(name)
         if predecessor is not None and predecessor is not connector:
             _inherit(graph, connector, predecessor)
+    for name in graph.connector_stages.keys() & previous.connector_stages.keys():
+        graph.connector_stages[name].flow = previous.connector_stages[name].flow
 
 
 def _inherit(graph: Graph, heir: Any, predecessor: Any) -> None:

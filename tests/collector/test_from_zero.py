@@ -106,22 +106,38 @@ class Broken(Stateless):
         raise ValueError("a bug")
 
 
-def test_what_fails_in_a_connector_is_counted_from_0(tmp_path: Path) -> None:
-    forwarding = CONFIG.replace("exporters: [otlp]}", "exporters: [forward]}")
-    made = graph(
-        tmp_path,
-        f"connectors: {{forward: {{}}}}\n{forwarding}    traces/2: {{receivers: [forward], exporters: [otlp]}}\n",
-    )
+FORWARDING = (
+    "connectors: {forward: {}}\n"
+    + CONFIG.replace("queue_size: 1,", "queue_size: 9,").replace("[otlp]}\n", "[forward]}\n")
+    + "    traces/2: {receivers: [forward], exporters: [otlp]}\n"
+)
+
+
+def failed_in_connectors(shown: Graph) -> dict[str, int | float]:
     failed = ("otelcol_llm_connector_failed_items_total",)
-    assert [stats.counters[failed] for _, stats in made.sources() if failed in stats.counters] == [
-        0
-    ]
-
-    made.connector_stages["forward"].processor = Broken()
-    made.intakes["otlp"].open()
-    made.intakes["otlp"].consume(Signal.TRACES, traces(span(1), span(2)), Limits(), "http")
-
-    told = {
-        name: stats.counters[failed] for name, stats in made.sources() if failed in stats.counters
+    return {
+        name: stats.counters[failed] for name, stats in shown.sources() if failed in stats.counters
     }
-    assert told == {"forward": 2}
+
+
+def let_forward_fail(shown: Graph) -> None:
+    """Let the connector fail on two spans."""
+    shown.connector_stages["forward"].processor = Broken()
+    shown.intakes["otlp"].open()
+    shown.intakes["otlp"].consume(Signal.TRACES, traces(span(1), span(2)), Limits(), "http")
+
+
+def test_what_fails_in_a_connector_is_counted_from_0(tmp_path: Path) -> None:
+    made = graph(tmp_path, FORWARDING)
+    assert failed_in_connectors(made) == {"forward": 0}
+    let_forward_fail(made)
+    assert failed_in_connectors(made) == {"forward": 2}
+
+
+def test_a_reload_keeps_what_failed_in_a_connector(tmp_path: Path) -> None:
+    old = graph(tmp_path, FORWARDING)
+    let_forward_fail(old)
+    new = graph(tmp_path, FORWARDING, old)
+    assert failed_in_connectors(new) == {"forward": 2}
+    let_forward_fail(new)
+    assert failed_in_connectors(new) == {"forward": 4}
