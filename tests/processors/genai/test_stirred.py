@@ -136,5 +136,5 @@ def judged(seed: int, *, asking_all: bool) -> list[list[str | None]]:
 
 
 def test_what_is_not_asked_would_have_stayed_open() -> None:
-    for seed in range(1_900, 2_400):
+    for seed in (*range(400), 2_367):  # the last asks a record for what stands beside it alone
         assert judged(seed, asking_all=False) == judged(seed, asking_all=True), seed
