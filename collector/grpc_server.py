@@ -64,24 +64,28 @@ class Service(Protocol):
         """Say whether a call is refused; asked when it comes and before it is read. `open_calls`: without this one."""
 
     def take(self, call: Call, message: bytes | None) -> None:
-        """Answer the call, now or later from another thread; None: it ended without a message."""
+        """Answer the call, now or later from another thread; None: it ended without a message, or it is
+        `unreadable`."""
 
 
 class Call:
     """A call that was accepted."""
 
-    __slots__ = ("_core", "_server", "method", "placed")
+    __slots__ = ("_core", "_server", "method", "placed", "unreadable")
 
     def __init__(self, server: GrpcServer, core: Any, method: str) -> None:
         self._server = server
         self._core = core
         self.method = method
         self.placed = False
+        self.unreadable = False
+        """Whether its message came and was too large or badly compressed; who sent it is told so by the C core."""
 
     def read(self, then: Callable[[bytes | None], None]) -> None:
         """Ask for the message; `then` gets it, or None when it does not come."""
 
         def done(event: Any) -> None:
+            self.unreadable = not event.success
             then(event.batch_operations[0].message())
 
         self._core.start_server_batch((cygrpc.ReceiveMessageOperation(0),), done)

@@ -99,10 +99,12 @@ class _Export:
         return _refusal(refused) if refused is not None else None
 
     def take(self, call: Call, message: bytes | None) -> None:
+        signal = _SIGNALS[call.method]
         if message is None:
+            if call.unreadable:
+                self._intake.turned_away(signal, _UNREADABLE, _TRANSPORT)
             call.refuse(_NO_MESSAGE)
             return
-        signal = _SIGNALS[call.method]
         try:
             may_wait = len(message) > PROMPT_BYTES or self._intake.crowded(signal)
             self._intake.reserve(len(message))
@@ -155,4 +157,5 @@ def _refusal(error: Exception) -> Refusal:
     return Refusal(status_of(error).grpc, text[:MAX_MESSAGE], rpc_status(error))
 
 
+_UNREADABLE: Final = Rejected("expected a message within the limits")
 _NO_MESSAGE: Final = _refusal(Rejected("expected one request message, the call ended without one"))

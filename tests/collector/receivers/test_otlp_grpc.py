@@ -110,6 +110,7 @@ def test_a_message_is_limited_before_and_after_decompression(compression: grpc.C
         assert export(RAW) == b""
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert len(intake.taken) == 1
+    assert intake.away == [(Signal.TRACES, "Rejected", "grpc")]
 
 
 def test_overload_is_told_before_the_body_is_read_and_when_to_come_back() -> None:
@@ -175,6 +176,7 @@ def test_a_sender_that_goes_away_leaves_nothing_behind() -> None:
         with exporting(address) as export:
             assert export(RAW) == b""
     assert len(intake.taken) == 1
+    assert intake.away == []
 
 
 def test_calls_that_send_no_message_are_ended_and_do_not_block_others() -> None:
