@@ -111,7 +111,17 @@ def _timeseries(panel: Panel) -> Any:
 
 def _barchart(panel: Panel) -> Any:
     stacking = options.StackingMode.NORMAL if panel.stacked else options.StackingMode.NONE
-    built = barchart.Panel().stacking(stacking)
+    built = (
+        barchart.Panel()
+        .stacking(stacking)
+        .legend(
+            common.VizLegendOptions()
+            .show_legend(True)
+            .display_mode(options.LegendDisplayMode.LIST)
+            .placement(options.LegendPlacement.BOTTOM)
+            .calcs([])
+        )
+    )
     if _instant(panel):
         return built.x_field("le").transformations(_distribution(panel))
     return built

@@ -102,6 +102,7 @@ def _panel(prometheus: Prometheus, panel: Mapping[str, Any], window: Window) -> 
         _uncumulated(series)
     if panel["type"] in ("barchart", "heatmap"):
         drawn["config"]["custom"] = config.get("custom", {}) | {
+            "axisSoftMin": 0,
             "drawStyle": "bars",
             "fillOpacity": 60,
             "stacking": {"mode": panel["options"].get("stacking", "normal"), "group": "A"},

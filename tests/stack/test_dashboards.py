@@ -137,6 +137,14 @@ def test_a_ratio_that_stays_at_nothing_has_an_axis_up_to_one_percent(shown: Show
     assert bounded == (defaults["unit"] == "percentunit" and "axisSoftMin" in defaults["custom"])
 
 
+@pytest.mark.parametrize(
+    "shown", [one for one in EVERYTHING if one.panel["type"] in ("timeseries", "barchart")], ids=str
+)
+def test_the_series_of_a_panel_are_named_below_it(shown: Shown) -> None:
+    """Left to itself Grafana names the bars of a chart nowhere."""
+    assert shown.panel["options"]["legend"]["showLegend"] is True
+
+
 OF_EVERY_CALL = re.compile(
     r"llm_(?:requests|cost_usd|(?:input|output|cache_read|cache_write|reasoning)_tokens|total_latency|model_served"
     r"|cache_hit_ratio|request_(?:cost|input|output)|cost_(?:reported|estimated))_"
