@@ -18,6 +18,8 @@ NAMES = [
 BY_PROMETHEUS = {"prometheus_notifications_dropped_total"}
 
 _BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+_WINDOW = re.compile(r"(\w+)(?:\{[^}]*\})?\[(\d+)([mhd])\]")
+_MINUTES = {"m": 1, "h": 60, "d": 1440}
 _LINK = re.compile(r"\]\(([^)]+)\)")
 
 
@@ -74,6 +76,28 @@ def test_links_lead_to_boards_and_runbooks_that_exist(book: Path) -> None:
 def test_queries_ask_for_metrics_that_exist(book: Path) -> None:
     for query in blocks(book, "promql"):
         assert metrics_of(query) - known_metrics() - BY_PROMETHEUS == set(), query
+
+
+def windows(query: str) -> dict[str, int]:
+    """Return how many minutes back a query looks at each metric, at most."""
+    found: dict[str, int] = {}
+    for metric, number, unit in _WINDOW.findall(query):
+        found[metric] = max(found.get(metric, 0), int(number) * _MINUTES[unit])
+    return found
+
+
+@pytest.mark.parametrize("name", ["cardinality", "telemetry-loss"])
+def test_queries_for_failures_look_back_as_far_as_their_alerts(name: str) -> None:
+    """What rang for a burst a while ago must not look as if it had never been."""
+    book = PROMETHEUS / "runbooks" / f"{name}.md"
+    rang: dict[str, int] = {}
+    for alert in alerts():
+        if alert["annotations"]["runbook_url"].endswith(f"/{book.name}"):
+            for metric, minutes in windows(alert["expr"]).items():
+                rang[metric] = max(rang.get(metric, 0), minutes)
+    for query in blocks(book, "promql"):
+        for metric, minutes in windows(query).items():
+            assert minutes >= rang.get(metric, 0), query
 
 
 @pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.stem)
