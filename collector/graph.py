@@ -74,7 +74,7 @@ class Graph:
         self.pipelines: dict[str, Pipeline] = {}
         for pipeline_id in self._upstream_last():
             self.pipelines[pipeline_id] = self._make_pipeline(pipeline_id, previous)
-        self.intakes = {name: GraphIntake(state.gate, self.routes(name)) for name in self.receivers}
+        self.intakes = {name: self._make_intake(name, previous) for name in self.receivers}
         self._expect()
 
     # -- building
@@ -88,6 +88,11 @@ class Graph:
             if self.config.components.get("extensions", {}).get(name) != before:
                 text = "expected the same settings as before: a storage changes only with a restart"
                 raise InvalidConfig(f"extensions.{name}", text)
+
+    def _make_intake(self, name: str, previous: Graph | None) -> GraphIntake:
+        """Return what counts on where the previous one is: a receiver that is replaced finishes what it reads."""
+        before = previous.intakes.get(name) if previous else None
+        return GraphIntake(self.state.gate, self.routes(name), before.stats if before else None)
 
     def _expect(self) -> None:
         """Let receivers and exporters show what they may count before they count it."""

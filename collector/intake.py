@@ -136,9 +136,9 @@ class Offer:
 class GraphIntake:
     """The `Intake` of one receiver."""
 
-    def __init__(self, gate: Gate, routes: dict[Signal, Route]) -> None:
+    def __init__(self, gate: Gate, routes: dict[Signal, Route], stats: Stats | None = None) -> None:
         self.signals = frozenset(routes)
-        self.stats = Stats()
+        self.stats = stats or Stats()
         self._gate = gate
         self._routes = routes
         self._transports: Sequence[str] = ()

@@ -99,6 +99,21 @@ def test_a_reload_shows_what_a_new_signal_may_count_and_keeps_what_was_counted(
     assert {number for key, number in received.items() if key != accepted} == {0}
 
 
+def test_a_receiver_that_is_replaced_is_counted_on(tmp_path: Path) -> None:
+    old = graph(tmp_path, CONFIG)
+    old.intakes["otlp"].stats.counters["otelcol_receiver_accepted_spans_total", "http"] += 7
+
+    both = CONFIG.replace("protocols: {", 'protocols: {grpc: {endpoint: "127.0.0.1:0"}, ')
+    new = graph(tmp_path, both, old)
+    received = new.intakes["otlp"].stats.counters
+    assert new.receivers["otlp"] is not old.receivers["otlp"]
+    assert received["otelcol_receiver_accepted_spans_total", "http"] == 7
+    assert ("otelcol_receiver_accepted_spans_total", "grpc") in received
+
+    old.intakes["otlp"].stats.counters["otelcol_receiver_accepted_spans_total", "http"] += 1
+    assert received["otelcol_receiver_accepted_spans_total", "http"] == 8  # which it still read
+
+
 class Broken(Stateless):
     """A connector that fails."""
 
