@@ -85,7 +85,7 @@ METRICS: Final[tuple[Metric, ...]] = (
         kind=COUNTER,
         labels=("signal",),
         owner="receiver",
-        help="Requests refused before their body was read.",
+        help="Requests refused for want of room before their items were counted.",
     ),
     Metric(
         name="otelcol_llm_receiver_repaired_strings_total",
