@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from processors.genai.call import COUNTED, Call, lies_inside
-from processors.genai.reasons import DUPLICATE_OF_ANCESTOR, undecided
+from processors.genai.call import Call, lies_inside
+from processors.genai.reasons import DUPLICATE_OF_ANCESTOR, STANDING, undecided
 from processors.genai.trace import Trace
 
 
@@ -32,7 +32,7 @@ class Above:
     def verdict_on(self, call: Call) -> str | None:
         """Say whether a record above that counted holds this one."""
         for above in self._trace.records_above(call):
-            if above.verdict != COUNTED:
+            if above.verdict not in STANDING:
                 continue
             if above.aggregate or (above.has_usage and self._stands_for(above, call)):
                 return DUPLICATE_OF_ANCESTOR
@@ -62,7 +62,7 @@ class Above:
 
     def _add(self, parts: dict[Call, tuple[int, int, int]], call: Call, number: int) -> None:
         for above in self._trace.records_above(call):
-            if above.verdict == COUNTED and above.models & call.models:
+            if above.verdict in STANDING and above.models & call.models:
                 before, given, said = parts.get(above, (0, 0, 0))
                 parts[above] = (
                     before + number,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from processors.genai.call import COUNTED, Call, total
-from processors.genai.reasons import AGGREGATE, is_reported
+from processors.genai.reasons import AGGREGATE, STANDING, is_reported
 from processors.genai.trace import Trace
 
 _COVERED: Final = 1.05
@@ -37,7 +37,9 @@ def judge_aggregates(
 
 def _exceeds_parts(trace: Trace, call: Call) -> bool:
     """Whether an aggregate's totals exceed by more than 5 % what counted below it: something was not reported."""
-    counted = [r for r in trace.records_below(call.span_id) if r.verdict == COUNTED and r.has_usage]
+    counted = [
+        r for r in trace.records_below(call.span_id) if r.verdict in STANDING and r.has_usage
+    ]
     return bool(counted) and sum(call.counts) > _COVERED * sum(total(counted))
 
 

@@ -51,18 +51,23 @@ class Alike:
         for mark in _marks(report):
             yield from self._marked.get(mark, ())
 
-    def first_like(self, report: Call) -> Call | None:
-        """Return the one of them that came first."""
-        firsts = (marked[0] for mark in _marks(report) if (marked := self._marked.get(mark)))
+    def first_like(self, report: Call, *, by_id: bool = False) -> Call | None:
+        """Return the one of them that came first; `by_id`: of those with the same response or request."""
+        marks = _ids(report) if by_id else _marks(report)
+        firsts = (marked[0] for mark in marks if (marked := self._marked.get(mark)))
         return min(firsts, key=self._places.__getitem__, default=None)
 
 
 def _marks(report: Call) -> Iterator[object]:
     """Yield what another report of the same call has at least one of: the span, an id, or a model with the counts."""
     yield report.span_id
+    yield from _ids(report)
+    for model in report.models:
+        yield model, report.counts
+
+
+def _ids(report: Call) -> Iterator[object]:
     if report.response_id:
         yield "response", report.response_id
     if report.request_id:
         yield "request", report.request_id
-    for model in report.models:
-        yield model, report.counts

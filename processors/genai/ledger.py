@@ -154,7 +154,7 @@ class Ledger:
         return fresh
 
     def _was_logged(self, visit: Visit) -> bool:
-        """Whether a log record of one of the calls is in the ledger, without a trace."""
+        """Whether a log record of one of the calls is in the ledger, by the ids of the call."""
         if not self._reported.awaits:
             return False
         has_log = self._reported.has_log
@@ -172,7 +172,7 @@ class Ledger:
     def _decide(self, trace: Trace, fresh: Sequence[Call], *, final: bool) -> None:
         """Judge the fresh and the open records of a trace, and remember whose calls are in the ledger."""
         calls = (*trace.open, *fresh)
-        if trace.is_plain:
+        if trace.is_plain and not trace.open:
             self._judge.judge_plain(trace, fresh)
         else:
             self._judge.judge(trace, fresh, final=final)
@@ -188,6 +188,8 @@ class Ledger:
             return COUNTED
         trace = self._awake(trace_id, self.visit(trace_id).entry, now_ns)
         verdict = judge_log(trace, Call(*report))
+        if verdict == COUNTED:
+            self._reported.by_log(*ids)
         self._size += trace.grown()
         return verdict
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from processors.genai.call import COUNTED, NO_PARENT, Call, lies_inside
+from processors.genai.call import NO_PARENT, Call, lies_inside
+from processors.genai.reasons import STANDING
 from processors.genai.trace import Trace
 
 _LOOKED_AT: Final = 64
@@ -27,14 +28,14 @@ def may_repeat(trace: Trace, call: Call) -> bool:
 def _may_be_part(trace: Trace, call: Call) -> bool:
     """Below a record that counted already and holds more: maybe the sum of this one and others to come."""
     return any(
-        above.verdict == COUNTED and _holds(above, call) for above in trace.records_above(call)
+        above.verdict in STANDING and _holds(above, call) for above in trace.records_above(call)
     )
 
 
 def _may_be_sum(trace: Trace, call: Call) -> bool:
     """Above records that hold less: maybe their sum once the others have come."""
     return any(
-        below.verdict == COUNTED and _holds(call, below)
+        below.verdict in STANDING and _holds(call, below)
         for below in trace.records_below(call.span_id)
     )
 
@@ -69,7 +70,7 @@ def _may_be_unlinked(trace: Trace, call: Call) -> bool:
 
 def _latest(trace: Trace) -> Iterator[Call]:
     for other in islice(reversed(trace.calls.values()), _LOOKED_AT):
-        if other.verdict == COUNTED and not other.aggregate and other.has_usage:
+        if other.verdict in STANDING and not other.aggregate and other.has_usage:
             yield other
 
 

@@ -37,6 +37,9 @@ REPRESENTED: Final = frozenset(
 )
 """Verdicts of records whose call is in the ledger, by themselves or by another record."""
 
+STANDING: Final = frozenset({COUNTED, LOG_COUNTED})
+"""Verdicts of records that others repeat: they count, or a log record does in their place."""
+
 
 def undecided(calls: Iterable[Call]) -> list[Call]:
     """Return those without a verdict."""

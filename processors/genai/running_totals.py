@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from itertools import accumulate
 from typing import Final
 
-from processors.genai.call import COUNTED, Call
-from processors.genai.reasons import CUMULATIVE_LOOP
+from processors.genai.call import Call
+from processors.genai.reasons import CUMULATIVE_LOOP, STANDING
 from processors.genai.trace import Trace
 from processors.genai.usage import Usage
 
@@ -90,7 +90,7 @@ def _grows(before: Call, call: Call) -> bool:
 
 def _count_run(run: list[Call]) -> None:
     """Count the last open record by what it adds to the last one that counted before."""
-    counted = [place for place, call in enumerate(run) if call.verdict == COUNTED]
+    counted = [place for place, call in enumerate(run) if call.verdict in STANDING]
     behind = run[counted[-1] + 1 :] if counted else run
     last = next((call for call in reversed(behind) if call.verdict is None), None)
     for call in run:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from processors.genai.above import Above
-from processors.genai.call import COUNTED, Call
+from processors.genai.call import Call
 from processors.genai.reasons import (
     DUPLICATE_OF_ANCESTOR,
     DUPLICATE_OF_DESCENDANT,
     SERVER_OF_CLIENT,
+    STANDING,
     undecided,
 )
 from processors.genai.trace import Trace
+
+_MAY_STAND: Final = STANDING | {None}
 
 
 def judge_servers(trace: Trace, calls: list[Call], above: Above, *, prefer_gateway: bool) -> None:
@@ -56,7 +60,7 @@ def servers_of(trace: Trace, client: Call) -> Iterator[Call]:
         for below in trace.records_right_below(above):
             if below is client or not below.is_server_side or not _is_client(above, below):
                 continue
-            if below.verdict in (None, COUNTED) and not below.aggregate and below.has_usage:
+            if below.verdict in _MAY_STAND and not below.aggregate and below.has_usage:
                 yield below
-            if below.verdict != COUNTED:
+            if below.verdict not in STANDING:
                 clients.append(below)

@@ -6,7 +6,8 @@ on what stands above, beside and below it, so of those that wait only they are a
 
 from __future__ import annotations
 
-from processors.genai.call import COUNTED, NO_PARENT, Call
+from processors.genai.call import NO_PARENT, Call
+from processors.genai.reasons import STANDING
 from processors.genai.trace import Trace
 
 
@@ -27,7 +28,7 @@ def _near(trace: Trace, news: set[bytes]) -> set[Call]:
         line = trace.line(span_id)
         records = [trace.calls[one] for one in line if one in trace.calls]
         near.update(records)
-        if holders := [call.span_id for call in records if call.verdict == COUNTED]:
+        if holders := [call.span_id for call in records if call.verdict in STANDING]:
             counted.add(holders[-1])
         highest.add([one for one in line if one in news][-1])
         parents.add(line[1] if len(line) > 1 else NO_PARENT)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from processors.genai.above import Above, same_nested
-from processors.genai.call import COUNTED, Call, total
+from processors.genai.call import Call, total
 from processors.genai.reasons import (
     DUPLICATE_OF_ANCESTOR,
     DUPLICATE_OF_DESCENDANT,
+    STANDING,
     SUM_OF_DESCENDANTS,
 )
 from processors.genai.servers import servers_of
 from processors.genai.trace import Trace
+
+_MAY_STAND: Final = STANDING | {None}
 
 
 def judge_wrappers(trace: Trace, calls: list[Call], above: Above) -> None:
@@ -26,7 +31,7 @@ def _repeated_below(trace: Trace, call: Call) -> str | None:
     below = [r for r in trace.records_below(call.span_id) if not r.aggregate and r.has_usage]
     if any(same_nested(call, r) and _stands(trace, r) for r in below):
         return DUPLICATE_OF_DESCENDANT
-    parts = [r for r in below if r.verdict in (None, COUNTED) and r.models & call.models]
+    parts = [r for r in below if r.verdict in _MAY_STAND and r.models & call.models]
     if len(parts) > 1 and total(parts) == call.counts:
         return SUM_OF_DESCENDANTS
     return None
@@ -36,4 +41,4 @@ def _stands(trace: Trace, record: Call) -> bool:
     """Whether a record below counts, or repeats one above it that counted before, or gave way to its server's."""
     if record.verdict == DUPLICATE_OF_DESCENDANT:
         return any(servers_of(trace, record))
-    return record.verdict in (None, COUNTED, DUPLICATE_OF_ANCESTOR)
+    return record.verdict in _MAY_STAND or record.verdict == DUPLICATE_OF_ANCESTOR

@@ -36,6 +36,7 @@ def log_request(case: dict[str, Any]) -> bytes:
     scope.scope.name = case["scope"]
     record = scope.log_records.add(time_unix_nano=START_NS, event_name=case.get("event", ""))
     record.attributes.extend(key_values(case["attributes"]))
+    record.trace_id = case.get("trace_id", b"")
     if "body" in case:
         record.body.CopyFrom(any_value(case["body"]))
     return request.SerializeToString()

@@ -370,14 +370,15 @@ def test_a_second_sidecar_keeps_the_verdicts_of_the_first() -> None:
 # ------------------------------------------------------------------ log records
 
 
-def record(**attributes: object) -> bytes:
+def record(trace: int = 0, **attributes: object) -> bytes:
     written = {
         "message": "llm_call_success",
         "model": "gpt-4o",
         "input_tokens": 100,
         "output_tokens": 10,
     }
-    return log_request({"scope": "shop", "attributes": written | attributes})
+    case = {"scope": "shop", "attributes": written | attributes}
+    return log_request(case | {"trace_id": trace.to_bytes(16, "big")})
 
 
 def test_a_record_that_is_delivered_twice_counts_once() -> None:
@@ -398,13 +399,14 @@ ID_OF: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("first", [Signal.TRACES, Signal.LOGS], ids=["span first", "log first"])
 @pytest.mark.parametrize("common", ["response", "request"])
 @pytest.mark.parametrize("others", [0, 1], ids=["alone", "beside a call of another scope"])
-def test_a_record_without_a_trace_and_its_span_count_once(
-    common: str, first: Signal, others: int
+@pytest.mark.parametrize("trace", [0, 2], ids=["no trace", "another trace"])
+def test_a_record_outside_of_the_trace_of_its_span_and_this_count_once(
+    common: str, first: Signal, others: int, trace: int
 ) -> None:
     """Loggers that know no span: rule 8 of the ledger asks for an id in common, in whatever trace."""
     both = ID_OF[common]
     sent_ = {
-        Signal.LOGS: record(**both),
+        Signal.LOGS: record(trace, **both),
         Signal.TRACES: traces(
             span(1, attributes=CALL | both),
             *(span(2, parent=1, attributes=CALL | {INPUT: 7}) for _ in range(others)),
@@ -420,10 +422,11 @@ def test_a_record_without_a_trace_and_its_span_count_once(
     assert reasons <= {"span_counted", "log_counted"}
 
 
-def test_one_record_stands_for_one_span() -> None:
+@pytest.mark.parametrize("trace", [0, 1, 3], ids=["no trace", "the span's", "another trace"])
+def test_one_record_stands_for_one_span(trace: int) -> None:
     common = ID_OF["request"]
     graph = Graph()
-    graph.send(Signal.LOGS, record(**common))
+    graph.send(Signal.LOGS, record(trace, **common))
     graph.send(Signal.TRACES, traces(span(1, attributes=CALL | common)))
     graph.send(Signal.TRACES, traces(span(2, trace=2, attributes=CALL | common)))
     assert [item.attributes.get(SKIP) for item in graph.close()] == [None, "log_counted", None]
@@ -436,6 +439,52 @@ def test_a_record_counts_where_its_span_has_no_usage() -> None:
     graph.send(Signal.TRACES, traces(span(1, attributes=bare | common)))
     graph.send(Signal.LOGS, record(**common))
     assert [item.attributes.get(SKIP) for item in graph.close()] == [None, None]
+
+
+def test_a_record_that_was_found_by_its_counts_stands_for_no_other_span() -> None:
+    common = ID_OF["response"]
+    graph = Graph()
+    graph.send(Signal.LOGS, record(1, **common))
+    graph.send(Signal.TRACES, traces(span(1, attributes=CALL)))
+    graph.send(Signal.TRACES, traces(span(2, trace=2, attributes=CALL | common)))
+    assert [item.attributes.get(SKIP) for item in graph.close()] == [None, "log_counted", None]
+
+
+def test_a_record_that_was_found_by_its_id_leaves_others_like_it_to_their_spans() -> None:
+    common = ID_OF["response"]
+    graph = Graph()
+    graph.send(Signal.LOGS, record(1))
+    graph.send(Signal.LOGS, record(1, **common))
+    graph.send(Signal.TRACES, traces(span(1, attributes=CALL | common)))
+    graph.send(Signal.TRACES, traces(span(2, attributes=CALL | {"gen_ai.response.id": "none"})))
+    graph.send(Signal.TRACES, traces(span(3, attributes=CALL)))
+    reasons = [item.attributes.get(SKIP) for item in graph.close()]
+    assert reasons == [None, None, "log_counted", "log_counted", None]
+
+
+@pytest.mark.parametrize("trace", [0, 1, 2], ids=["no trace", "the spans'", "another trace"])
+def test_the_span_that_shares_an_id_with_a_record_stands_for_those_around_it(trace: int) -> None:
+    """The span around an SDK's is written by the users, with an id of theirs, which the SDK does not know."""
+    common = ID_OF["request"]
+    graph = Graph()
+    graph.send(Signal.LOGS, record(trace, **common))
+    inner = span(2, parent=1, attributes=CALL)
+    outer = span(1, attributes=CALL | common)
+    graph.send(Signal.TRACES, traces(inner, outer))
+    assert ledger(graph.close())["model_calls"] == 1
+
+
+def test_an_open_record_of_a_trace_that_closes_on_itself_leaves_when_its_log_record_is_found() -> (
+    None
+):
+    counts = {INPUT: 500, "gen_ai.usage.output_tokens": 500}
+    graph = Graph()
+    graph.send(Signal.LOGS, record(1, input_tokens=7, **ID_OF["response"]))
+    graph.send(Signal.TRACES, traces(span(1, parent=1, attributes=CALL | counts)))
+    graph.send(Signal.TRACES, traces(span(2, parent=1, attributes=CALL)))
+    logged = CALL | {INPUT: 7} | ID_OF["response"]
+    graph.send(Signal.TRACES, traces(span(3, parent=1, attributes=logged)))
+    assert {item.span_id[-1:] for item in graph.close()} == {"", "1", "2", "3"}
 
 
 def test_ids_that_differ_are_different_calls() -> None:

@@ -12,7 +12,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from processors.batch import Signal
 from tests.processors.genai.replay import NAMES, Graph, Left, golden, ledger, requests, spans
-from tests.telemetry import SECOND, key_values
+from tests.processors.genai.test_emitters import log_request
+from tests.telemetry import SECOND, key_values, traces
+from tests.telemetry import span as made
 
 SHARED_CALLS = [n for n in NAMES if n.startswith("m") and len(golden(n)["expect"]) > 1]
 DISAGREE = {
@@ -197,3 +199,37 @@ def part(
         }
         span.attributes.extend(key_values(call | ({"gen_ai.response.id": ident} if ident else {})))
     return group.resource, scope.scope, span
+
+
+# ------------------------------------------------------------------ log records of the same calls
+
+SAME: dict[str, object] = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.request.model": "gpt-4o",
+    "gen_ai.usage.input_tokens": 100,
+    "gen_ai.usage.output_tokens": 10,
+    "gen_ai.response.id": "resp-1",
+}
+AROUND = {1: "langchain", 2: "opentelemetry.instrumentation.openai_v2", 3: "litellm", 4: "openlit"}
+"""Scopes of a wrapper, a client below it, a gateway below this, and a second instrumentation of the client."""
+ABOVE = {1: 0, 2: 1, 3: 2, 4: 1}
+
+
+@pytest.mark.parametrize("prefer", ["client", "gateway"])
+@pytest.mark.parametrize("trace", [0, 1, 2], ids=["no trace", "the spans'", "another trace"])
+@pytest.mark.parametrize("numbers", ["2", "12", "23", "24", "123", "124"])
+@settings(max_examples=12, deadline=None)
+@given(data=st.data())
+def test_a_call_with_a_log_record_counts_once_in_any_order(
+    prefer: str, trace: int, numbers: str, data: st.DataObject
+) -> None:
+    attributes = {"message": "llm_call_success"} | SAME
+    log = {"scope": "shop", "trace_id": trace.to_bytes(16, "big"), "attributes": attributes}
+    graph = Graph({"prefer": prefer})
+    for number in map(int, data.draw(st.permutations("0" + numbers))):
+        if number:
+            written = made(number, parent=ABOVE[number], kind=CLIENT, attributes=SAME)
+            graph.send(Signal.TRACES, traces(written, scope=AROUND[number]))
+        else:
+            graph.send(Signal.LOGS, log_request(log))
+    assert ledger(graph.close())["model_calls"] == 1
