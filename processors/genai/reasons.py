@@ -30,12 +30,13 @@ REPRESENTED: Final = frozenset(
         COUNTED,
         DUPLICATE_OF_DESCENDANT,
         DUPLICATE_OF_ANCESTOR,
+        SUM_OF_DESCENDANTS,
         SERVER_OF_CLIENT,
         DUPLICATE_SIBLING,
         LOG_COUNTED,
     }
 )
-"""Verdicts of records whose call is in the ledger, by themselves or by another record."""
+"""Verdicts of records whose call is in the ledger, by themselves or by other records."""
 
 STANDING: Final = frozenset({COUNTED, LOG_COUNTED})
 """Verdicts of records that others repeat: they count, or a log record does in their place."""
@@ -47,5 +48,5 @@ def undecided(calls: Iterable[Call]) -> list[Call]:
 
 
 def is_reported(call: Call) -> bool:
-    """Whether the call is in the ledger, by this record or by another one of it."""
+    """Whether the call is in the ledger, by this record or by others of it."""
     return call.verdict in REPRESENTED and call.has_usage

@@ -474,6 +474,32 @@ def test_the_span_that_shares_an_id_with_a_record_stands_for_those_around_it(tra
     assert ledger(graph.close())["model_calls"] == 1
 
 
+@pytest.mark.parametrize("trace", [0, 1, 2], ids=["no trace", "the spans'", "another trace"])
+@pytest.mark.parametrize("first", [Signal.TRACES, Signal.LOGS], ids=["spans first", "log first"])
+def test_a_record_of_a_sum_and_its_parts_count_once(first: Signal, trace: int) -> None:
+    """Users who call a model twice for one answer log both in one, and wrap them in a span with the same totals."""
+    totals = {"input_tokens": 200, "output_tokens": 20}
+    whole = CALL | {f"gen_ai.usage.{name}": count for name, count in totals.items()}
+    parts = [span(number, parent=1, attributes=CALL) for number in (2, 3)]
+    common = ID_OF["request"]
+    sent_ = {
+        Signal.LOGS: record(trace, **totals, **common),
+        Signal.TRACES: traces(*parts, span(1, attributes=whole | common)),
+    }
+    graph = Graph()
+    for signal in sorted(sent_, key=lambda signal: signal is not first):
+        graph.send(signal, sent_[signal])
+    assert ledger(graph.close())["input_tokens"] == 200
+
+
+def test_a_second_record_of_a_sum_is_its_sibling() -> None:
+    whole = CALL | {INPUT: 200, "gen_ai.usage.output_tokens": 20}
+    parts = [span(number, parent=1, attributes=CALL) for number in (2, 3)]
+    first = traces(*parts, span(1, parent=9, attributes=whole), scope="langchain")
+    second = traces(span(4, parent=9, attributes=whole), scope="haystack")
+    assert ledger(sent(first, second))["input_tokens"] == 200
+
+
 def test_an_open_record_of_a_trace_that_closes_on_itself_leaves_when_its_log_record_is_found() -> (
     None
 ):
