@@ -46,13 +46,13 @@ class Alike:
             if not marked:
                 del self._marked[mark]
 
-    def like(self, report: Call) -> Iterator[Call]:
-        """Yield the records that report the same call, some twice."""
-        for mark in _marks(report):
+    def like(self, report: Call, *, by_id: bool = False) -> Iterator[Call]:
+        """Yield the records that report the same call, some twice; `by_id`: those with the same response or request."""
+        for mark in _ids(report) if by_id else _marks(report):
             yield from self._marked.get(mark, ())
 
     def first_like(self, report: Call, *, by_id: bool = False) -> Call | None:
-        """Return the one of them that came first; `by_id`: of those with the same response or request."""
+        """Return the one of them that came first."""
         marks = _ids(report) if by_id else _marks(report)
         firsts = (marked[0] for mark in marks if (marked := self._marked.get(mark)))
         return min(firsts, key=self._places.__getitem__, default=None)

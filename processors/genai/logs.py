@@ -11,26 +11,28 @@ from processors.genai.trace import Trace
 
 
 def judge_logged(trace: Trace, calls: Iterable[Call], reported: Reported) -> None:
-    """A log record that came first was counted; the span of the same call is the duplicate then.
-
-    This one has an id in common with it, which says more than places in a tree: it is asked before all other rules.
-    """
+    """A log record that came first was counted; the span of the same call is the duplicate then."""
     for call in calls:
-        if reported.take_log(call.response_id, call.request_id):
+        ids = call.response_id, call.request_id
+        if reported.take_log(*ids):
             call.verdict = LOG_COUNTED
             log = trace.logs.first_like(call, by_id=True)
-            if log is not None:
-                trace.logs.remove(log)
-
-
-def judge_alike(trace: Trace, calls: Iterable[Call], reported: Reported) -> None:
-    """The same by what else two reports in one trace have in common, which others may have, too: it is asked last."""
-    for call in calls:
-        log = trace.logs.first_like(call) if len(trace.logs) else None
-        if log is not None:
+        elif (log := trace.logs.first_like(call)) is not None:
             call.verdict = LOG_COUNTED
-            trace.logs.remove(log)
             reported.take_log(log.response_id, log.request_id)
+        if log is not None:
+            trace.logs.remove(log)
+
+
+def with_own_log(trace: Trace, calls: Iterable[Call], reported: Reported) -> list[Call]:
+    """Return those that alone in their trace have an id in common with a log record: they are the ones that repeat it,
+    whatever they repeat besides."""
+    return [
+        call
+        for call in calls
+        if reported.has_log(call.response_id, call.request_id)
+        and all(other is call for other in trace.latest.like(call, by_id=True))
+    ]
 
 
 def judge_log(trace: Trace, log: Call) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from processors.genai.above import Above
 from processors.genai.aggregates import judge_aggregates
 from processors.genai.call import COUNTED, Call
-from processors.genai.logs import judge_alike, judge_logged
+from processors.genai.logs import judge_logged, with_own_log
 from processors.genai.pending import may_repeat
 from processors.genai.reasons import undecided
 from processors.genai.reported import Reported
@@ -44,7 +44,7 @@ class Judge:
             if not call.has_usage:
                 call.verdict = COUNTED  # nothing to count twice; its cost status says `no_usage`
         waiting = [c for c in undecided((*trace.open, *fresh)) if not c.aggregate]
-        judge_logged(trace, waiting, self._reported)
+        judge_logged(trace, with_own_log(trace, waiting, self._reported), self._reported)
         above = Above(trace, waiting)
         calls = waiting if final else stirred(trace, waiting)
         judge_servers(trace, calls, above, prefer_gateway=self._prefer_gateway)
@@ -52,7 +52,7 @@ class Judge:
         judge_wrappers(trace, ordered, above)
         judge_siblings(trace, undecided(calls))
         loops = judge_loops(trace, undecided(calls)) if self._cumulative_loops else ()
-        judge_alike(trace, undecided(waiting), self._reported)
+        judge_logged(trace, undecided(waiting), self._reported)
         for call in undecided(ordered):
             if final or not (call in loops or may_repeat(trace, call)):
                 call.verdict = COUNTED

@@ -500,6 +500,18 @@ def test_a_second_record_of_a_sum_is_its_sibling() -> None:
     assert ledger(sent(first, second))["input_tokens"] == 200
 
 
+@pytest.mark.parametrize("trace", [0, 1, 2], ids=["no trace", "the spans'", "another trace"])
+def test_calls_of_one_request_of_a_user_have_a_record_each(trace: int) -> None:
+    """The wrappers have the user's request id, and the spans that they wrap, too."""
+    common, graph = CALL | ID_OF["request"], Graph()
+    for number in range(2):
+        graph.send(Signal.LOGS, record(trace, number=number, **ID_OF["request"]))
+    around = [span(n, ms=(0, 60), attributes=common) for n in (1, 3)]
+    inside = [span(n, parent=n - 1, ms=(n, 50), attributes=common) for n in (2, 4)]
+    graph.send(Signal.TRACES, traces(around[0], inside[0], around[1], inside[1]))
+    assert [item.counted for item in graph.close()].count(True) == 2
+
+
 def test_an_open_record_of_a_trace_that_closes_on_itself_leaves_when_its_log_record_is_found() -> (
     None
 ):
