@@ -36,7 +36,8 @@ from typing import Any, Final
 import grpc
 import yaml
 
-from processors.batch import Signal, split
+from processors.batch import Signal
+from processors.encoded import split
 from processors.ports import Context
 from processors.tail_sampling.config import QUIRKS_GATE, Config
 from processors.tail_sampling.replay import Replay
