@@ -232,6 +232,7 @@ class Ledger:
             if quiet >= self._settle_ns or waited >= _PATIENCE * self._settle_ns:
                 self._finish(trace_id, trace)
         self._fold(now_ns - self._settle_ns)
+        self._reported.forget(now_ns, self._limits.ttl_ns)
 
     def _fold(self, until_ns: int) -> None:
         """Fold what was quiet since then."""

@@ -22,7 +22,7 @@ _OF_REQUEST: Final = 0x5EED_1D5
 class Reported:
     """The latest ids of calls whose spans counted, and of those whose log record did."""
 
-    __slots__ = ("_before", "_latest", "_logged", "_logs", "_waiting")
+    __slots__ = ("_before", "_latest", "_logged", "_logs", "_old", "_turned_ns", "_waiting")
 
     def __init__(self) -> None:
         self._latest: set[int] = set()
@@ -30,6 +30,9 @@ class Reported:
         self._logs: OrderedDict[int, tuple[int, ...]] = OrderedDict()
         """Number of a log record that counted → its ids."""
         self._logged = 0
+        self._old = 0
+        """The last of them when a generation began."""
+        self._turned_ns = 0
         self._waiting: dict[int, deque[int]] = {}
         """Id → the numbers of those that have it, in their order."""
 
@@ -44,6 +47,17 @@ class Reported:
                     add(report[5])
                 if report[6]:
                     add(report[6] ^ _OF_REQUEST)
+
+    def forget(self, now_ns: int, ttl_ns: int) -> None:
+        """Begin a new generation every `ttl_ns`, and forget the one before the last: ids may be used again. To be asked
+        often: what comes after a pause is of the generation before it."""
+        if now_ns - self._turned_ns < ttl_ns:
+            return
+        self._turned_ns = now_ns
+        self._before, self._latest = self._latest, set()
+        while self._logs and (oldest := next(iter(self._logs))) <= self._old:
+            self._forget(oldest)
+        self._old = self._logged
 
     def has_span(self, response_id: int, request_id: int) -> bool:
         """Whether a span of this call is in the ledger."""

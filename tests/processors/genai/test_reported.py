@@ -56,3 +56,21 @@ def test_the_latest_are_remembered_and_the_oldest_forgotten() -> None:
     assert not reported.has_span(1, 0)
     assert reported.has_log(100_000 - 4_000, 0)
     assert not reported.has_log(1, 0)
+
+
+def test_ids_are_forgotten_once_they_are_old() -> None:
+    """Between one and two times the limit: an id that is used again later is another call's."""
+    reported = Reported()
+    reported.forget(100, 10)
+    reported.by_spans([call(1)])
+    reported.by_log(2, 0)
+    for now_ns in range(101, 111):
+        reported.forget(now_ns, 10)
+    assert reported.has_span(1, 0)
+    assert reported.has_log(2, 0)
+    reported.by_log(3, 0)
+    for now_ns in range(111, 121):
+        reported.forget(now_ns, 10)
+    assert not reported.has_span(1, 0)
+    assert not reported.has_log(2, 0)
+    assert reported.has_log(3, 0)
