@@ -47,6 +47,18 @@ def genai(context: Context | None = None, **settings: Any) -> Genai:
     return build_genai(resolve(schema("genai"), settings), context or Context(id="genai"))
 
 
+def sharing() -> Context:
+    """Return a context whose components share what they ask for, as those of one graph do."""
+    kept: dict[str, Any] = {}
+
+    def shared(key: str, make: Any) -> Any:
+        if key not in kept:
+            kept[key] = make()
+        return kept[key]
+
+    return Context(id="genai", shared=shared)
+
+
 def golden(name: str) -> dict[str, Any]:
     case: dict[str, Any] = json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))
     return case
@@ -106,17 +118,10 @@ class Graph:
     left: list[Left] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        kept: dict[str, Any] = {}
-
-        def shared(key: str, make: Any) -> Any:
-            if key not in kept:
-                kept[key] = make()
-            return kept[key]
-
-        context = Context(id="genai", shared=shared)
+        context = sharing()
         self.genai = {s: genai(context, **self.settings) for s in (Signal.TRACES, Signal.LOGS)}
         self.cost = build_cost(
-            resolve(schema("llm_cost"), {}), Context(id="llm_cost", shared=shared)
+            resolve(schema("llm_cost"), {}), Context(id="llm_cost", shared=context.shared)
         )
 
     def send(self, signal: Signal, raw: bytes) -> None:

@@ -23,6 +23,7 @@ from tests.processors.genai.replay import (
     ledger,
     requests,
     schema,
+    sharing,
 )
 from tests.processors.genai.test_emitters import log_request
 from tests.telemetry import SECOND, batch, span, traces
@@ -271,14 +272,7 @@ def test_validate_tells_what_the_schema_cannot() -> None:
 
 
 def test_one_instance_tells_of_the_shared_ledger_also_after_a_reload() -> None:
-    kept: dict[str, Any] = {}
-
-    def shared(key: str, make: Any) -> Any:
-        if key not in kept:
-            kept[key] = make()
-        return kept[key]
-
-    context = Context(id="genai", shared=shared)
+    context = sharing()
     old = [genai(context), genai(context)]
     new = [genai(context), genai(context)]
     for heir, predecessor in zip(new, old, strict=True):
