@@ -188,17 +188,19 @@ def kill_again_and_again(process: Process, backend: Backend, clients: list[Clien
     chance = random.Random(7)
     with ThreadPoolExecutor(len(clients)) as pool:
         running = [pool.submit(client.run) for client in clients]
-        for _ in range(KILLS):
+        try:
+            for _ in range(KILLS):
+                process.wait()
+                more = len(all_of(clients)) + chance.randrange(MOST_BETWEEN_KILLS)
+                poll("traces under way", lambda more=more: len(all_of(clients)) > more)
+                process.end(signal.SIGKILL)
+                away = chance.random() < 0.5
+                backend.script = _away if away else _here
+                process.start()
             process.wait()
-            more = len(all_of(clients)) + chance.randrange(MOST_BETWEEN_KILLS)
-            poll("traces under way", lambda more=more: len(all_of(clients)) > more)
-            process.end(signal.SIGKILL)
-            away = chance.random() < 0.5
-            backend.script = _away if away else _here
-            process.start()
-        process.wait()
-        for client in clients:
-            client.stopping.set()
+        finally:
+            for client in clients:
+                client.stopping.set()
         for one in running:
             one.result(60)
     backend.script = _here
@@ -213,9 +215,11 @@ def _here(received: Received) -> Reply:
 
 
 def all_of(clients: list[Client]) -> dict[int, list[bytes]]:
-    return {trace: ids for client in clients for trace, ids in client.acknowledged.items()}
+    """What was acknowledged so far; a copy, since the clients go on."""
+    return {trace: ids for client in clients for trace, ids in client.acknowledged.copy().items()}
 
 
+@pytest.mark.timeout(300 + 20 * KILLS)
 def test_kill_9_loses_nothing_that_was_acknowledged(process: Process, backend: Backend) -> None:
     process.start()
     clients = [Client(process.port, seed) for seed in (1, 2, 3)]
