@@ -60,8 +60,6 @@ def _json(value: Value) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Quote as Go does: `<`, `>`, `&` and the line separators escaped, other characters as they are."""
+    """Quote as Go's encoder does without its escapes for HTML: the line separators are escaped all the same."""
     quoted = json.dumps(text, ensure_ascii=False)
-    for char in "<>&\u2028\u2029":
-        quoted = quoted.replace(char, f"\\u{ord(char):04x}")
-    return quoted
+    return quoted.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
