@@ -217,6 +217,17 @@ def test_what_an_earlier_processor_wrote_is_redacted_too():
     assert b"listed" in raw
 
 
+@pytest.mark.parametrize(
+    "config", [{"allowed_keys": ["b"]}, {**ALL, "blocked_values": ["x*"], "summary": "debug"}]
+)
+def test_what_was_written_to_a_resource_that_came_without_bytes_is_redacted_too(
+    config: dict[str, Any],
+):
+    batch = Batch(Signal.TRACES, span_request(name="s").SerializeToString())
+    batch.groups[0].resource.set("a", "x1")
+    assert b"x1" not in processor(config).process(batch).encode()
+
+
 @pytest.mark.parametrize("family", ["sql", "redis", "json", "url"])
 def test_sanitizers_do_what_the_collector_does(family: str):
     by_system = {system: f for f in FAMILIES for system in f.systems}
@@ -279,7 +290,8 @@ def test_span_names_are_sanitized_by_kind_and_system():
         (17.0, "17"), (1e-7, "1e-7"), (1e21, "1e+21"), (1e20, "100000000000000000000"), (0.1, "0.1"), (-0.0, "-0"),
         (float("nan"), "NaN"), (float("-inf"), "-Infinity"), (b"\x01\x02", "AQI="), (False, "false"), (None, ""),
         ([b"", b"a", ""], '[null,"YQ==",""]'), ({"a": [float("inf")]}, ""), ([float("nan")], ""),
-        ({"b": [1, None], "a": "<é>"}, '{"a":"\\u003cé\\u003e","b":[1,null]}'),
+        ({"b": [1, None], "a": "<é>&"}, '{"a":"<é>&","b":[1,null]}'),
+        (["\u2028\u2029\b\x0b\x7f"], '["\\u2028\\u2029\\b\\u000b\x7f"]'),
     ],
 )  # fmt: skip
 def test_values_as_go_writes_them(value: Any, text: str):
