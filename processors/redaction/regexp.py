@@ -99,6 +99,9 @@ class Pattern:
             first, last = match(_UNANCHORED, text, at, end)[0]
             if first < 0:
                 break
+            if first == last and text[first : first + 1] in _INSIDE:
+                at = first + 1
+                continue
             if last > behind:
                 pieces += (text[kept:first], by(text[first:last]))
                 kept = last
@@ -109,6 +112,10 @@ class Pattern:
         pieces.append(text[kept:end])
         changed = b"".join(pieces)
         return changed + text[end:], len(changed)
+
+
+_INSIDE: Final = frozenset(bytes((byte,)) for byte in range(0x80, 0xC0))
+"""Bytes of a character behind its first. RE2's `\\B` holds between any two bytes that are no letters, Go's does not."""
 
 
 def _width(text: bytes, at: int) -> int:

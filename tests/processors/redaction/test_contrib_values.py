@@ -151,3 +151,9 @@ def test_patterns_may_share_the_names_of_groups():
 def test_an_empty_match_that_touches_the_match_before_it_is_left_out():
     """As Go does; `re.sub` of Python would write five masks."""
     assert sequentially(["x*"], b"abxd", b"****") == b"****a****b****d****"
+
+
+@pytest.mark.parametrize(("text", "masked"), [("aéa", "aéa"), ("é", "*é*"), ("a😀-", "a😀*-*")])
+def test_no_match_stands_inside_a_character(text, masked):
+    """RE2 sees the bytes of a character as no letters, one beside the other."""
+    assert sequentially([r"\B"], text.encode(), b"*").decode() == masked
