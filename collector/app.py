@@ -21,11 +21,12 @@ from collector import handover, logs
 from collector.clock import Clock
 from collector.config.model import GraphConfig, Loaded, Telemetry
 from collector.errors import CollectorError, ConfigError, StartError, starting
-from collector.graph import Graph, State
+from collector.graph import Graph
 from collector.http_server import HttpServer
 from collector.intake import Gate, InFlight
 from collector.pages import Answer, page
 from collector.self_metrics import SelfTelemetry, process_stats
+from collector.state import State
 from collector.telemetry import METRICS
 from collector.tuning import calm_garbage_collection, keep_freed_memory
 from processors.errors import InvalidConfig

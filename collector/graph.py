@@ -1,11 +1,11 @@
-"""The running graph: every component of a configuration, wired. Built whole, started and stopped in one fixed order.
+"""The running graph: the components of a configuration, wired. Built whole, started and stopped in one fixed order.
 
     receiver → intake → pipeline → exporter
                             └────→ connector → pipeline → …
 
 Start: extensions, exporters, receivers last. Stop: receivers, then the pipelines are emptied in the order data flows,
-then exporters, extensions last. On a reload, parts whose settings are equal are carried over with their state; how the
-new graph takes the place of the old one is in `handover`.
+then exporters, extensions last. Components are built, or carried over from the graph before, in `made`; how a new graph
+takes the place of the old one is in `handover`.
 """
 
 from __future__ import annotations
@@ -13,47 +13,26 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from graphlib import TopologicalSorter
 from typing import Any
 
 from collector import logs
-from collector.component import Exporter, Extension, Receiver, Storage, storage_of
-from collector.config.build import build_component
+from collector.component import Exporter, Extension
 from collector.config.model import GraphConfig
 from collector.errors import StartError, starting
-from collector.intake import Gate, GraphIntake, Route
+from collector.intake import GraphIntake, Route
 from collector.junction import branch, through
+from collector.made import Made
 from collector.outlet import Outlet
 from collector.pipeline import Pipeline, Stage
-from collector.registry import Kind
+from collector.state import State
 from collector.turns import in_turns
 from processors.batch import Batch, Signal
-from processors.errors import InvalidConfig
-from processors.ports import Context, DecisionBus, Store
 from processors.stats import Stats
 
 _LAST_COMMIT_S = 5.0
 """How long a pipeline that is closed waits for its disk."""
-
-
-@dataclass(slots=True)
-class State:
-    """What outlives a single configuration: shared by a graph and the one that replaces it."""
-
-    gate: Gate
-    decisions: DecisionBus = field(default_factory=DecisionBus)
-    shared: dict[tuple[str, str], Any] = field(default_factory=dict)
-    secret: bytes | None = None
-    running: bool = False
-    """Set while receivers are open."""
-
-    def obstacle(self) -> str:
-        """Say what is in the way of taking data; empty when nothing is."""
-        if self.gate.draining:
-            return "stopping"
-        return "" if self.running else "starting"
 
 
 class Graph:
@@ -63,91 +42,15 @@ class Graph:
         """Build every component. Raises: `InvalidConfig`, `StartError` (a key file cannot be read)."""
         self.config = config
         self.state = state
-        self.carried: set[int] = set()
-        """Identities of the components that were taken over from `previous`."""
-        self._keep_storages(previous)
-        self.extensions: dict[str, Extension] = self._make("extensions", previous)
-        self.exporters: dict[str, Exporter] = self._make("exporters", previous)
-        self.connectors: dict[str, Any] = self._make("connectors", previous)
+        self.made: Made = Made(config, state, previous.made if previous else None)
+        self.extensions, self.exporters = self.made.extensions, self.made.exporters
+        self.connectors, self.receivers = self.made.connectors, self.made.receivers
         self.connector_stages: dict[str, Stage] = {}
-        self.receivers: dict[str, Receiver] = self._make("receivers", previous)
         self.pipelines: dict[str, Pipeline] = {}
         for pipeline_id in self._upstream_last():
-            self.pipelines[pipeline_id] = self._make_pipeline(pipeline_id, previous)
+            self.pipelines[pipeline_id] = self._make_pipeline(pipeline_id)
         self.intakes = {name: self._make_intake(name, previous) for name in self.receivers}
         self._expect()
-
-    # -- building
-
-    def _keep_storages(self, previous: Graph | None) -> None:
-        """Refuse to change a storage that runs: others use its files now. Raises: `InvalidConfig`."""
-        for name, extension in previous.extensions.items() if previous else ():
-            if not isinstance(extension, Storage):
-                continue
-            before = previous.config.components["extensions"][name] if previous else None
-            if self.config.components.get("extensions", {}).get(name) != before:
-                text = "expected the same settings as before: a storage changes only with a restart"
-                raise InvalidConfig(f"extensions.{name}", text)
-
-    def _make_intake(self, name: str, previous: Graph | None) -> GraphIntake:
-        """Return what counts on where the previous one is: a receiver that is replaced finishes what it reads."""
-        before = previous.intakes.get(name) if previous else None
-        return GraphIntake(self.state.gate, self.routes(name), before.stats if before else None)
-
-    def _expect(self) -> None:
-        """Let receivers and exporters show what they may count before they count it."""
-        for name, receiver in self.receivers.items():
-            self.intakes[name].expect(getattr(receiver, "transports", ()))
-        for name, exporter in self.exporters.items():
-            if hasattr(exporter, "expect"):
-                pipelines = self.config.pipelines.values()
-                exporter.expect({each.signal for each in pipelines if name in each.exporters})
-
-    def _make(self, kind: Kind, previous: Graph | None) -> dict[str, Any]:
-        settings = self.config.components.get(kind, {})
-        return {
-            name: self._carry(kind, name, previous) or self.build(kind, name) for name in settings
-        }
-
-    def _carry(self, kind: Kind, name: str, previous: Graph | None) -> Any:
-        """Return the component of the previous graph if its settings are the same."""
-        if previous is None or name not in previous.config.components.get(kind, {}):
-            return None
-        if previous.config.components[kind][name] != self.config.components[kind][name]:
-            return None
-        component = getattr(previous, kind).get(name)
-        self.carried.add(id(component))
-        return component
-
-    def build(self, kind: Kind, name: str, pipeline: str = "") -> Any:
-        """Build one component from its settings. Raises: `InvalidConfig`, `StartError`."""
-        return build_component(self.config, kind, name, self._context(name, pipeline))
-
-    def _context(self, name: str, pipeline: str) -> Context:
-        return Context(
-            id=name,
-            gates=self.config.gates,
-            decisions=self.state.decisions,
-            open_store=partial(self._open_store, pipeline),
-            extension=self._extension,
-            shared=partial(_shared, self.state.shared, name),
-            say=logs.say,
-            ready=self.state.obstacle,
-            secret=self.state.secret,
-        )
-
-    def _extension(self, name: str) -> Any:
-        if name not in self.extensions:
-            raise LookupError(
-                f"expected an extension that is listed under service.extensions, got {name!r}"
-            )
-        return self.extensions[name]
-
-    def _open_store(self, pipeline: str, extension: str, component: str) -> Store:
-        """Return the store of a processor; in every pipeline it is another one, as the processor is."""
-        storage = storage_of(self._extension(extension), extension)
-        store: Store = storage.open(f"{component}@{pipeline}", self.state.gate.tickets)
-        return store
 
     def _upstream_last(self) -> Iterator[str]:
         """Yield pipeline ids so that a pipeline comes after every pipeline it feeds."""
@@ -161,32 +64,11 @@ class Graph:
         }
         return iter(tuple(TopologicalSorter(feeds).static_order()))
 
-    def _make_pipeline(self, pipeline_id: str, previous: Graph | None) -> Pipeline:
+    def _make_pipeline(self, pipeline_id: str) -> Pipeline:
         config = self.config.pipelines[pipeline_id]
-        stages = [self._make_stage(pipeline_id, name, previous) for name in config.processors]
+        stages = [self.made.stages[pipeline_id, name] for name in config.processors]
         outlets = [self._outlet(name) for name in config.exporters]
         return Pipeline(pipeline_id, config.signal, stages, outlets, self.state.gate.tickets)
-
-    def _make_stage(self, pipeline_id: str, name: str, previous: Graph | None) -> Stage:
-        old = previous.stage(pipeline_id, name) if previous else None
-        if (
-            old
-            and previous
-            and previous.config.components["processors"][name]
-            == self.config.components["processors"][name]
-        ):
-            self.carried.add(id(old.processor))
-            return old
-        return Stage(name, self.build("processors", name, pipeline_id))
-
-    def stage(self, pipeline_id: str, name: str) -> Stage | None:
-        """Return a processor's place in a pipeline."""
-        pipeline = self.pipelines.get(pipeline_id)
-        return (
-            next((stage for stage in pipeline.stages if stage.id == name), None)
-            if pipeline
-            else None
-        )
 
     def _outlet(self, name: str) -> Outlet:
         """Return where an exporter id of a pipeline leads."""
@@ -209,6 +91,11 @@ class Graph:
         for pipeline_id, config in self.config.pipelines.items():
             if config.signal is signal and receiver in config.receivers:
                 yield self.pipelines[pipeline_id]
+
+    def _make_intake(self, name: str, previous: Graph | None) -> GraphIntake:
+        """Return what counts on where the previous one is: a receiver that is replaced finishes what it reads."""
+        before = previous.intakes.get(name) if previous else None
+        return GraphIntake(self.state.gate, self.routes(name), before.stats if before else None)
 
     def routes(self, receiver: str) -> dict[Signal, Route]:
         """Return where a receiver's requests enter, by signal."""
@@ -281,7 +168,18 @@ class Graph:
                     behind = self._fed_by(name, pipeline.signal)
                     yield from self._reachable(behind, at_once=at_once)
 
-    # -- running
+    def _expect(self) -> None:
+        """Let receivers and exporters show what they may count before they count it."""
+        for name, receiver in self.receivers.items():
+            self.intakes[name].expect(getattr(receiver, "transports", ()))
+        for name, exporter in self.exporters.items():
+            if hasattr(exporter, "expect"):
+                pipelines = self.config.pipelines.values()
+                exporter.expect({each.signal for each in pipelines if name in each.exporters})
+
+    def stage(self, pipeline_id: str, name: str) -> Stage | None:
+        """Return a processor's place in a pipeline."""
+        return self.made.stages.get((pipeline_id, name))
 
     def start(self) -> None:
         """Start what was not carried over. Raises: `StartError`, with everything started here stopped again."""
@@ -289,7 +187,7 @@ class Graph:
         try:
             for kind, table in (("extensions", self.extensions), ("exporters", self.exporters)):
                 for name, component in table.items():
-                    if id(component) not in self.carried:
+                    if id(component) not in self.made.carried:
                         with starting(f"{kind}.{name}"):
                             component.start()
                         started.append(component)
@@ -302,9 +200,10 @@ class Graph:
     def _open_stores(self) -> None:
         for pipeline in self.pipelines.values():
             for stage in pipeline.stages:
-                if id(stage.processor) not in self.carried and hasattr(stage.processor, "open"):
+                processor = stage.processor
+                if hasattr(processor, "open") and id(processor) not in self.made.carried:
                     with starting(f"processors.{stage.id}"):
-                        stage.processor.open()
+                        processor.open()
 
     def sources(self) -> Iterator[tuple[str, Stats]]:
         """Yield every component's figures with its id."""
@@ -406,11 +305,3 @@ def _crowded(exporter: Exporter) -> Callable[[], bool]:
     """Return what says whether `room` would refuse or wait; one without a word for it never waits."""
     known: Callable[[], bool] | None = getattr(exporter, "crowded", None)
     return known or (lambda: exporter.room() is not None)
-
-
-def _shared(
-    store: dict[tuple[str, str], Any], component: str, key: str, make: Callable[[], Any]
-) -> Any:
-    if (component, key) not in store:
-        store[component, key] = make()
-    return store[component, key]

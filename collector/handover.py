@@ -29,7 +29,7 @@ def open_receivers(graph: Graph, previous: Graph | None = None) -> None:
     started: list[Receiver] = []
     try:
         for name, receiver in graph.receivers.items():
-            if id(receiver) not in graph.carried:
+            if id(receiver) not in graph.made.carried:
                 with starting(f"receivers.{name}"):
                     _start_receiver(graph, name, previous)
                 started.append(receiver)
@@ -56,7 +56,7 @@ def _start_receiver(graph: Graph, name: str, previous: Graph | None) -> None:
 
 def _reopen(graph: Graph, name: str) -> None:
     """Start a stopped receiver again, from its settings."""
-    graph.receivers[name] = graph.build("receivers", name)
+    graph.receivers[name] = graph.made.build("receivers", name)
     graph.receivers[name].start(graph.intakes[name])
 
 
@@ -70,7 +70,7 @@ def take_over(graph: Graph, previous: Graph | None = None) -> None:
             before = previous.intakes.get(name) if previous else None
             if before is not None:  # a receiver that is replaced finishes what it reads
                 before.redirect(graph.routes(name))
-            if before is not None and id(graph.receivers[name]) in graph.carried:
+            if before is not None and id(graph.receivers[name]) in graph.made.carried:
                 graph.intakes[name] = before
             else:
                 intake.open()
@@ -106,7 +106,7 @@ def _inherit(graph: Graph, heir: Any, predecessor: Any) -> None:
     adopt = getattr(heir, "adopt", None)
     if adopt is not None:
         adopt(predecessor)
-        graph.carried.add(id(predecessor))
+        graph.made.carried.add(id(predecessor))
 
 
 def retire(graph: Graph, successor: Graph, deadline_s: float) -> None:
@@ -118,7 +118,7 @@ def retire(graph: Graph, successor: Graph, deadline_s: float) -> None:
     until = time.monotonic() + deadline_s
 
     def is_retired(component: object) -> bool:
-        return id(component) not in successor.carried
+        return id(component) not in successor.made.carried
 
     for receiver in filter(is_retired, graph.receivers.values()):
         receiver.stop(max(0.0, until - time.monotonic()))
@@ -135,5 +135,5 @@ def retire(graph: Graph, successor: Graph, deadline_s: float) -> None:
 def abandon(graph: Graph) -> None:
     """Stop what was started for a graph that never took over."""
     for component in (*graph.exporters.values(), *graph.extensions.values()):
-        if id(component) not in graph.carried:
+        if id(component) not in graph.made.carried:
             component.stop(0.0)

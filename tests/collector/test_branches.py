@@ -12,8 +12,9 @@ from collector import handover
 from collector.clock import Clock
 from collector.component import Limits, Taken
 from collector.config.load import load
-from collector.graph import Graph, State
+from collector.graph import Graph
 from collector.intake import Gate, InFlight
+from collector.state import State
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded
 from tests.countable import span_ids, traces

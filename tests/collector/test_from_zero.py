@@ -10,8 +10,9 @@ from collector.clock import Clock
 from collector.component import Limits
 from collector.config.load import load
 from collector.errors import Rejected
-from collector.graph import Graph, State
+from collector.graph import Graph
 from collector.intake import Gate, InFlight
+from collector.state import State
 from processors.base import Stateless
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded

@@ -9,9 +9,10 @@ from typing import Any
 from collector import handover
 from collector.clock import Clock
 from collector.config.load import load
-from collector.graph import Graph, State
+from collector.graph import Graph
 from collector.intake import Gate, InFlight
 from collector.outlet import Outlet
+from collector.state import State
 from processors.base import Stateless
 from processors.batch import Batch, Signal
 from tests.telemetry import batch, span

@@ -12,11 +12,12 @@ from collector import handover
 from collector.clock import Clock
 from collector.component import Limits, Taken
 from collector.config.load import load
-from collector.graph import Graph, State
+from collector.graph import Graph
 from collector.intake import Gate, InFlight
 from collector.outlet import Outlet
 from collector.pipeline import Pipeline, Stage
 from collector.portions import MOST_ITEMS
+from collector.state import State
 from processors.base import Stateless
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded

@@ -20,9 +20,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from collector import handover
 from collector.component import Limits, Taken
 from collector.config.load import load
-from collector.graph import Graph, State
+from collector.graph import Graph
 from collector.intake import Gate, InFlight, Offer
 from collector.portions import MOST_ITEMS, InBacklog
+from collector.state import State
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded
 from tests.countable import span_ids, traces

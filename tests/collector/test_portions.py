@@ -18,11 +18,12 @@ from collector.config.load import load
 from collector.errors import Rejected
 from collector.exporters.queue import SendingQueue
 from collector.exporters.queue_config import NATURAL, QueueConfig
-from collector.graph import Graph, State
+from collector.graph import Graph
 from collector.intake import Gate, GraphIntake, InFlight, Offer, Route
 from collector.outlet import Outlet
 from collector.pipeline import Pipeline, Stage
 from collector.portions import LONGEST_WAIT_S, MOST_BYTES, MOST_ITEMS, InBacklog
+from collector.state import State
 from processors.base import Stateless
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded

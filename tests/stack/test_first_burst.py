@@ -14,9 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from collector.clock import Clock
 from collector.config.load import load
-from collector.graph import Graph, State
+from collector.graph import Graph
 from collector.intake import Gate, InFlight
 from collector.self_metrics import SelfTelemetry
+from collector.state import State
 from collector.telemetry import COUNTER, METRICS
 from tests.stack.rules import PROMETHEUS, alerts, metrics_of, run
 
