@@ -11,7 +11,6 @@ takes the place of the old one is in `handover`.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from graphlib import TopologicalSorter
@@ -21,11 +20,12 @@ from collector import logs
 from collector.component import Exporter, Extension
 from collector.config.model import GraphConfig
 from collector.errors import StartError, starting
-from collector.intake import GraphIntake, Route
+from collector.intake import GraphIntake
 from collector.junction import branch, through
 from collector.made import Made
 from collector.outlet import Outlet
 from collector.pipeline import Pipeline, Stage
+from collector.routes import Routes
 from collector.state import State
 from collector.turns import in_turns
 from processors.batch import Batch, Signal
@@ -47,13 +47,14 @@ class Graph:
         self.connectors, self.receivers = self.made.connectors, self.made.receivers
         self.connector_stages: dict[str, Stage] = {}
         self.pipelines: dict[str, Pipeline] = {}
+        self.routes = Routes(config, self.made, self.pipelines)
         for pipeline_id in self._upstream_last():
             self.pipelines[pipeline_id] = self._make_pipeline(pipeline_id)
         self.intakes = {name: self._make_intake(name, previous) for name in self.receivers}
         self._expect()
 
-    def _upstream_last(self) -> Iterator[str]:
-        """Yield pipeline ids so that a pipeline comes after every pipeline it feeds."""
+    def _upstream_last(self) -> Iterable[str]:
+        """Return pipeline ids so that a pipeline comes after every pipeline it feeds."""
         feeds = {
             name: [
                 other
@@ -62,7 +63,7 @@ class Graph:
             ]
             for name, pipeline in self.config.pipelines.items()
         }
-        return iter(tuple(TopologicalSorter(feeds).static_order()))
+        return TopologicalSorter(feeds).static_order()
 
     def _make_pipeline(self, pipeline_id: str) -> Pipeline:
         config = self.config.pipelines[pipeline_id]
@@ -75,7 +76,7 @@ class Graph:
         if name in self.exporters:
             return Outlet(self.exporters[name].export, False, name)
         connector = self.connectors[name]
-        targets = {signal: list(self._fed_by(name, signal)) for signal in Signal}
+        targets = {signal: list(self.routes.fed_by(name, signal)) for signal in Signal}
         stage = self._connector_stage(name)
         writes = getattr(connector, "mutates", False)
         to_some = partial(branch, stage, targets)
@@ -87,86 +88,10 @@ class Graph:
             self.connector_stages[name] = Stage(name, self.connectors[name])
         return self.connector_stages[name]
 
-    def _fed_by(self, receiver: str, signal: Signal) -> Iterator[Pipeline]:
-        for pipeline_id, config in self.config.pipelines.items():
-            if config.signal is signal and receiver in config.receivers:
-                yield self.pipelines[pipeline_id]
-
     def _make_intake(self, name: str, previous: Graph | None) -> GraphIntake:
         """Return what counts on where the previous one is: a receiver that is replaced finishes what it reads."""
         before = previous.intakes.get(name) if previous else None
-        return GraphIntake(self.state.gate, self.routes(name), before.stats if before else None)
-
-    def routes(self, receiver: str) -> dict[Signal, Route]:
-        """Return where a receiver's requests enter, by signal."""
-        routes = {}
-        for signal in Signal:
-            pipelines = list(self._fed_by(receiver, signal))
-            if pipelines:
-                routes[signal] = self._route(pipelines)
-        return routes
-
-    def _route(self, pipelines: list[Pipeline]) -> Route:
-        """Collect who must have room for what enters these pipelines.
-
-        An exporter behind a stage that holds data back need not have room now: there the backlog of the pipeline tells.
-        """
-        names = Counter(
-            name
-            for pipeline in self._reachable(pipelines, at_once=True)
-            for name in self.config.pipelines[pipeline.id].exporters
-            if name in self.exporters
-        )
-        exporters: list[Any] = [self.exporters[name] for name in names]
-        rooms, fits = [], []
-        for pipeline in self._reachable(pipelines):
-            rooms.append(pipeline.backlog.room)
-            rooms += [
-                stage.processor.room
-                for stage in pipeline.stages
-                if hasattr(stage.processor, "room")
-            ]
-            fits += [
-                stage.processor.fits
-                for stage in pipeline.stages
-                if hasattr(stage.processor, "fits")
-            ]
-        return Route(
-            pipelines,
-            rooms,
-            [exporter.room for exporter in exporters],
-            fits,
-            [_crowded(exporter) for exporter in exporters],
-            in_portions=not all(map(self._is_blind, self._reachable(pipelines))),
-            bounded=[
-                (exporter, times)
-                for exporter, times in zip(exporters, names.values(), strict=True)
-                if hasattr(exporter, "fits")
-            ],
-        )
-
-    def _is_blind(self, pipeline: Pipeline) -> bool:
-        """Whether nothing in a pipeline looks inside its batches."""
-        stages = (stage.processor for stage in pipeline.stages)
-        return all(getattr(each, "blind", False) for each in (*stages, *self._behind(pipeline)))
-
-    def _behind(self, pipeline: Pipeline) -> list[Any]:
-        """Return the exporters and connectors that a pipeline leads to."""
-        known = {**self.exporters, **self.connectors}
-        return [known[name] for name in self.config.pipelines[pipeline.id].exporters]
-
-    def _reachable(
-        self, pipelines: Iterable[Pipeline], *, at_once: bool = False
-    ) -> Iterator[Pipeline]:
-        """Yield these pipelines and those behind them; `at_once`: up to the first stage that holds data back."""
-        for pipeline in pipelines:
-            if at_once and any(getattr(each.processor, "holds", False) for each in pipeline.stages):
-                continue
-            yield pipeline
-            for name in self.config.pipelines[pipeline.id].exporters:
-                if name in self.connectors and getattr(self.connectors[name], "mutates", False):
-                    behind = self._fed_by(name, pipeline.signal)
-                    yield from self._reachable(behind, at_once=at_once)
+        return GraphIntake(self.state.gate, self.routes.of(name), before.stats if before else None)
 
     def _expect(self) -> None:
         """Let receivers and exporters show what they may count before they count it."""
@@ -245,7 +170,7 @@ class Graph:
     def _pump(self, name: str, batches: Iterable[Batch]) -> None:
         """Hand what a connector releases to the pipelines it feeds."""
         for batch in batches:
-            for pipeline in self._fed_by(name, batch.signal):
+            for pipeline in self.routes.fed_by(name, batch.signal):
                 pipeline.take(batch)
 
     def close_pipelines(self, only: Callable[[Any], bool] = lambda component: True) -> None:
@@ -299,9 +224,3 @@ def _failures(connector: Stage) -> Stats:
     stats = Stats()
     stats.counters["otelcol_llm_connector_failed_items_total",] = connector.flow.failed
     return stats
-
-
-def _crowded(exporter: Exporter) -> Callable[[], bool]:
-    """Return what says whether `room` would refuse or wait; one without a word for it never waits."""
-    known: Callable[[], bool] | None = getattr(exporter, "crowded", None)
-    return known or (lambda: exporter.room() is not None)

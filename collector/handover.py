@@ -69,7 +69,7 @@ def take_over(graph: Graph, previous: Graph | None = None) -> None:
         for name, intake in graph.intakes.items():
             before = previous.intakes.get(name) if previous else None
             if before is not None:  # a receiver that is replaced finishes what it reads
-                before.redirect(graph.routes(name))
+                before.redirect(graph.routes.of(name))
             if before is not None and id(graph.receivers[name]) in graph.made.carried:
                 graph.intakes[name] = before
             else:

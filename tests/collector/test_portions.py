@@ -497,7 +497,7 @@ def test_only_where_somebody_looks_inside_is_a_request_cut(
     path.write_text(text.replace("VERBOSITY", verbosity))
     graph = Graph(load([str(path)]).config, State(Gate(Clock(), InFlight(1))))
     handover.take_over(graph)
-    route = graph.routes("otlp")[Signal.TRACES]
+    route = graph.routes.of("otlp")[Signal.TRACES]
     assert (route.in_portions, len(route.bounded)) == (in_portions, 1)
 
 
@@ -517,7 +517,7 @@ def test_queues_behind_what_holds_data_back_need_no_room_now(
     path.write_text(text)
     graph = Graph(load([str(path)]).config, State(Gate(Clock(), InFlight(1))))
     handover.take_over(graph)
-    route = graph.routes("otlp")[Signal.TRACES]
+    route = graph.routes.of("otlp")[Signal.TRACES]
     assert [len(route.bounded), len(route.queues), len(route.crowded)] == [asked] * 3
 
 
