@@ -63,11 +63,11 @@ def _marks(report: Call) -> Iterator[object]:
     yield report.span_id
     yield from _ids(report)
     for model in report.models:
-        yield model, report.counts
+        yield model, report.counts, report.cached
 
 
 def _ids(report: Call) -> Iterator[object]:
     if report.response_id:
-        yield "response", report.response_id
+        yield "response", report.response_id, report.cached
     if report.request_id:
-        yield "request", report.request_id
+        yield "request", report.request_id, report.cached

@@ -21,7 +21,7 @@ _NESTING_TOLERANCE_NS: Final = 1_000_000
 _SERVER: Final = 2
 _CLIENT: Final = 3
 
-Report = tuple[bytes, bytes, int, Usage, int, int, int, int, int, int]
+Report = tuple[bytes, bytes, int, Usage, int, int, int, int, int, int, bool]
 """What a span says of a call: the arguments of `Call`. A plain tuple, since one is made for every call."""
 
 
@@ -34,9 +34,9 @@ class Call:
     """One record of a model call, or of an agent or workflow that reports usage. Times are Unix nanoseconds."""
 
     __slots__ = (
-        "adds", "agent", "aggregate", "client", "counts", "end", "has_usage", "loop", "models", "parent", "request_id",
-        "response_id", "scope", "server", "since_ns", "span_id", "stands_for_one", "start", "uncovered", "usage",
-        "verdict", "waits",
+        "adds", "agent", "aggregate", "cached", "client", "counts", "end", "has_usage", "loop", "models", "parent",
+        "request_id", "response_id", "scope", "server", "since_ns", "span_id", "stands_for_one", "start", "uncovered",
+        "usage", "verdict", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +51,7 @@ class Call:
         start: int,
         end: int,
         kind: int,
+        cached: bool,
     ) -> None:
         """`scope` is the mark of a `ScopeProfile`, `models` those of an `Identity`; ids are digests."""
         self.span_id = span_id
@@ -67,6 +68,8 @@ class Call:
         self.end = end
         self.server = kind == _SERVER
         self.client = kind == _CLIENT
+        self.cached = cached
+        """A gateway answered from its cache, with the ids and counts of the call that filled it."""
         self.aggregate = False
         self.adds: Usage | None = None
         """What it adds to an earlier running total that counted; None: all of its usage."""
@@ -92,7 +95,7 @@ class Call:
         models = _together(self.models)
         return (
             self.span_id, self.parent, self.scope, self.usage, models, self.response_id, self.request_id,
-            self.start, self.end, kind,
+            self.start, self.end, kind, self.cached,
         )  # fmt: skip
 
     @property

@@ -43,6 +43,8 @@ _LOG_BIT: Final = _LOG >> 40
 """The same in the byte where it lies."""
 _KIND_AT: Final = 45
 _VERDICT_AT: Final = 48
+_VERDICT: Final = 0x7F
+_CACHED: Final = 1 << 55
 _KIND_MARKS: Final = {kind: kind << _KIND_AT for kind in range(6)}
 _VERDICTS: Final = (COUNTED, *REASONS)
 _VERDICT_NUMBERS: Final = {verdict: number for number, verdict in enumerate(_VERDICTS)}
@@ -135,7 +137,9 @@ def extended(
 
 def _written(report: Report, marks: int) -> bytes | None:
     """Write a record; None when a value has no room, which no real one needs."""
-    span_id, parent, scope, usage, models, response_id, request_id, start, end, kind = report
+    span_id, parent, scope, usage, models, response_id, request_id, start, end, kind, cached = (
+        report
+    )
     counted, output = usage[0], usage[1]
     marks |= scope | _KIND_MARKS.get(kind, 0)
     if counted is None:
@@ -146,6 +150,8 @@ def _written(report: Report, marks: int) -> bytes | None:
         output = 0
     else:
         marks |= _OUTPUT
+    if cached:
+        marks |= _CACHED
     if len(span_id) != 8 or len(parent) not in (8, 0):
         return None
     try:
@@ -222,10 +228,11 @@ def _unfolded_call(values: tuple[Any, ...]) -> Call:
         *_NOT_KEPT,
     )
     kind, scope = marks >> _KIND_AT & 7, marks & _SCOPE
+    cached = bool(marks & _CACHED)
     call = Call(
-        span_id, parent, scope, usage, models, response_id, request_id, start, end, kind
+        span_id, parent, scope, usage, models, response_id, request_id, start, end, kind, cached
     )  # fmt: skip
     call.aggregate = bool(marks & _AGGREGATE)
     call.stands_for_one = bool(marks & _STANDS_FOR_ONE)
-    call.verdict = _VERDICTS[marks >> _VERDICT_AT]
+    call.verdict = _VERDICTS[marks >> _VERDICT_AT & _VERDICT]
     return call

@@ -158,7 +158,7 @@ class Ledger:
         if not self._reported.awaits:
             return False
         has_log = self._reported.has_log
-        return any(has_log(report[5], report[6]) for report in visit.reports.values())
+        return any(has_log(report[5], report[6], report[10]) for report in visit.reports.values())
 
     def _take(self, trace_id: bytes, trace: Trace, fresh: Sequence[Call], now_ns: int) -> None:
         for call in fresh:
@@ -180,7 +180,7 @@ class Ledger:
 
     def record(self, trace_id: bytes, report: Report, now_ns: int) -> str:
         """Return the verdict on a log record of a call. `trace_id`: empty or zero where it is in none."""
-        ids = report[5], report[6]
+        ids = report[5], report[6], report[10]
         if self._reported.has_span(*ids):
             return SPAN_COUNTED
         if not any(trace_id):

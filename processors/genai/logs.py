@@ -13,13 +13,13 @@ from processors.genai.trace import Trace
 def judge_logged(trace: Trace, calls: Iterable[Call], reported: Reported) -> None:
     """A log record that came first was counted; the span of the same call is the duplicate then."""
     for call in calls:
-        ids = call.response_id, call.request_id
+        ids = call.response_id, call.request_id, call.cached
         if reported.take_log(*ids):
             call.verdict = LOG_COUNTED
             log = trace.logs.first_like(call, by_id=True)
         elif (log := trace.logs.first_like(call)) is not None:
             call.verdict = LOG_COUNTED
-            reported.take_log(log.response_id, log.request_id)
+            reported.take_log(log.response_id, log.request_id, log.cached)
         if log is not None:
             trace.logs.remove(log)
 
@@ -30,7 +30,7 @@ def with_own_log(trace: Trace, calls: Iterable[Call], reported: Reported) -> lis
     return [
         call
         for call in calls
-        if reported.has_log(call.response_id, call.request_id)
+        if reported.has_log(call.response_id, call.request_id, call.cached)
         and all(other is call for other in trace.latest.like(call, by_id=True))
     ]
 

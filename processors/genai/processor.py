@@ -224,6 +224,7 @@ class Genai:
             view.start_ns,
             view.end_ns,
             view.kind,
+            known.cache_hit,
         )
         visit.spans.append(span)
         if known.cache_hit:
@@ -380,4 +381,5 @@ def _log_report(
         at,
         at,
         0,
+        known.cache_hit,
     )

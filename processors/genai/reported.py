@@ -1,6 +1,7 @@
 """Ids of calls that were reported, across traces: a log record may be in no trace, or in another one than its span.
 
-An id of a response or of a request is a digest, 0 for none; those of requests are kept apart from those of responses.
+An id of a response or of a request is a digest, 0 for none; those of requests are kept apart from those of responses,
+and those of answers from a gateway's cache from those of the calls that filled it.
 Sources of such records: Codex and Claude Code log outside of any span (dialects, rule 8 of the ledger).
 """
 
@@ -17,6 +18,7 @@ _SPANS: Final = 32_768
 _LOGS: Final = 4_096
 """So many of the latest log records wait for their spans."""
 _OF_REQUEST: Final = 0x5EED_1D5
+_FROM_CACHE: Final = 0xCAC4_ED1D
 
 
 class Reported:
@@ -43,10 +45,11 @@ class Reported:
         add = self._latest.add
         for report in reports:
             if report[3].known:
+                apart = _FROM_CACHE if report[10] else 0
                 if report[5]:
-                    add(report[5])
+                    add(report[5] ^ apart)
                 if report[6]:
-                    add(report[6] ^ _OF_REQUEST)
+                    add(report[6] ^ _OF_REQUEST ^ apart)
 
     def forget(self, now_ns: int, ttl_ns: int) -> None:
         """Begin a new generation every `ttl_ns`, and forget the one before the last: ids may be used again. To be asked
@@ -59,15 +62,16 @@ class Reported:
             self._forget(oldest)
         self._old = self._logged
 
-    def has_span(self, response_id: int, request_id: int) -> bool:
+    def has_span(self, response_id: int, request_id: int, cached: bool) -> bool:
         """Whether a span of this call is in the ledger."""
         return any(
-            one in self._latest or one in self._before for one in _ids(response_id, request_id)
+            one in self._latest or one in self._before
+            for one in _ids(response_id, request_id, cached)
         )
 
-    def by_log(self, response_id: int, request_id: int) -> None:
+    def by_log(self, response_id: int, request_id: int, cached: bool) -> None:
         """Remember a log record that counted, for a span that may follow."""
-        ids = tuple(_ids(response_id, request_id))
+        ids = tuple(_ids(response_id, request_id, cached))
         if not ids:
             return
         if len(self._logs) >= _LOGS:
@@ -82,13 +86,13 @@ class Reported:
         """Whether any log record counted that no span has followed."""
         return bool(self._waiting)
 
-    def has_log(self, response_id: int, request_id: int) -> bool:
+    def has_log(self, response_id: int, request_id: int, cached: bool) -> bool:
         """Whether one of this call did."""
-        return any(one in self._waiting for one in _ids(response_id, request_id))
+        return any(one in self._waiting for one in _ids(response_id, request_id, cached))
 
-    def take_log(self, response_id: int, request_id: int) -> bool:
+    def take_log(self, response_id: int, request_id: int, cached: bool) -> bool:
         """Whether the same, which is over now: one record stands for one span."""
-        for one in _ids(response_id, request_id):
+        for one in _ids(response_id, request_id, cached):
             if one in self._waiting:
                 self._forget(self._waiting[one][0])
                 return True
@@ -102,9 +106,10 @@ class Reported:
                 del self._waiting[one]
 
 
-def _ids(response_id: int, request_id: int) -> Iterator[int]:
+def _ids(response_id: int, request_id: int, cached: bool) -> Iterator[int]:
     """Yield what a call is known by, the surer first."""
+    apart = _FROM_CACHE if cached else 0
     if response_id:
-        yield response_id
+        yield response_id ^ apart
     if request_id:
-        yield request_id ^ _OF_REQUEST
+        yield request_id ^ _OF_REQUEST ^ apart

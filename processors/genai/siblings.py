@@ -120,7 +120,8 @@ class _Groups:
 
 
 def _same_sibling(one: Call, other: Call) -> bool:
-    if one.response_id and other.response_id:
+    # an answer from a cache has the id of the call that filled it
+    if one.response_id and other.response_id and one.cached == other.cached:
         return one.response_id == other.response_id
     if abs(one.start - other.start) >= _SIBLING_STARTS_NS or one.counts != other.counts:
         return False
@@ -137,7 +138,7 @@ def _keep_one(group: list[Call]) -> None:
         call.verdict = DUPLICATE_SIBLING
 
 
-def _preference(call: Call) -> tuple[int, int, int, int, bytes]:
+def _preference(call: Call) -> tuple[bool, int, int, int, int, bytes]:
     """Order in which records of one call are preferred, best first."""
     sureness = SURENESS.index(call.usage.semantics) if call.usage.semantics else len(SURENESS)
-    return call.level, sureness, call.family, call.start, call.span_id
+    return not call.cached, call.level, sureness, call.family, call.start, call.span_id

@@ -39,7 +39,7 @@ def usages(draw: st.DrawFn) -> Usage:
 
 REPORTS = st.tuples(
     IDS, st.just(b"") | IDS, st.integers(0, 2**40 - 1), usages(), st.integers(0, 2**64 - 1),
-    DIGESTS, DIGESTS, TIMES, TIMES, st.integers(0, 5),
+    DIGESTS, DIGESTS, TIMES, TIMES, st.integers(0, 5), st.booleans(),
 )  # fmt: skip
 LINKS = st.lists(st.tuples(st.integers(31, 60), IDS, st.sampled_from([SOLID, TRANSPARENT])))
 
@@ -69,7 +69,7 @@ def links(drawn: list[tuple[int, bytes, bytes]]) -> bytes:
 
 TOLD = (
     "span_id", "parent", "scope", "counts", "has_usage", "models", "response_id", "request_id", "start", "end",
-    "server", "client", "aggregate", "stands_for_one", "verdict",
+    "server", "client", "cached", "aggregate", "stands_for_one", "verdict",
 )  # fmt: skip
 
 
@@ -123,9 +123,9 @@ def test_a_plain_trace_grows_as_the_object_would(
 @pytest.mark.parametrize(
     "report",
     [
-        (b"s" * 8, NO_PARENT, 0, NO_USAGE._replace(input=2**32), 0, 0, 0, 0, 0, 0),
-        (b"short", NO_PARENT, 0, NO_USAGE, 0, 0, 0, 0, 0, 0),
-        (b"s" * 8, b"short", 0, NO_USAGE, 0, 0, 0, 0, 0, 0),
+        (b"s" * 8, NO_PARENT, 0, NO_USAGE._replace(input=2**32), 0, 0, 0, 0, 0, 0, False),
+        (b"short", NO_PARENT, 0, NO_USAGE, 0, 0, 0, 0, 0, 0, False),
+        (b"s" * 8, b"short", 0, NO_USAGE, 0, 0, 0, 0, 0, 0, False),
     ],
 )
 def test_what_has_no_room_stays_an_object(report: Report) -> None:
@@ -138,14 +138,14 @@ def test_what_has_no_room_stays_an_object(report: Report) -> None:
 def test_running_totals_open_records_and_large_traces_stay_objects() -> None:
     loop, task, waiting, many = (Trace() for _ in range(4))
     for trace in (loop, task, waiting):
-        trace.add(Call(b"s" * 8, b"", 0, NO_USAGE, 0, 0, 0, 0, 0, 0))
+        trace.add(Call(b"s" * 8, b"", 0, NO_USAGE, 0, 0, 0, 0, 0, 0, False))
     (first,) = loop.calls.values()
     first.loop = True
     (first,) = task.calls.values()
     first.agent = "planner"
     waiting.open = tuple(waiting.calls.values())
     for n in range(300):
-        many.add(Call(n.to_bytes(8, "big"), b"", 0, NO_USAGE, 0, 0, 0, 0, 0, 0))
+        many.add(Call(n.to_bytes(8, "big"), b"", 0, NO_USAGE, 0, 0, 0, 0, 0, 0, False))
     assert [folded(trace) for trace in (loop, task, waiting, many)] == [None] * 4
 
 

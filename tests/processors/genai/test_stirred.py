@@ -29,7 +29,7 @@ def record(
 ) -> Call:
     usage = NO_USAGE._replace(input=tokens, output=tokens // 10)
     start, end = (moment * MS for moment in ms)
-    return Call(span_id(number), span_id(parent), scope, usage, 7, 0, 0, start, end, kind)
+    return Call(span_id(number), span_id(parent), scope, usage, 7, 0, 0, start, end, kind, False)
 
 
 def judge() -> Judge:

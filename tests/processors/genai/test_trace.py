@@ -25,7 +25,7 @@ def call(number: int, parent: int) -> Call:
     start = AT_NS + number
     ids = 2**61 + number, 2**60 + number
     made = Call(
-        span_id(number), span_id(parent), 2**36 + number, usage, 2**31 + number, *ids, start, start + number, 3
+        span_id(number), span_id(parent), 2**36 + number, usage, 2**31 + number, *ids, start, start + number, 3, False
     )  # fmt: skip
     made.verdict = COUNTED
     return made

@@ -60,7 +60,7 @@ def record(
     usage = NO_USAGE._replace(input=tokens, output=tokens // 10)
     above = parent.to_bytes(8, "big") if parent else NO_PARENT
     ids = number.to_bytes(8, "big"), above
-    call = Asked(*ids, scope, usage, 7, 0, 0, start * MS, end * MS, 0)
+    call = Asked(*ids, scope, usage, 7, 0, 0, start * MS, end * MS, 0, False)
     call.aggregate, call.loop = aggregate, loop
     return call
 
