@@ -21,6 +21,7 @@ from collector.state import State
 from processors.base import Stateless
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded
+from tests.collector.stages import Promise, Receipt, Swapper
 from tests.countable import span_ids, traces
 
 CONFIG = """
@@ -123,28 +124,6 @@ def test_a_request_that_is_refused_behind_a_connector_waits_nowhere(tmp_path: Pa
 # ------------------------------------------------------------------ released batches
 
 
-class Receipt:
-    """Counts how often it was settled."""
-
-    def __init__(self) -> None:
-        self.settled = 0
-
-    def settle(self, failure: Exception | None = None) -> None:
-        self.settled += 1
-
-
-class Promise:
-    """A ticket that is settled when the test says so."""
-
-    known = False
-
-    def settled(self) -> bool:
-        return self.known
-
-    def wait(self, timeout_s: float | None = None) -> None:
-        assert self.known
-
-
 class Keeper(Stateless):
     """Releases one batch with a receipt."""
 
@@ -212,17 +191,6 @@ def test_what_a_branch_drops_does_not_end_what_another_waits_for(tmp_path: Path)
 
 def test_what_a_stage_behind_a_connector_pushes_out_waits_there(tmp_path: Path) -> None:
     """It is of another request; that of now is held."""
-
-    class Swapper(Stateless):
-        held: Batch | None = None
-
-        def process(self, batch: Batch) -> Batch | None:
-            before, self.held = self.held, Batch(batch.signal, batch.encode())
-            return before
-
-        def tick(self, now_ns: int) -> Iterable[Batch]:
-            return ()
-
     graph, sinks, _ = forwarding(tmp_path)
     sinks["a"].room = 0
     line = graph.pipelines["traces/a"]

@@ -29,6 +29,7 @@ from processors.batch import Batch, Signal
 from processors.errors import Overloaded
 from processors.ports import Ticket
 from processors.requests import Request
+from tests.collector.stages import Swapper
 from tests.countable import logs, span_ids, traces
 
 LARGE = 3 * MOST_ITEMS + 1
@@ -258,19 +259,6 @@ def test_a_sender_waits_until_there_is_room() -> None:
 
 def test_nobody_waits_for_what_a_portion_pushes_out() -> None:
     """The portion itself is held, and what comes out is another request's: that one was answered before."""
-
-    class Swapper(Stateless):
-        """Holds what comes, and hands on what came before."""
-
-        held: Batch | None = None
-
-        def process(self, batch: Batch) -> Batch | None:
-            before, self.held = self.held, Batch(batch.signal, batch.encode())
-            return before
-
-        def tick(self, now_ns: int) -> Sequence[Batch]:
-            return ()
-
     intake, _, line = intake_with(Sink(room=0))
     line.stages = [Stage("swapper", Swapper())]
     assert offer(intake).settled()
