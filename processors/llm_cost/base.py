@@ -55,18 +55,26 @@ class BaseProvider:
                 model = self.models[position]["id"]
                 return Hit(self.id, model, model.lower() != name, self.entry(position))
         if exact is None:
+            exact = self._ids.get(name)
+        if exact is None:
             return None
         return Hit(self.id, self.models[exact]["id"], False, self.entry(exact))
 
     @cached_property
     def _exact(self) -> Mapping[str, int]:
-        """Whole name → position of the first model that states it; ids count last, behind all rules."""
+        """Whole name → position of the first model that states it."""
         names: dict[str, int] = {}
         for position, model in enumerate(self.models):
             for rule in model["match"]:
                 if isinstance(rule, str):
                     names.setdefault(rule, position)
         return names
+
+    @cached_property
+    def _ids(self) -> Mapping[str, int]:
+        """Id → position, for models whose rules leave their own id out. They count last, behind all rules."""
+        rows = enumerate(self.models)
+        return {model["id"].lower(): position for position, model in rows}
 
     @cached_property
     def _host(self) -> re.Pattern[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -19,7 +19,7 @@ from processors.errors import InvalidConfig
 from processors.llm_cost.base import Base
 from processors.llm_cost.catalog import Entry, Price, newest, price_of, prices_of
 from processors.llm_cost.money import decimal, times
-from processors.llm_cost.names import PROVIDERS, clean
+from processors.llm_cost.names import PROVIDERS, VENDORLESS, clean
 
 LONGEST_CHAIN: Final = 4
 """How many `same_as` may follow each other."""
@@ -31,13 +31,15 @@ UNRESOLVED: Final = Entry("", (), "overlay")
 
 @dataclass(slots=True)
 class Own:
-    """One item of `models[]`. `used` says whether it ever answered to a name."""
+    """One item of `models[]`. `used` says whether it ever answered to a name, `links` how many `same_as` lead to its
+    price."""
 
     position: int
     provider: str
     row: Mapping[str, Any]
     entry: Entry = UNRESOLVED
     factor: Decimal = ONE
+    links: int = 0
     used: bool = False
 
     @property
@@ -100,9 +102,8 @@ class Overlay:
         self.version = _version(pricing)
         self._base = base
         self.providers: dict[str, Provider] = {}
-        self.spellings: dict[str, str] = dict(PROVIDERS)
-        self.spellings |= {id: id for id in base.providers}
         self.rows: Sequence[Mapping[str, Any]] = pricing.get("providers", ())
+        self.spellings: dict[str, str] = {id: id for id in base.providers} | spellings(self.rows)
         for row in self.rows:
             self._add_provider(row)
         self.items = [self._add_model(n, row) for n, row in enumerate(pricing.get("models", ()))]
@@ -159,13 +160,12 @@ class Overlay:
             regions_models=None if models is None else tuple(map(glob, models)),
             default=price_of(row["models_default"]) if "models_default" in row else None,
         )
-        self.spellings |= dict.fromkeys([id, *map(clean, row.get("aliases", ()))], id)
 
     def _add_model(self, position: int, row: Mapping[str, Any]) -> Own:
         id = clean(row["provider"])
         id = self.spellings.get(id, id)
         self.spellings.setdefault(id, id)
-        provider = self.providers.setdefault(id, Provider(id))
+        provider = self.providers.setdefault(id, Provider(id, gateway=id in VENDORLESS))
         own = Own(position, id, row)
         for matcher in matchers(row["match"]):
             ((kind, wanted),) = matcher.items()
@@ -183,29 +183,41 @@ class Overlay:
         if "prices" in own.row:
             own.entry = Entry("", prices_of(own.row["prices"]), "overlay")
             return
-        found = self._target(own)
+        found = self._target(own, chain)
         if isinstance(found, Entry):
-            own.entry = replace(found, source="overlay")
+            own.entry, own.links = replace(found, source="overlay"), 1
             return
-        if found.own in chain or len(chain) > LONGEST_CHAIN:
+        if found.own in chain or len(chain) + found.own.links > LONGEST_CHAIN:
             text = f"expected at most {LONGEST_CHAIN} same_as in a row and no circle, got {{}}"
             names = " -> ".join(str(link.row["same_as"]) for link in chain)
             raise InvalidConfig(f"{own.path}.same_as", text.format(names))
         self._resolve(found.own, (*chain, found.own))
-        own.entry = found.entry
+        own.entry, own.links = found.entry, found.own.links + 1
         own.factor = times(own.factor, found.own.factor)
 
-    def _target(self, own: Own) -> Found | Entry:
+    def _target(self, own: Own, chain: tuple[Own, ...]) -> Found | Entry:
+        """Look a target up as the model of a call: own prices, then base prices, then own prices of the base model."""
         provider, _, model = own.row["same_as"].partition("/")
         id, name = self.spellings.get(clean(provider), clean(provider)), clean(model)
-        found = next(self.found((id,), name), None)
+        inherit = self.providers[id].inherit if id in self.providers else ()
+        found = next(self.found((id, *inherit), name), None)
         if found:
             return found
-        hit = self._base.find((id, *self._base.fallback(id)), name)
+        hit = self._base.find((id, *inherit, *self._base.fallback(id)), name)
         if hit:
-            return hit.entry
+            stated = self.found((id, hit.provider), hit.model.lower())
+            return next((one for one in stated if one.own not in chain), hit.entry)
         text = f"expected provider/model of a priced model, got {own.row['same_as']!r}, which nothing prices"
         raise InvalidConfig(f"{own.path}.same_as", text)
+
+
+def spellings(providers: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return accepted value → provider id: those that everybody knows, and on top what `providers[]` states."""
+    stated: dict[str, str] = {}
+    for row in providers:
+        id = clean(row["id"])
+        stated |= dict.fromkeys([id, *map(clean, row.get("aliases", ()))], id)
+    return {**PROVIDERS, **stated}
 
 
 def matchers(match: Any) -> Iterator[Mapping[str, str]]:

@@ -13,8 +13,8 @@ from processors.errors import Finding
 from processors.llm_cost.base import base_of
 from processors.llm_cost.catalog import moment
 from processors.llm_cost.money import decimal
-from processors.llm_cost.names import PROVIDERS, clean
-from processors.llm_cost.overlay import PATTERNS, Overlay, matchers
+from processors.llm_cost.names import clean
+from processors.llm_cost.overlay import PATTERNS, Overlay, matchers, spellings
 
 Row = Mapping[str, Any]
 DECIMALS: Final = 12
@@ -28,9 +28,10 @@ def findings(pricing: Row) -> Iterator[Finding]:
     for n, provider in enumerate(pricing.get("providers", ())):
         if "models_default" in provider:
             yield from _price(f"pricing.providers[{n}].models_default", provider["models_default"])
+    spelled = spellings(pricing.get("providers", ()))
     seen: dict[tuple[str, str], int] = {}
     for n, model in enumerate(pricing.get("models", ())):
-        yield from _match(f"pricing.models[{n}]", model, n, seen)
+        yield from _match(f"pricing.models[{n}]", model, n, spelled, seen)
         yield from _prices(f"pricing.models[{n}].prices", model.get("prices", ()))
 
 
@@ -55,10 +56,14 @@ def _provider_names(providers: Iterable[Row]) -> Iterator[Finding]:
 
 
 def _match(
-    path: str, model: Row, position: int, seen: dict[tuple[str, str], int]
+    path: str,
+    model: Row,
+    position: int,
+    spelled: Mapping[str, str],
+    seen: dict[tuple[str, str], int],
 ) -> Iterator[Finding]:
     provider = clean(model["provider"])
-    provider = PROVIDERS.get(provider, provider)
+    provider = spelled.get(provider, provider)
     for matcher in matchers(model["match"]):
         ((kind, wanted),) = matcher.items()
         if kind != "exact":
@@ -87,7 +92,7 @@ def _prices(path: str, prices: Iterable[Row]) -> Iterator[Finding]:
         begins = _moment(price.get("from"))
         if n and "from" not in price:
             yield Finding(place, "expected from in every price but the first, got none")
-        elif last is not None and begins is not None and begins <= last:
+        elif last is not None and begins is not None and begins < last:
             yield Finding(
                 f"{place}.from",
                 f"expected prices in order of from, got {price['from']} behind a later one",

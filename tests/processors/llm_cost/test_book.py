@@ -190,6 +190,32 @@ def test_own_prices_reach_other_names_of_the_same_base_model() -> None:
     assert asked.match == "request.base_id"
 
 
+def test_an_alias_costs_what_a_call_of_its_target_costs() -> None:
+    own = "{provider: openai, match: gpt-4o, prices: [{rates: {input: 9}}]}"
+    again = "{provider: openai, match: mine, same_as: openai/gpt-4o-2024-08-06}"
+    inherited = "{provider: openai, match: shopped, same_as: shop/gpt-4o}"
+    shop = "{id: shop, inherit: [openai]}"
+    prices = book(own, again, inherited, providers=shop, base="genai-prices")
+    for alias in ("mine", "shopped"):
+        assert usd(find(prices, "openai", alias)) == 9
+
+
+def test_an_alias_of_another_name_of_its_own_model_has_the_base_price() -> None:
+    itself = "{provider: openai, match: gpt-4o, same_as: openai/gpt-4o-2024-08-06, multiplier: 0.5}"
+    prices = book(itself, base="genai-prices")
+    assert usd(find(prices, "openai", "gpt-4o")) == Decimal("1.25")
+
+
+def test_a_base_model_is_known_by_its_id_too() -> None:
+    prices = book(
+        "{provider: aws, match: mine, same_as: aws/regional.anthropic.claude-opus-5}",
+        base="genai-prices",
+    )
+    found = find(prices, "fireworks", "gpt-oss-120b")
+    assert (found.entry, found.match) == ("fireworks/gpt-oss-120b", "exact")
+    assert find(prices, "aws", "mine").entry == "aws/regional.anthropic.claude-opus-5"
+
+
 def test_variants_of_the_base_data_are_the_vendors_not_the_resellers() -> None:
     prices = Book(None)
     assert (
@@ -208,6 +234,23 @@ def test_inherited_providers_are_looked_up_with_their_patterns_and_base_models()
     assert find(prices, "shop", "big-1").match == "pattern"
     assert find(prices, "shop", "acme/big-1").match == "provider_prefix"
     assert find(prices, "shop", "gpt-4o").entry == "openai/gpt-4o"
+
+
+def test_a_provider_may_be_inherited_by_an_alias_that_is_stated_later() -> None:
+    prices = book(
+        "{provider: corp, match: big, prices: [{rates: {input: 1}}]}",
+        providers='{id: shop, inherit: ["Corp X"]}, {id: corp, aliases: [corp x]}',
+    )
+    assert find(prices, "shop", "big").entry == "corp/big"
+
+
+def test_a_price_at_a_gateway_everybody_knows_makes_it_no_vendor() -> None:
+    prices = book(
+        "{provider: litellm, match: team-alias, prices: [{rates: {input: 7}}]}",
+        base="genai-prices",
+    )
+    assert find(prices, "litellm", "team-alias").entry == "litellm/team-alias"
+    assert find(prices, "litellm", "openai/gpt-4o").entry == "openai/gpt-4o"
 
 
 @pytest.mark.parametrize(

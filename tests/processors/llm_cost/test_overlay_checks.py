@@ -36,6 +36,10 @@ def price(rest: str) -> str:
         ("models: [{provider: openai, match: [x, y], prices: [{rates: {input: 1}}]},"
          " {provider: openai_chat, match: [z, X], prices: [{rates: {input: 1}}]}]",
          "models[1].match", "got 'X' again, first at pricing.models[0]"),
+        ("providers: [{id: corp, aliases: [Corp X]}]\n"
+         "models: [{provider: corp, match: x, prices: [{rates: {input: 1}}]},"
+         " {provider: corp x, match: x, prices: [{rates: {input: 1}}]}]",
+         "models[1].match", "got 'x' again, first at pricing.models[0]"),
         ("models: [{provider: a, match: {regex: '('}, prices: [{rates: {input: 1}}]}]",
          "models[0].match", "an RE2 expression, got '('"),
         ("models: [{provider: a, match: {regex: '(?=x)'}, prices: [{rates: {input: 1}}]}]",
@@ -74,14 +78,16 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert [path for path, _, _ in told(text)] == ["models[0].same_as", "models[1].same_as"]
 
 
-def chain(length: int) -> str:
+def chain(length: int, step: int) -> str:
     rows = [f"{{provider: a, match: m{n}, same_as: a/m{n + 1}}}" for n in range(length)]
-    return f"models: [{', '.join(rows)}, {{provider: a, match: m{length}, prices: [{{rates: {{input: 1}}}}]}}]"
+    rows += [f"{{provider: a, match: m{length}, prices: [{{rates: {{input: 1}}}}]}}"]
+    return f"models: [{', '.join(rows[::step])}]"
 
 
-def test_same_as_may_follow_four_times() -> None:
-    assert told(chain(4)) == []
-    assert told(chain(5)) != []
+@pytest.mark.parametrize("step", [1, -1], ids=["from_the_alias", "from_the_price"])
+def test_same_as_may_follow_four_times_in_any_order(step: int) -> None:
+    assert told(chain(4, step)) == []
+    assert told(chain(5, step)) != []
 
 
 def test_rates_finer_than_an_attodollar_are_rounded_with_a_warning() -> None:
@@ -96,6 +102,8 @@ def test_overlapping_prices_are_legal() -> None:
         told(price("rates: {input: 1}}, {from: 2026-01-01, until: 2026-02-01, rates: {input: 2}"))
         == []
     )
+    promotion = "from: 2026-01-01, rates: {input: 2}}, {from: 2026-01-01, until: 2026-02-01, rates: {input: 1}"
+    assert told(price(promotion)) == []
 
 
 NOW = moment("2026-11-20")
