@@ -45,6 +45,27 @@ def _vendor_usage(metadata: Mapping[str, Any]) -> Mapping[str, int] | None:
     return None
 
 
+_READ_AND_WRITTEN: Final = {
+    "cacheReadInputTokens": semconv.GEN_AI_USAGE_CACHE_READ,
+    "cacheWriteInputTokens": semconv.GEN_AI_USAGE_CACHE_CREATION,
+}
+_READ_AND_CREATED: Final = {
+    "cacheReadInputTokens": semconv.GEN_AI_USAGE_CACHE_READ,
+    "cacheCreationInputTokens": semconv.GEN_AI_USAGE_CACHE_CREATION,
+}
+_PROMPT_AND_REASONING: Final = {
+    "cachedPromptTokens": semconv.GEN_AI_USAGE_CACHE_READ,
+    "reasoningTokens": semconv.GEN_AI_USAGE_REASONING,
+}
+_VENDOR_COUNTS: Final = (
+    (("bedrock", "usage"), _READ_AND_WRITTEN),
+    (("anthropic",), _READ_AND_CREATED),
+    (("openai",), _PROMPT_AND_REASONING),
+    (("azure",), _PROMPT_AND_REASONING),
+    (("xai",), _PROMPT_AND_REASONING),
+)
+"""What the vendors' metadata tell beside the totals: all that version 4 has of cache and reasoning."""
+
 DIALECT: Final = Dialect(
     name="vercel",
     aliases={
@@ -116,15 +137,9 @@ DIALECT: Final = Dialect(
     objects=(
         UsageObject("ai.response.providerMetadata", _vendor_usage, exact=True),
         UsageObject("ai.response.providerMetadata.anthropic.usage", exact_counts, exact=True),
-        UsageObject(
-            "ai.response.providerMetadata",
-            counts_of(
-                {
-                    "cacheReadInputTokens": semconv.GEN_AI_USAGE_CACHE_READ,
-                    "cacheWriteInputTokens": semconv.GEN_AI_USAGE_CACHE_CREATION,
-                }
-            ),
-            path=("bedrock", "usage"),
+        *(
+            UsageObject("ai.response.providerMetadata", counts_of(members), path=place)
+            for place, members in _VENDOR_COUNTS
         ),
     ),
 )
