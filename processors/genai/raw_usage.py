@@ -23,6 +23,9 @@ _HOUR: Final = semconv.APP_LLM_USAGE_CACHE_CREATION_1H
 _REASONING: Final = semconv.GEN_AI_USAGE_REASONING
 _SEARCHES: Final = semconv.APP_LLM_USAGE_WEB_SEARCHES
 
+_ANTHROPIC_CACHES: Final = ("cache_read_input_tokens", "cache_creation_input_tokens")
+"""Read and write; applications also add them to Langfuse's buckets, as its documentation shows."""
+
 
 def exact_counts(usage: Mapping[str, Any]) -> Counts | None:
     """Read any vendor's usage object; input and output are totals that include cache and reasoning."""
@@ -74,10 +77,21 @@ def _bedrock(usage: Mapping[str, Any]) -> Counts:
 
 
 def _openai(usage: Mapping[str, Any]) -> Counts:
+    given = _first(usage, "prompt_tokens", "input_tokens")
+    output = _first(usage, "completion_tokens", "output_tokens")
+    reasoning = _first(
+        usage,
+        "completion_tokens_details.reasoning_tokens",
+        "output_tokens_details.reasoning_tokens",
+    )
+    if output is not None and reasoning:
+        outside = (given or 0) + output + reasoning
+        if _at(usage, "total_tokens") == outside or reasoning > output:  # xAI's API
+            output += reasoning
     return _present(
         {
-            _INPUT: _first(usage, "prompt_tokens", "input_tokens"),
-            _OUTPUT: _first(usage, "completion_tokens", "output_tokens"),
+            _INPUT: given,
+            _OUTPUT: output,
             _READ: _first(
                 usage, "prompt_tokens_details.cached_tokens", "input_tokens_details.cached_tokens"
             ),
@@ -86,11 +100,7 @@ def _openai(usage: Mapping[str, Any]) -> Counts:
                 "prompt_tokens_details.cache_write_tokens",
                 "input_tokens_details.cache_write_tokens",
             ),
-            _REASONING: _first(
-                usage,
-                "completion_tokens_details.reasoning_tokens",
-                "output_tokens_details.reasoning_tokens",
-            ),
+            _REASONING: reasoning,
         }
     )
 
@@ -114,13 +124,13 @@ def _langfuse(usage: Mapping[str, Any]) -> Counts:
     buckets = {key: n for key, value in usage.items() if (n := count_of(value)) is not None}
     plain_in, plain_out = buckets.get("input", 0), buckets.get("output", 0)
     subsets = buckets.get("total") == plain_in + plain_out and any(
-        n for key, n in buckets.items() if key.startswith(("input_", "output_"))
+        n for key, n in buckets.items() if key.startswith(("input_", "output_", *_ANTHROPIC_CACHES))
     )
     counts = {
-        _INPUT: plain_in if subsets else _sum(buckets, "input"),
+        _INPUT: plain_in if subsets else _sum(buckets, "input", *_ANTHROPIC_CACHES),
         _OUTPUT: plain_out if subsets else _sum(buckets, "output"),
-        _READ: _sum(buckets, "input_cached", "input_cache_read"),
-        _WRITE: _sum(buckets, "input_cache_creation", "input_cache_write"),
+        _READ: _sum(buckets, "input_cached", "input_cache_read", _ANTHROPIC_CACHES[0]),
+        _WRITE: _sum(buckets, "input_cache_creation", "input_cache_write", _ANTHROPIC_CACHES[1]),
         _REASONING: _sum(buckets, "output_reasoning"),
         TOTAL: buckets["total"] if subsets else None,  # kept as the mark of a proof
     }
@@ -141,8 +151,7 @@ def _is_bedrock(usage: Mapping[str, Any]) -> bool:
 
 
 def _is_anthropic(usage: Mapping[str, Any]) -> bool:
-    caches = {"cache_read_input_tokens", "cache_creation_input_tokens"}
-    return "input_tokens" in usage and bool(caches & usage.keys())
+    return "input_tokens" in usage and any(key in usage for key in _ANTHROPIC_CACHES)
 
 
 _VENDORS: Final[
@@ -154,3 +163,8 @@ _VENDORS: Final[
     (_is_anthropic, _anthropic),
     (_has("input", "output"), _langfuse),
 )
+
+PLAIN_COUNTS: Final = counts_of(
+    {"input_tokens": _INPUT, "output_tokens": _OUTPUT, "total_tokens": TOTAL}
+)
+"""Reads an object that no vendor's definition fits, for want of cache counts: whose it is makes no difference then."""

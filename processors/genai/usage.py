@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from processors import semconv
 from processors.genai.config import Override
 from processors.genai.identity import Identity
+from processors.genai.names import COUNTS
 from processors.genai.plan import Plan, Sources
 from processors.genai.table import TOTAL, Output, Semantics
 from processors.genai.values import mapping, mapping_of
@@ -208,16 +209,17 @@ def _exact_usage(plan: Plan, attributes: Mapping[str, bytes]) -> Usage | None:
 
 
 def _from_object(counts: Mapping[str, int], plan: Plan, attributes: Mapping[str, bytes]) -> Usage:
-    output = counts.get(semconv.GEN_AI_USAGE_OUTPUT_TOKENS)
-    if output is None:
-        output = first_count(plan.counts[1], attributes)
+    def told(field: str) -> int | None:
+        count = counts.get(field)
+        return first_count(plan.counts[COUNTS.index(field)], attributes) if count is None else count
+
     return Usage(
         input=counts[semconv.GEN_AI_USAGE_INPUT_TOKENS],
-        output=output,
+        output=told(semconv.GEN_AI_USAGE_OUTPUT_TOKENS),
         cache_read=counts.get(semconv.GEN_AI_USAGE_CACHE_READ),
         cache_write=counts.get(semconv.GEN_AI_USAGE_CACHE_CREATION),
-        cache_write_1h=counts.get(semconv.APP_LLM_USAGE_CACHE_CREATION_1H),
-        reasoning=counts.get(semconv.GEN_AI_USAGE_REASONING),
+        cache_write_1h=told(semconv.APP_LLM_USAGE_CACHE_CREATION_1H),
+        reasoning=told(semconv.GEN_AI_USAGE_REASONING),
         semantics=PROVED if TOTAL in counts else EXACT,
         web_searches=counts.get(semconv.APP_LLM_USAGE_WEB_SEARCHES),
     )
@@ -246,6 +248,7 @@ def decide(reading: Reading, identity: Identity, override: Override | None) -> U
     quality = None
     if (
         identity.drops_cache_split
+        and reading.uncached is None
         and reading.cache_read is None
         and reading.cache_write is None
         and semantics is not None
@@ -296,8 +299,8 @@ def _output(reading: Reading, counted: int, where: Output) -> tuple[int | None, 
     output, reasoning, total = reading.output, reading.reasoning, reading.total
     if output is None:
         return None, reasoning
-    if where is Output.EXCLUDED and total is not None:
-        whole = max(output, total - counted)
+    if where is Output.EXCLUDED and total is not None and total >= counted + output:
+        whole = total - counted
         if reasoning is None and whole > output:
             return whole, whole - output
         more = reasoning if reasoning and reasoning > whole else 0  # it can only be outside

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from processors import semconv
-from processors.genai.raw_usage import exact_counts
+from processors.genai.raw_usage import PLAIN_COUNTS, exact_counts
 from processors.genai.table import Alias, Dialect, Hint, Kind, Role, UsageObject
 from processors.genai.values import mapping, number_of
 
@@ -44,5 +44,8 @@ DIALECT: Final = Dialect(
             },
         ),
     ),
-    objects=(UsageObject("langfuse.observation.usage_details", exact_counts, exact=True),),
+    objects=(
+        UsageObject("langfuse.observation.usage_details", exact_counts, exact=True),
+        UsageObject("langfuse.observation.usage_details", PLAIN_COUNTS),
+    ),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from processors import semconv
-from processors.genai.raw_usage import exact_counts
+from processors.genai.raw_usage import PLAIN_COUNTS, exact_counts
 from processors.genai.table import Alias, Dialect, Emitter, Semantics, UsageObject
 
 DIALECT: Final = Dialect(
@@ -39,6 +39,9 @@ DIALECT: Final = Dialect(
         UsageObject("gen_ai.usage.raw", exact_counts, exact=True),
         UsageObject("response_data.usage", exact_counts, exact=True),
         UsageObject("response_data", exact_counts, path=("usage",), exact=True),
+        UsageObject("gen_ai.usage.raw", PLAIN_COUNTS),
+        UsageObject("response_data.usage", PLAIN_COUNTS),
+        UsageObject("response_data", PLAIN_COUNTS, path=("usage",)),
     ),
     sdk=(r"logfire\.(openai|anthropic)",),
 )
