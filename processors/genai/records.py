@@ -28,6 +28,8 @@ _MESSAGE: Final = "message"
 _CALL_MESSAGE: Final = "llm_call_"
 _CALL_RECORD: Final = Hint(Role.MODEL_CALL, "chat")
 _IN_BODY: Final = tuple(key.encode() for key in (*CALL_RECORD_KEYS, _CALL_MESSAGE))
+_NAMED_BY_BODY: Final = {encode_value(name): name for name in EVENTS}
+"""Claude Code writes the name as the body, and without its prefix as `event.name`."""
 _CANONICAL: Final = ("gen_ai.", "app.llm.")
 
 
@@ -54,7 +56,7 @@ def call_record(record: LogRecord) -> CallRecord | None:
     """Return what a record is read by, or None when it reports no call."""
     view = record.view
     attributes: Mapping[str, bytes] = view.attributes
-    name = view.event_name or text(attributes.get(EVENT_NAME, b""))
+    name = _NAMED_BY_BODY.get(view.body) or _event_name(record)
     if name in EVENTS:
         named = {**attributes, EVENT_NAME: encode_value(name)}
         return CallRecord(named, EVENTS[name], of_emitter=True)
@@ -70,7 +72,12 @@ def repeats_usage(record: LogRecord) -> str | None:
     attributes: Mapping[str, bytes] = record.view.attributes
     if GEN_AI_USAGE_INPUT_TOKENS not in attributes and GEN_AI_USAGE_OUTPUT_TOKENS not in attributes:
         return None
-    return record.view.event_name or text(attributes.get(EVENT_NAME, b"")) or ""
+    return _event_name(record)
+
+
+def _event_name(record: LogRecord) -> str:
+    view = record.view
+    return view.event_name or text(view.attributes.get(EVENT_NAME, b"")) or ""
 
 
 def _is_call_message(attributes: Mapping[str, bytes]) -> bool:
