@@ -19,9 +19,9 @@ _AGGREGATES: Final = (
     "invoke_agent", "invoke_workflow", "agent_step", "create_agent", "plan", "framework", "execute_task",
 )  # fmt: skip
 _CALLS: Final = (
-    "chat", "text_completion", "generate_content", "embeddings", "rerank", "decide", "image_generation",
-    "generate_image", "image_edit", "audio_generation", "generate_audio", "speech", "text_to_speech", "transcription",
-    "speech_to_text", "translation",
+    "chat", "text_completion", "generate_content", "embeddings", "rerank", "decide", "image", "image_generation",
+    "generate_image", "image_edit", "audio", "audio_generation", "generate_audio", "speech", "text_to_speech",
+    "transcription", "speech_to_text", "translation",
 )  # fmt: skip
 
 OPERATIONS: Final = {
