@@ -33,7 +33,7 @@ class Dimension:
     fixed: tuple[str, ...] = ()
     lower: bool = False
     on_resource: bool = False
-    """Also looked up on the resource, under its plain names."""
+    """Also looked up on the resource, under its plain names and then its fixed keys."""
     list_of_names: str = ""
     """A last resort: an attribute with a list of objects, of which the first one's `name` counts."""
 

@@ -61,7 +61,8 @@ def resource_dimensions(attributes: Attributes) -> dict[str, str]:
     found: dict[str, str] = {}
     for dimension in DIMENSIONS:
         if dimension.on_resource:
-            values = (text(attributes[name]) for name in dimension.names if name in attributes)
+            names = (*dimension.names, *dimension.fixed)
+            values = (text(attributes[name]) for name in names if name in attributes)
             value = next((v for v in values if v is not None), None)
             if value is not None:
                 found[dimension.canonical] = value
