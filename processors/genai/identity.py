@@ -41,6 +41,7 @@ def identify(plan: Plan, attributes: Mapping[str, bytes]) -> Identity:
         (provider_of(named) if named else None)
         or (vendor_of_model(request) if request else None)
         or (vendor_of_model(response) if response else None)
+        or _vendor_beside_framework(plan, attributes)
         or plan.scope.provider
     )
     claude = is_claude(request, response)
@@ -56,6 +57,12 @@ def identify(plan: Plan, attributes: Mapping[str, bytes]) -> Identity:
         total_is_evidence=claude or provider in _SUMMING_VENDORS,
         drops_cache_split=row.drops_cache_split and (claude or provider == _ANTHROPIC),
     )
+
+
+def _vendor_beside_framework(plan: Plan, attributes: Mapping[str, bytes]) -> str | None:
+    """Return the first vendor that any name tells, for calls of a framework whose models tell none."""
+    told = (text(attributes[source.key]) for source in plan.provider)
+    return next((vendor for name in told if name and (vendor := provider_of(name))), None)
 
 
 def _digests(models: set[str]) -> int:
