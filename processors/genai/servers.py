@@ -22,17 +22,29 @@ _MAY_STAND: Final = STANDING | {None}
 def judge_servers(trace: Trace, calls: list[Call], above: Above, *, prefer_gateway: bool) -> None:
     """A server's or gateway's record below its client's repeats it, whatever its ids and counts say."""
     servers = [call for call in calls if call.is_server_side]
+    answered = _answered_from_caches(trace, servers)
     for call in reversed(trace.deepest_first(servers)) if prefer_gateway else servers:
         client = trace.client_of(call)
         if client is None or not _is_client(client, call):
             continue
-        if prefer_gateway and client.verdict is None:
+        preferred = prefer_gateway or client in answered
+        if preferred and client.verdict is None:
             above.close(client, above.verdict_on(client) or DUPLICATE_OF_DESCENDANT)
-        gave_way = prefer_gateway and client.verdict == DUPLICATE_OF_DESCENDANT
+        gave_way = preferred and client.verdict == DUPLICATE_OF_DESCENDANT
         if call.verdict is None and not gave_way:
             above.close(call, SERVER_OF_CLIENT)
     for call in undecided(calls):
         _give_way(call, list(servers_of(trace, call)), above)
+
+
+def _answered_from_caches(trace: Trace, servers: list[Call]) -> set[Call]:
+    """Return the clients of gateways that answered from their caches and of nothing else: they do not know of it."""
+    clients = {trace.client_of(call) for call in servers if call.cached}
+    return {
+        client
+        for client in clients
+        if client and all(r.cached for r in trace.records_right_below(client) if r.has_usage)
+    }
 
 
 def _give_way(client: Call, servers: list[Call], above: Above) -> None:

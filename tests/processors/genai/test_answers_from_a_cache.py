@@ -113,3 +113,28 @@ def test_an_answer_from_a_cache_that_is_logged_as_such_counts_once(
     counted, repeated = graph.close()
     assert counted.attributes[STATUS] == "cached"
     assert SKIP in repeated.attributes
+
+
+@pytest.mark.parametrize("prefer", ["client", "gateway"])
+@pytest.mark.parametrize("scope", SCOPES, ids=["sdk", "framework"])
+@pytest.mark.parametrize("order", ["together", "gateway first"])
+def test_a_client_whose_gateway_answers_from_its_cache_costs_nothing(
+    prefer: str, scope: str, order: str
+) -> None:
+    client = traces(SPANS[CLIENT], scope=scope)
+    gateway = traces(span(GATEWAY, parent=CLIENT, ms=(10, 90), attributes=HIT), scope=GATEWAY_SCOPE)
+    graph = Graph({"prefer": prefer})
+    for raw in [client + gateway] if order == "together" else [gateway, client]:
+        graph.send(Signal.TRACES, raw)
+    left = graph.close()
+    assert [one.attributes[STATUS] for one in left if one.counted] == ["cached"]
+
+
+def test_a_client_whose_gateway_called_the_model_after_all_costs_what_that_does() -> None:
+    gateway = [span(4, parent=CLIENT, ms=(5, 9), attributes=HIT), SPANS[GATEWAY]]
+    graph = Graph()
+    graph.send(
+        Signal.TRACES,
+        traces(SPANS[CLIENT], scope=SCOPES[0]) + traces(*gateway, scope=GATEWAY_SCOPE),
+    )
+    assert [cost(one) for one in graph.close() if one.counted] == [pytest.approx(USD)]
