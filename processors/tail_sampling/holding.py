@@ -60,11 +60,11 @@ class Holder:
         count = size = received = 0
         arriving: bytes | None = None
         for resource, envelope, number, spans in groups:
+            if meter is not None:
+                decider.decide_oversize(meter.begin(resource))
             if arrived and resource is not arriving:
                 self._decide_on_arrival(arrived)
             arriving = resource
-            if meter is not None:
-                decider.decide_oversize(meter.begin(resource))
             received += number
             for span, view, attributes in spans:
                 trace = traces.get(view.trace_id)

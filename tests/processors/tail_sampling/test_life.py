@@ -401,6 +401,14 @@ def test_span_ingest_asks_about_one_resource_at_a_time() -> None:
     assert run.closes
 
 
+def test_span_ingest_measures_a_resource_before_it_asks_about_it() -> None:
+    run = Run(ERRORS, sampling_strategy="span-ingest", maximum_trace_size_bytes=2000)
+    large = request([span("large", "large", {"x": "y" * 3000}, status="error")])
+    run.send_raw(large + request([span("small", "small", status="error")]))
+    assert [one.name for one in run.spans] == ["small"]
+    assert run.closes
+
+
 @pytest.mark.parametrize(("memory", "kept"), [(0, ["b"]), (10, [])])
 def test_span_ingest_forgets_what_it_did_not_decide(memory: int, kept: list[str]) -> None:
     cache = {"non_sampled_cache_size": memory}
