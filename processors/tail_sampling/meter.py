@@ -14,6 +14,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._resource: bytes | None = None
+        self._resource_size = 0
         self._scopes: dict[Trace, int] = {}
         self._resources: dict[Trace, int] = {}
 
@@ -29,7 +30,8 @@ class Meter:
         return grown
 
     def end_scope(self, envelope: Envelope) -> None:
-        """Close a scope group."""
+        """Close a scope group. The envelope is measured as it will leave, which may be without schema URLs."""
+        self._resource_size = len(envelope.resource)
         for trace, size in self._scopes.items():
             self._resources[trace] = self._resources.get(trace, 0) + _field(
                 size + len(envelope.scope)
@@ -38,10 +40,9 @@ class Meter:
 
     def end_resource(self) -> list[Trace]:
         """Close the last resource group; return the traces that have grown."""
-        resource = len(self._resource or b"")
         grown = list(self._resources)
         for trace, size in self._resources.items():
-            trace.wire_size += size + resource
+            trace.wire_size += size + self._resource_size
         self._resources = {}
         return grown
 

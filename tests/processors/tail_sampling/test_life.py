@@ -356,6 +356,13 @@ def test_an_oversize_trace_leaves_at_least_its_skeleton() -> None:
     assert run.closes
 
 
+@pytest.mark.parametrize(("quirks", "kept"), [(True, ["s"]), (False, [])])
+def test_schema_urls_count_for_the_size_where_they_are_kept(quirks: bool, kept: list[str]) -> None:
+    run = Run(ALWAYS, maximum_trace_size_bytes=500, quirks=quirks)
+    run.send_raw(request([span("t")], schema_url="https://" + "u" * 500))
+    assert run.wait(10) == kept
+
+
 @pytest.mark.parametrize(("quirks", "kept"), [(True, ["b"]), (False, [])])
 def test_what_the_collector_loses_may_come_again(quirks: bool, kept: list[str]) -> None:
     cache = {"sampled_cache_size": 10, "non_sampled_cache_size": 10}
