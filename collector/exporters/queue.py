@@ -1,7 +1,7 @@
-"""The queue between a pipeline and a destination: its contract, and how what waits is ordered and joined.
+"""The queue between a pipeline and a destination: its contract, and the queue itself.
 
-How full it is and what is claimed of it is counted by `fill`. Where requests are kept besides in memory is the shelf's
-business: nowhere, or on disk. When they leave together is the business of `queue_config.Joining`.
+How full it is and what is claimed of it is counted by `fill`. What waits is ordered and joined by `lines`. Where it is
+kept besides in memory is the business of the `shelf`: nowhere, or on disk.
 
 Invariants
 - What was put is handed out once, oldest first within its signal, and fills the queue until it is acknowledged.
@@ -11,14 +11,13 @@ Invariants
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from collector.exporters.fill import Fill
+from collector.exporters.lines import Lines
 from collector.exporters.queue_config import QueueConfig
 from collector.exporters.shelf import NoShelf, Result, Shelf, Waiting
 from processors.batch import Signal
@@ -93,34 +92,6 @@ class Queue(Protocol):
         """Let go of what is left, after `close` and when nobody takes any more: a durable queue finds it again."""
 
 
-class _Line:
-    """What waits of one signal."""
-
-    __slots__ = ("items", "size", "waiting")
-
-    def __init__(self) -> None:
-        self.waiting: deque[Waiting] = deque()
-        self.items = 0
-        self.size = 0
-
-    def append(self, entry: Waiting) -> None:
-        self.waiting.append(entry)
-        self._count(entry, 1)
-
-    def put_back(self, entry: Waiting) -> None:
-        self.waiting.appendleft(entry)
-        self._count(entry, 1)
-
-    def pop(self) -> Waiting:
-        entry = self.waiting.popleft()
-        self._count(entry, -1)
-        return entry
-
-    def _count(self, entry: Waiting, sign: int) -> None:
-        self.items += sign * entry.items
-        self.size += sign * entry.size
-
-
 def _ignore(signal: Signal, reason: str, items: int) -> None:
     """Tell nobody."""
 
@@ -148,12 +119,8 @@ class SendingQueue:
         self.capacity = self._fill.capacity
         self._block = config.block_on_overflow
         self._wait_for_result = config.wait_for_result
-        self._joining = config.joining
         self._clock = clock
-        self._lines = {signal: _Line() for signal in Signal}
-        self._on_their_way = 0
-        self._left_s = -math.inf
-        """When something left last."""
+        self._lines = Lines(config.joining, clock)
         self._closed = False
         lock = threading.Lock()
         self._work = threading.Condition(lock)
@@ -172,7 +139,7 @@ class SendingQueue:
 
     def _extend(self, entries: Iterable[Waiting]) -> None:
         for entry in entries:
-            self._lines[entry.signal].append(entry)
+            self._lines.append(entry)
             self._fill.add(entry)
 
     def size(self) -> int:
@@ -222,10 +189,8 @@ class SendingQueue:
                 return ticket
             if self._wait_for_result:
                 ticket = entry.result = Result()
-            line = self._lines[request.signal]
-            line.append(entry)
             self._fill.add(entry)
-            if len(line.waiting) == 1 or self._joining.enough(line.items, line.size):
+            if self._lines.append(entry):
                 self._work.notify()
         return ticket
 
@@ -240,19 +205,17 @@ class SendingQueue:
             if loaded:
                 return Taken(loaded)
             with self._work:
-                self._on_their_way -= 1
+                self._lines.done()
 
     def _parts(self) -> list[Waiting] | None:
         """Wait until something is due and take it out; None when the queue is closed and empty."""
         with self._work:
             while True:
                 self._expire()
-                line = self._due()
-                if line is not None:
-                    return self._load(line)
-                if self._closed:
-                    return None
-                self._work.wait(self._patience())
+                parts = self._lines.load()
+                if parts is not None or self._closed:
+                    return parts
+                self._work.wait(self._lines.patience())
 
     def ack(
         self,
@@ -261,7 +224,7 @@ class SendingQueue:
         dead: Iterable[tuple[Request, str]] = (),
     ) -> None:
         with self._work:
-            self._on_their_way -= 1
+            self._lines.done()
             for part in taken.parts:
                 self._fill.remove(part)
             self._shelf.bury(dead)
@@ -273,20 +236,18 @@ class SendingQueue:
 
     def nack(self, taken: Taken) -> None:
         with self._work:
-            self._on_their_way -= 1
-            line = self._lines[taken.request.signal]
-            for part in reversed(taken.parts):
-                line.put_back(part)
+            self._lines.put_back(taken.parts)
             self._work.notify()
 
     def leave(self) -> None:
         with self._work:
-            left = [line.pop() for line in self._lines.values() for _ in range(len(line.waiting))]
-        self._shelf.close(self._inherit, sorted(left, key=lambda entry: entry.key))
+            left = sorted(self._lines.pop_all(), key=lambda entry: entry.key)
+        self._shelf.close(self._inherit, left)
 
     def close(self) -> None:
         with self._work:
             self._closed = True
+            self._lines.close()
             self._work.notify_all()
             self._space.notify_all()
 
@@ -297,18 +258,16 @@ class SendingQueue:
 
     def _drop_oldest(self) -> bool:
         """Give up what has waited longest; False when nothing waits."""
-        lines = [line for line in self._lines.values() if line.waiting]
-        if lines:
-            self._give_up(min(lines, key=_since).pop(), "queue_full")
-        return bool(lines)
+        oldest = self._lines.pop_oldest()
+        if oldest is not None:
+            self._give_up(oldest, "queue_full")
+        return oldest is not None
 
     def _expire(self) -> None:
         """Give up what is older than it may become."""
         if self._shelf.max_age_s:
-            oldest_s = self._clock() - self._shelf.max_age_s
-            for line in self._lines.values():
-                while line.waiting and line.waiting[0].since_s < oldest_s:
-                    self._give_up(line.pop(), "expired")
+            for entry in self._lines.pop_older(self._clock() - self._shelf.max_age_s):
+                self._give_up(entry, "expired")
 
     def _give_up(self, entry: Waiting, reason: str) -> None:
         self._lost(entry.signal, reason, entry.items)
@@ -328,48 +287,6 @@ class SendingQueue:
                 else:
                     self._give_up(part, "damaged")
 
-    def _due(self) -> _Line | None:
-        """Return the line that may leave now and has waited longest."""
-        lines = [line for line in self._lines.values() if line.waiting and self._may_leave(line)]
-        return min(lines, key=_since, default=None)
-
-    def _may_leave(self, line: _Line) -> bool:
-        return (
-            self._joining.enough(line.items, line.size)
-            or self._closed
-            or self._clock() >= self._due_s(line)
-        )
-
-    def _due_s(self, line: _Line) -> float:
-        """Return when a line that is not enough may leave."""
-        joining = self._joining
-        latest_s = _since(line) + joining.linger_s
-        if joining.eager and not self._on_their_way:
-            return min(latest_s, self._left_s + joining.pause_s)
-        return latest_s
-
-    def _load(self, line: _Line) -> list[Waiting]:
-        parts = [line.pop()]
-        items, size = parts[0].items, parts[0].size
-        while line.waiting and not self._joining.enough(items, size):
-            following = line.waiting[0]
-            items, size = items + following.items, size + following.size
-            if not self._joining.fits(items, size):
-                break
-            parts.append(line.pop())
-        self._on_their_way += 1
-        self._left_s = self._clock()
-        return parts
-
-    def _patience(self) -> float | None:
-        """Return how long nothing can become due by time alone; None = for ever."""
-        due = [self._due_s(line) for line in self._lines.values() if line.waiting]
-        return max(0.0, min(due) - self._clock()) if due else None
-
 
 _LONGEST_BLOCK_S: Final = 30.0
 """After that the sender is told to come back, before its own deadline passes without a word."""
-
-
-def _since(line: _Line) -> float:
-    return line.waiting[0].since_s
