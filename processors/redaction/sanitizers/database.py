@@ -131,7 +131,7 @@ _FIRST_ONLY: Final[Mapping[str, int]] = {
     **dict.fromkeys(("GEOHASH", "GEOPOS", "GEODIST", "LPUSH", "RPUSH", "SREM", "ZREM", "SADD"), 1),
 }
 """Command → from which argument on everything becomes one `?`."""
-_ARGUMENT: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*+(?:"|\Z)|\\.|[^ \n"\\]|\\)+', re.DOTALL)
+_ARGUMENT: Final = re.compile(r'(?:"(?:[^"\\]|\\.|\\\Z)*+(?:"|\Z)|\\.|[^ \n"\\]|\\)+', re.DOTALL)
 
 
 def obfuscate_redis(commands: str, system: str) -> str:
@@ -191,26 +191,24 @@ def obfuscate_memcached(command: str, system: str) -> str:
     return command.split("\r\n", 1)[0].strip()
 
 
+_JSON: Final = re.compile(
+    r"""\s* (?: (?P<kept> [{}\[\],:] | "(?:[^"\\]|\\.)*+"(?=\s*:) )
+           | "(?:[^"\\]|\\.)*+" | [^\s{}\[\],:"]+ )""",
+    re.VERBOSE,
+)
+
+
 def obfuscate_json(query: str, system: str) -> str:
-    """Put `"?"` for every value; text that is no JSON stays."""
+    """Put `"?"` for every value; keys stay as they are written, and text that is no JSON stays."""
     try:
-        parsed = json.loads(query, parse_constant=_no_constant)
+        json.loads(query, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return query
-    return json.dumps(_wiped(parsed), separators=(",", ":"), ensure_ascii=False)
+    return _JSON.sub(lambda token: token["kept"] or '"?"', query)
 
 
 def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
-
-
-def _wiped(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _wiped(member) for key, member in value.items()}
-    if isinstance(value, list):
-        # The obfuscator writes one mark for neighbours that are no containers, commas kept.
-        return [_wiped(member) for member in value]
-    return "?"
 
 
 FAMILIES: Final = (
