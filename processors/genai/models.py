@@ -60,16 +60,12 @@ _BEDROCK: Final = re.compile(
     r"(?:anthropic|amazon|meta|cohere|ai21|mistral|stability|deepseek|openai|qwen|writer)\.(?!.*/)"
 )
 _BEDROCK_ARN: Final = re.compile(r"arn:aws[a-z-]*:bedrock:")
-_VENDOR_PREFIXES: Final = _EXACT | {
-    "vertex": "gcp.vertex_ai",
-    "cohere": "cohere",
-    "deepseek": "deepseek",
-    "groq": "groq",
-    "perplexity": "perplexity",
-    "moonshotai": "moonshot_ai",
-    "azure.ai.openai": "azure.ai.openai",
-    "aws.bedrock": "aws.bedrock",
-}
+_OTHERS: Final = ("cohere", "deepseek", "groq", "perplexity")
+_VENDOR_PREFIXES: Final = (
+    _EXACT
+    | {vendor: vendor for vendor in (*_EXACT.values(), *_OTHERS)}
+    | {"vertex": "gcp.vertex_ai", "moonshotai": "moonshot_ai"}
+)
 _FAMILIES: Final = tuple(
     (re.compile(pattern), vendor)
     for pattern, vendor in (
