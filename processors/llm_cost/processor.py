@@ -116,7 +116,7 @@ class LlmCost(Stateless):
                 priced = self._quick.price(shape, attributes, at)
                 if priced is not None:
                     return priced[0].encoded(priced[1])
-        elif s.APP_LLM_SPAN_CLASS not in attributes:
+        elif s.APP_LLM_SPAN_CLASS not in attributes and not _costs(attributes):
             return None
         span = Span.alone(raw[start:end])
         self._item(span)
@@ -128,19 +128,20 @@ class LlmCost(Stateless):
         _, attributes = span.seen or span.see()
         if s.APP_LLM_SPAN_CLASS in edits:
             kind = edits[s.APP_LLM_SPAN_CLASS]
-            if kind in _NEVER_PRICED:
-                return
             quick = kind == _MODEL_CALL
-            if kind == _AGGREGATE and not (
-                s.APP_LLM_USAGE_BASIS in edits or s.APP_LLM_USAGE_BASIS in attributes
-            ):
-                return  # its parts are priced; most aggregates are such
+            never = kind in _NEVER_PRICED or (
+                kind == _AGGREGATE  # its parts are priced; most aggregates are such
+                and not (s.APP_LLM_USAGE_BASIS in edits or s.APP_LLM_USAGE_BASIS in attributes)
+            )
+            if never and not (_costs(attributes) or _costs(edits)):
+                return
         else:
             operation = attributes.get(s.GEN_AI_OPERATION_NAME)
             quick = s.GEN_AI_OPERATION_NAME not in edits and (
                 operation is None or operation in MODEL_CALLS
             )
-            if not quick and not edits and s.APP_LLM_SPAN_CLASS not in attributes:
+            classed = s.APP_LLM_SPAN_CLASS in attributes
+            if not (quick or edits or classed or _costs(attributes)):
                 return
         if not quick or not self._priced_quickly(span, attributes, edits):
             self._item(span)
@@ -177,10 +178,9 @@ class LlmCost(Stateless):
     def _item(self, item: Item) -> None:
         """Price whatever there may be: the long way."""
         shape = self._shape(tuple(item.keys()))
-        if not _is_call(shape, item.get):
-            return
-        if s.APP_LLM_COST_SKIP_REASON in shape.keys:
-            _set_aside(item)
+        if not _is_call(shape, item.get) or s.APP_LLM_COST_SKIP_REASON in shape.keys:
+            if shape.ours:
+                _set_aside(item)
             return
         status = item.get(s.APP_LLM_COST_STATUS)
         if status in verdict.FINAL:
@@ -348,7 +348,15 @@ def _take_reported(item: Item) -> float | None:
     return figure
 
 
+def _costs(attributes: Mapping[str, Any]) -> bool:
+    """Say whether there is a cost or its status."""
+    return s.APP_LLM_COST_USD in attributes or s.APP_LLM_COST_STATUS in attributes
+
+
 def _set_aside(item: Item) -> None:
-    """Leave a call that counts elsewhere without cost and status."""
+    """Leave what is no call, or counts elsewhere, without cost and status: its parts have them, and sums are made of
+    these attributes. A figure that the application computed is kept as reported."""
+    if s.APP_LLM_COST_STATUS not in item:
+        _take_reported(item)
     item.remove(s.APP_LLM_COST_USD)
     item.remove(s.APP_LLM_COST_STATUS)

@@ -140,8 +140,8 @@ class Shape:
         self.seconds = s.APP_LLM_USAGE_AUDIO_SECONDS in present
         self.implied = bool((self.counts or self.seconds) and (self._fields[1] or self._fields[2]))
         """Whether there are a model and usage, which make a span without operation a model call."""
-        self.silent = not self.implied and present.isdisjoint(_TELLING)
-        """Whether nothing says that the span is a model call."""
+        self.silent = not (self.implied or self.ours) and present.isdisjoint(_TELLING)
+        """Whether nothing says that the span is a model call, or what it costs."""
         found = dict(self.counts)
         self.quick = (
             (s.GEN_AI_OPERATION_NAME in present or self.implied)

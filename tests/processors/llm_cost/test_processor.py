@@ -168,6 +168,27 @@ def test_a_call_set_aside_as_a_repetition_has_no_cost() -> None:
     assert not {"app.llm.cost_usd", "app.llm.cost.status"} & got.keys()
 
 
+NO_CALLS: list[dict[str, object]] = [
+    {"gen_ai.operation.name": "invoke_agent"},
+    {"gen_ai.operation.name": "chat", "app.llm.span.class": "aggregate"},
+    {"app.llm.span.class": "tool"},
+    {"http.request.method": "GET"},
+]
+
+
+@pytest.mark.parametrize("decoded", [False, True], ids=["raw", "decoded"])
+@pytest.mark.parametrize("attributes", NO_CALLS, ids=["agent", "aggregate", "tool", "plain"])
+def test_what_is_no_call_has_no_cost_even_if_it_came_with_one(
+    attributes: dict[str, object], decoded: bool
+) -> None:
+    came = call(attributes | {"app.llm.cost_usd": 0.42})
+    assert not decoded or came.groups
+    got = attributes_of(own().process(came))
+    assert got == attributes | {"app.llm.usage.reported_cost_usd": 0.42}
+    sidecar = {"app.llm.cost_usd": 0.42, "app.llm.cost.status": "priced"}
+    assert priced(own(), attributes | sidecar) == attributes
+
+
 def test_things_that_are_counted_are_usage() -> None:
     said = {
         "gen_ai.operation.name": "chat",
