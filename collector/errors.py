@@ -113,20 +113,19 @@ class ExportFailed(CollectorError):
 
 
 class Status(NamedTuple):
-    """How a refusal is told: gRPC status code and name, HTTP status."""
+    """How a refusal is told: gRPC status code, HTTP status."""
 
     grpc: int
-    grpc_name: str
     http: int
 
 
 STATUS: Final[Mapping[type[Exception], Status]] = {
-    TooLarge: Status(8, "RESOURCE_EXHAUSTED", 413),
-    Unauthenticated: Status(16, "UNAUTHENTICATED", 401),
-    Rejected: Status(3, "INVALID_ARGUMENT", 400),
-    Malformed: Status(3, "INVALID_ARGUMENT", 400),
-    Oversized: Status(8, "RESOURCE_EXHAUSTED", 413),
-    Overloaded: Status(14, "UNAVAILABLE", 503),
+    TooLarge: Status(8, 413),  # RESOURCE_EXHAUSTED
+    Unauthenticated: Status(16, 401),  # UNAUTHENTICATED
+    Rejected: Status(3, 400),  # INVALID_ARGUMENT
+    Malformed: Status(3, 400),  # INVALID_ARGUMENT
+    Oversized: Status(8, 413),  # RESOURCE_EXHAUSTED
+    Overloaded: Status(14, 503),  # UNAVAILABLE
 }
 """Anything else is a bug of ours and answered as UNAVAILABLE / 503, so that the sender keeps its data."""
 

@@ -49,8 +49,6 @@ RETRYABLE: Final = frozenset((429, 502, 503, 504))
 _INVALID: Final = frozenset((400, 413))
 """The content is at fault, or its size: parts of it may be taken."""
 
-Encode = Callable[[Request], bytes]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
