@@ -105,10 +105,13 @@ def national(value: bytes) -> bool:
     return 8 <= len(n) <= 11 and _DATE.fullmatch(value) is None and len(set(n)) > 2
 
 
+_LABEL_BEHIND: Final = r"(?: ?- ?| ?\(| )(?i:office|fax|mobile|cell|phone|tel)"
+"""What a contact block writes behind a number."""
+
 PHONE: Final = Entity(
     name="PHONE",
     group="A",
-    about="Telephone numbers: international with `+`, North American, and any that a word such as 'phone' announces.",
+    about="Telephone numbers: international with `+`, North American, and any beside a word such as 'phone'.",
     detectors=(
         Detector(
             entity="PHONE",
@@ -147,6 +150,19 @@ PHONE: Final = Entity(
             score=0.75,
             back=8,
             edge="listed",
+        ),
+        Detector(
+            entity="PHONE",
+            prefilter=r"\d\)?" + _LABEL_BEHIND,
+            pattern=rb"(?!0\.|[1-9]\d{0,2}\.\d{4})"  # a decimal fraction
+            rb"(?P<v>(?:\+ ?)?(?:\(\d{1,5}\)|\d{1,5})(?:[ .\-/]{0,2}(?:\(\d{1,5}\)|\d)){6,14})"
+            + _LABEL_BEHIND.encode()
+            + rb"""\)?(?=\s*(?:[\\,;|"'<\n]|\Z))""",
+            check=called_phone,
+            score=0.9,
+            back=48,
+            edge="listed",
+            bounded=False,
         ),
     ),
 )
