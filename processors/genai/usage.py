@@ -299,8 +299,8 @@ def _output(reading: Reading, counted: int, where: Output) -> tuple[int | None, 
     output, reasoning, total = reading.output, reading.reasoning, reading.total
     if output is None:
         return None, reasoning
-    if where is Output.EXCLUDED and total is not None and total >= counted + output:
-        whole = total - counted
+    if where is Output.EXCLUDED and total is not None:
+        whole = max(output, total - counted)
         if reasoning is None and whole > output:
             return whole, whole - output
         more = reasoning if reasoning and reasoning > whole else 0  # it can only be outside

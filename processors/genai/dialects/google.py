@@ -1,7 +1,8 @@
 """Google: the Agent Development Kit 2.13 and Gemini CLI.
 
 Gemini CLI's spans carry the candidates' tokens only; its log records also the thoughts. Its `gen_ai.prompt.name` is an
-id per turn, not a template. Sources: google/adk telemetry/_token_usage.py; gemini-cli loggingContentGenerator.ts.
+id per turn, not a template; its `tool_token_count` is a part of the prompt, not Codex's total.
+Sources: google/adk telemetry/_token_usage.py; gemini-cli loggingContentGenerator.ts.
 """
 
 from __future__ import annotations
@@ -60,6 +61,6 @@ GEMINI_CLI: Final = Dialect(
         ),
     ),
     scope=r"gemini-cli",
-    ignores=frozenset({"gen_ai.prompt.name"}),
+    ignores=frozenset({"gen_ai.prompt.name", "tool_token_count"}),
     events={"gemini_cli.api_response": Hint(Role.MODEL_CALL, "generate_content")},
 )
