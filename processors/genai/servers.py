@@ -14,6 +14,7 @@ from processors.genai.reasons import (
     STANDING,
     undecided,
 )
+from processors.genai.siblings import judge_settled
 from processors.genai.trace import Trace
 
 _MAY_STAND: Final = STANDING | {None}
@@ -22,29 +23,30 @@ _MAY_STAND: Final = STANDING | {None}
 def judge_servers(trace: Trace, calls: list[Call], above: Above, *, prefer_gateway: bool) -> None:
     """A server's or gateway's record below its client's repeats it, whatever its ids and counts say."""
     servers = [call for call in calls if call.is_server_side]
-    answered = _answered_from_caches(trace, servers)
+    outdone = _outdone(trace, servers, prefer_gateway=prefer_gateway)
+    judge_settled(trace, undecided(outdone))
     for call in reversed(trace.deepest_first(servers)) if prefer_gateway else servers:
         client = trace.client_of(call)
         if client is None or not _is_client(client, call):
             continue
-        preferred = prefer_gateway or client in answered
-        if preferred and client.verdict is None:
+        if client in outdone and client.verdict is None:
             above.close(client, above.verdict_on(client) or DUPLICATE_OF_DESCENDANT)
-        gave_way = preferred and client.verdict == DUPLICATE_OF_DESCENDANT
+        gave_way = client in outdone and client.verdict == DUPLICATE_OF_DESCENDANT
         if call.verdict is None and not gave_way:
             above.close(call, SERVER_OF_CLIENT)
     for call in undecided(calls):
         _give_way(call, list(servers_of(trace, call)), above)
 
 
-def _answered_from_caches(trace: Trace, servers: list[Call]) -> set[Call]:
-    """Return the clients of gateways that answered from their caches and of nothing else: they do not know of it."""
-    clients = {trace.client_of(call) for call in servers if call.cached}
-    return {
-        client
-        for client in clients
-        if client and all(r.cached for r in trace.records_right_below(client) if r.has_usage)
-    }
+def _outdone(trace: Trace, servers: list[Call], *, prefer_gateway: bool) -> set[Call]:
+    """Return the clients whose servers' records are preferred to their own."""
+    clients = {trace.client_of(call) for call in servers if prefer_gateway or call.cached}
+    return {one for one in clients if one and (prefer_gateway or _only_from_caches(trace, one))}
+
+
+def _only_from_caches(trace: Trace, client: Call) -> bool:
+    """Whether gateways answered from their caches and did nothing else, which their client does not know."""
+    return all(r.cached for r in trace.records_right_below(client) if r.has_usage)
 
 
 def _give_way(client: Call, servers: list[Call], above: Above) -> None:

@@ -24,14 +24,29 @@ _GAVE_WAY: Final = (None, DUPLICATE_SIBLING)
 
 def judge_siblings(trace: Trace, calls: list[Call]) -> None:
     """Two instrumentations of one call leave siblings of different scopes; equal scopes mean calls of their own."""
+    for group in _groups_with(trace, calls):
+        open_ones = undecided(group)
+        if open_ones and not _is_settled(group):
+            open_ones.remove(min(open_ones, key=_preference))
+        _close(open_ones)
+
+
+def judge_settled(trace: Trace, calls: list[Call]) -> None:
+    """The same where one of the siblings is reported already, so that nothing is left to prefer."""
+    for group in _groups_with(trace, calls):
+        if _is_settled(group):
+            _close(undecided(group))
+
+
+def _groups_with(trace: Trace, calls: list[Call]) -> Iterator[list[Call]]:
+    """Yield the records of each call that siblings of these report."""
     families: dict[bytes, list[Call]] = {}
     for call in calls:
         families.setdefault(call.parent, []).append(call)
     for fresh in families.values():
         family = _near(trace.family(fresh[0].parent), fresh)
         if any(r.scope != fresh[0].scope for r in family):
-            for group in _groups(family):
-                _keep_one(group)
+            yield from _groups(family)
 
 
 def _near(siblings: Iterable[Call], fresh: list[Call]) -> list[Call]:
@@ -130,11 +145,12 @@ def _same_sibling(one: Call, other: Call) -> bool:
     return bool(one.models & other.models) and overlap >= _SIBLING_OVERLAP * longer
 
 
-def _keep_one(group: list[Call]) -> None:
-    open_ones = undecided(group)
-    if open_ones and all(call.verdict in _GAVE_WAY for call in group):
-        open_ones.remove(min(open_ones, key=_preference))
-    for call in open_ones:
+def _is_settled(group: list[Call]) -> bool:
+    return any(call.verdict not in _GAVE_WAY for call in group)
+
+
+def _close(calls: list[Call]) -> None:
+    for call in calls:
         call.verdict = DUPLICATE_SIBLING
 
 

@@ -217,7 +217,7 @@ ABOVE = {1: 0, 2: 1, 3: 2, 4: 1}
 
 @pytest.mark.parametrize("prefer", ["client", "gateway"])
 @pytest.mark.parametrize("trace", [0, 1, 2], ids=["no trace", "the spans'", "another trace"])
-@pytest.mark.parametrize("numbers", ["2", "12", "23", "24", "123", "124"])
+@pytest.mark.parametrize("numbers", ["2", "12", "23", "24", "123", "124", "234", "1234"])
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_a_call_with_a_log_record_counts_once_in_any_order(
