@@ -4,6 +4,9 @@ Where some of these have no room, the connector says so to the pipeline before i
 it, as it would for an exporter. If it keeps it, only the rest is offered again: to the pipelines that had no room, from
 the stage or the outlets where the batch got stuck. So nothing is delivered or counted twice, and there is one place
 that keeps the batch, refuses what comes next and lets the sender wait.
+
+Released batches have names, by which a durable queue knows what it has already. Behind a connector the name tells the
+way, too: an exporter that several ways lead to gets a batch by each of them, and by none a second time after a restart.
 """
 
 from __future__ import annotations
@@ -35,20 +38,23 @@ def through(stage: Stage, targets: _Targets, batch: Batch) -> None:
 
     The receipt stays with the pipeline before: it waits for all outlets there, and for what they wait for.
     """
-    receipt, batch.receipt = batch.receipt, None
+    receipt, source = batch.receipt, batch.source
+    batch.receipt = None
     try:
         out = stage.process(batch)
         if out is not None:
             _refuse(_offer(targets[out.signal], out))
     finally:
-        batch.receipt = receipt
+        batch.receipt, batch.source = receipt, source
 
 
 def _offer(behind: Sequence[Pipeline], out: Batch) -> list[_Left]:
     """Offer a batch to every pipeline. Where some of it is left, the batch itself is as it was."""
     left: list[_Left] = []
+    name = out.source
     for place, pipeline in enumerate(behind, 1):
         mine = out if place == len(behind) and not left else _copy(out)
+        mine.source = name and f"{name} {pipeline.id}"
         stuck = pipeline.offer(mine)
         if stuck is not None:
             left.append((pipeline, replace(stuck, batch=kept(stuck.batch))))

@@ -172,6 +172,28 @@ def test_a_receipt_waits_for_every_branch(tmp_path: Path) -> None:
     assert keeper.receipt.settled == 1
 
 
+def test_a_released_batch_is_known_by_the_way_it_took(tmp_path: Path) -> None:
+    """A durable queue takes a batch of one name once: by every way, and not again when it is released again."""
+    names: set[str] = set()
+    got: list[str] = []
+
+    def durable(batch: Batch) -> None:
+        if not batch.source or batch.source not in names:
+            got.append(batch.source)
+        names.add(batch.source)
+
+    keeper = Keeper()
+    graph, line = keeping(tmp_path, keeper, dict.fromkeys(ENDS, durable))
+    line._outlets = (Outlet(durable, False), *line._outlets)
+    for _ in range(2):
+        released = traces(span_ids(3))
+        released.source = "keeper:1"
+        keeper.left = [released]
+        graph.tick()
+        assert len(got) == 1 + len(ENDS)
+        assert released.source == "keeper:1"
+
+
 def test_what_a_branch_drops_does_not_end_what_another_waits_for(tmp_path: Path) -> None:
     class Dropper(Stateless):
         def process(self, batch: Batch) -> Batch:
