@@ -31,6 +31,7 @@ def findings(pricing: Row) -> Iterator[Finding]:
     spelled = spellings(pricing.get("providers", ()))
     seen: dict[tuple[str, str], int] = {}
     for n, model in enumerate(pricing.get("models", ())):
+        yield from _either(f"pricing.models[{n}]", model, "same_as", "prices")
         yield from _match(f"pricing.models[{n}]", model, n, spelled, seen)
         yield from _prices(f"pricing.models[{n}].prices", model.get("prices", ()))
 
@@ -108,9 +109,17 @@ def _price(path: str, price: Row) -> Iterator[Finding]:
         for n, block in enumerate(price.get(kind, ())):
             place = f"{path}.{kind}[{n}]"
             yield from _ranges(f"{place}.utc", block.get("utc", ()))
+            yield from _either(place, block, "multiplier", "rates")
+            yield from _either(place, block, "multiplier", "tiers")
             if "rates" in block:
                 yield from _covers(f"{place}.rates", outer, block["rates"])
                 yield from _tiers(place, block)
+
+
+def _either(path: str, row: Row, key: str, other: str) -> Iterator[Finding]:
+    """The schema sees to it that there is one at least."""
+    if key in row and other in row:
+        yield Finding(f"{path}.{other}", f"expected {key} or {other}, got both")
 
 
 def _dates(path: str, price: Row) -> Iterator[Finding]:

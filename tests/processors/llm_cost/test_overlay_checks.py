@@ -1,16 +1,19 @@
-"""Every mistake in a price list that its schema cannot see is told with its place."""
+"""Every mistake in a price list is told with its place, and how to write what was meant."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from collector.errors import ConfigError
 from processors.llm_cost import check
 from processors.llm_cost.base import base_of
 from processors.llm_cost.catalog import DAY, moment
 from processors.llm_cost.doubts import doubts
 from processors.llm_cost.overlay import Overlay
 from processors.ports import Context
-from tests.processors.llm_cost.calls import overlay
+from tests.processors.llm_cost.calls import overlay, settings
 
 HEAD = "schema: 1\ncatalog: {id: test, base: none}\n"
 
@@ -61,6 +64,13 @@ def price(rest: str) -> str:
         (price("rates: {input: 1}, windows: [{utc: ['01:00-02:00', '03:00-03:00'], multiplier: 2}]"),
          "models[0].prices[0].windows[0].utc[1]", "an end that differs from the start"),
         (price("rates: {input: .nan}"), "models[0].prices[0].rates.input", "a finite number, got nan"),
+        ("models: [{provider: a, match: m, same_as: b/x, prices: [{rates: {input: 1}}]}]",
+         "models[0].prices", "expected same_as or prices, got both"),
+        (price("rates: {input: 1}, variants: [{when: {speed: [fast]}, multiplier: 2, rates: {input: 2}}]"),
+         "models[0].prices[0].variants[0].rates", "expected multiplier or rates, got both"),
+        (price("rates: {input: 1}, windows: [{utc: ['01:00-02:00'], multiplier: 2,"
+               " tiers: [{above: 1, rates: {input: 2}}]}]"),
+         "models[0].prices[0].windows[0].tiers", "expected multiplier or tiers, got both"),
         ("models: [{provider: a, match: m, same_as: b/x}]", "models[0].same_as", "which nothing prices"),
         ("models: [{provider: a, match: m, same_as: a/m}]", "models[0].same_as", "no circle, got a/m"),
         ("models: [{provider: a, match: m, same_as: a/n}, {provider: a, match: n, same_as: a/m}]",
@@ -71,6 +81,28 @@ def test_a_mistake_is_told_with_its_place(text: str, path: str, sentence: str) -
     errors = [(where, what) for where, what, warning in told(text) if not warning]
     assert errors[0][0] == path
     assert sentence in errors[0][1]
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        (HEAD + price('rates: {input: "1,5"}'), "write a number of at least 0, such as 2.5"),
+        (HEAD + price("rates: {input: $1.50}"), "write a number of at least 0"),
+        (HEAD + price('rates: {input: "1e400"}'), "write a number of at least 0"),
+        (HEAD + price("rates: {input: 1.0e+300}"), "expected at most 1000000000000, got"),
+        (HEAD + price("from: 20-11-2026, rates: {input: 1}"), "write a day in UTC, such as 2026-11-20"),
+        (HEAD + price("rates: {input: 1}, windows: [{utc: ['1:00-2:00'], multiplier: 2}]"),
+         "write hours and minutes in UTC, such as 09:00-17:30"),
+        (HEAD + price("rates: {input: 1}, windows: [{utc: ['01:00-02:00']}]"), "by a multiplier or by rates"),
+        (HEAD + "models: [{provider: a, match: m, same_as: gpt-4o}]", "write provider/model, such as openai/gpt-4o"),
+        (HEAD + "models: [{provider: a, match: m}]", "a model needs its prices, or same_as"),
+        ("catalog: {id: a}", "write schema: 1"),
+        ("schema: 1", "write catalog: {id: ...}"),
+    ],
+)  # fmt: skip
+def test_what_has_the_wrong_shape_is_told_how_to_write(text: str, advice: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(advice)):
+        settings(text)
 
 
 def test_all_mistakes_are_told_at_once() -> None:
