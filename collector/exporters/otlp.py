@@ -22,6 +22,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from collector.exporters.delivery import TAKEN, Answer
+from collector.otlp_json import REJECTED
 from processors.batch import Signal
 from processors.wire import read_varint, skip
 
@@ -33,12 +34,6 @@ _REPLIES: Final[Mapping[Signal, tuple[type[Message], str]]] = {
     Signal.TRACES: (ExportTraceServiceResponse, "rejected_spans"),
     Signal.METRICS: (ExportMetricsServiceResponse, "rejected_data_points"),
     Signal.LOGS: (ExportLogsServiceResponse, "rejected_log_records"),
-}
-
-_JSON_FIELDS: Final[Mapping[Signal, str]] = {
-    Signal.TRACES: "rejectedSpans",
-    Signal.METRICS: "rejectedDataPoints",
-    Signal.LOGS: "rejectedLogRecords",
 }
 
 
@@ -69,7 +64,7 @@ def partial_success_json(signal: Signal, reply: bytes) -> Answer:
     """The same for a reply in JSON; 64-bit integers may be strings."""
     if not reply:
         return TAKEN
-    field = _JSON_FIELDS[signal]
+    field = REJECTED[signal]
     try:
         partial = json.loads(reply)["partialSuccess"]
         return Answer(max(0, int(partial.get(field, 0))), str(partial.get("errorMessage", "")))

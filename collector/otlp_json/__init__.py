@@ -15,12 +15,20 @@ Both directions read one table, made from the descriptors of `opentelemetry-prot
 from __future__ import annotations
 
 import json
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import Final, NoReturn
 
 from collector.errors import Rejected
 from collector.otlp_json.messages import show_message, write_message
 from collector.otlp_json.scalars import Bad
 from processors.batch import Signal
+
+REJECTED: Final[Mapping[Signal, str]] = {
+    Signal.TRACES: "rejectedSpans",
+    Signal.METRICS: "rejectedDataPoints",
+    Signal.LOGS: "rejectedLogRecords",
+}
+"""The field of a partial success that says how many items were not taken."""
 
 
 def decode(signal: Signal, body: bytes) -> bytes:

@@ -19,7 +19,7 @@ from collector import logs
 from collector.component import Intake, Limits, Taken
 from collector.errors import Rejected, TooLarge, status_of
 from collector.http_server import Headers, HttpLimits, HttpServer, Receive, Scope, Send, respond
-from collector.otlp_json import decode
+from collector.otlp_json import REJECTED, decode
 from collector.receivers.otlp.body import (
     ENCODINGS,
     SMALL_BODY,
@@ -188,16 +188,11 @@ def _answer(head: _Head, taken: Taken) -> bytes:
         return response(taken)
     if not taken.rejected and not taken.message:
         return b"{}"
-    rejected = f"rejected{_JSON_ITEMS[head.signal]}"
-    partial = {rejected: str(taken.rejected), "errorMessage": taken.message[:MAX_MESSAGE]}
+    partial = {
+        REJECTED[head.signal]: str(taken.rejected),
+        "errorMessage": taken.message[:MAX_MESSAGE],
+    }
     return json.dumps({"partialSuccess": partial}).encode()
-
-
-_JSON_ITEMS: Final = {
-    Signal.TRACES: "Spans",
-    Signal.METRICS: "DataPoints",
-    Signal.LOGS: "LogRecords",
-}
 
 
 async def _refuse(send: Send, head: _Head, error: Exception, extra: Headers) -> None:
