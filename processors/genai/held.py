@@ -14,8 +14,6 @@ class Held(NamedTuple):
     """One span that waits."""
 
     call: Call
-    cached: bool
-    """A gateway answered from its cache."""
     resource: bytes
     scope: bytes
     frame: bytes
@@ -31,10 +29,10 @@ class HeldSpans:
         """Return how many spans wait."""
         return sum(map(len, self._traces.values()))
 
-    def take(self, trace_id: bytes, call: Call, span: Span, *, cached: bool) -> int:
+    def take(self, trace_id: bytes, call: Call, span: Span) -> int:
         """Take a span out of its batch; returns its size in bytes."""
         resource, scope = span.group.parent.envelope(), span.group.envelope()
-        held = Held(call, cached, resource, scope, span.frame())
+        held = Held(call, resource, scope, span.frame())
         self._traces.setdefault(trace_id, []).append(held)
         span.dropped = True
         return len(held.frame)

@@ -55,8 +55,8 @@ class Visit:
         """Those of them of which more is to be said than a report does; None when there are none."""
         self.spans: list[Span] = []
         """The spans of the reports, in their order."""
-        self.cached: dict[bytes, Span] = {}
-        """Those that a gateway answered from its cache, by span id."""
+        self.cached: list[Span] = []
+        """Those that a gateway answered from its cache."""
         self.links: list[bytes] = []
         """Of spans that left no report: see `Trace.link`."""
         self.tools = 0

@@ -228,7 +228,7 @@ class Genai:
         )
         visit.spans.append(span)
         if known.cache_hit:
-            visit.cached[span_id] = span
+            visit.cached.append(span)
         if role is _AGGREGATE:
             visit.add(_aggregate(report, plan, view.attributes))
         elif plan.spring and known.identity.provider == _BEDROCK:
@@ -238,20 +238,19 @@ class Genai:
         """Ask for the verdicts on what one batch brought of a trace and act on them; says whether anything waits."""
         calls = self._ledger.close(trace_id, visit, self._now_ns)
         if not calls:
-            for span in visit.cached.values():
+            for span in visit.cached:
                 span.set(semconv.APP_LLM_COST_STATUS, _CACHED)
             return False
         waits = False
         for call, span in zip(calls, visit.spans, strict=True):
-            cached = call.span_id in visit.cached
             if call.verdict is None:
-                self._ledger.hold(self._held.take(trace_id, call, span, cached=cached))
+                self._ledger.hold(self._held.take(trace_id, call, span))
                 waits = True
-            elif call.verdict or cached or call.adds is not None:
-                self._conclude(call, span, cached=cached)
+            elif call.verdict or call.cached or call.adds is not None:
+                self._conclude(call, span)
         return waits
 
-    def _conclude(self, call: Call, span: Span, *, cached: bool) -> None:
+    def _conclude(self, call: Call, span: Span) -> None:
         """Write a verdict."""
         if call.verdict != COUNTED:
             self._skip(span, call.verdict or "")
@@ -260,7 +259,7 @@ class Genai:
             return
         if call.adds is not None:
             write_counts(span, {}, call.adds)
-        if cached:
+        if call.cached:
             span.set(semconv.APP_LLM_COST_STATUS, _CACHED)
 
     def _skip(self, item: Span | LogRecord, reason: str) -> None:
@@ -272,7 +271,7 @@ class Genai:
         for batch, waited in self._held.release(self._now_ns):
             for held, span in zip(waited, batch.spans(), strict=True):
                 self._ledger.hold(-len(held.frame))
-                self._conclude(held.call, span, cached=held.cached)
+                self._conclude(held.call, span)
                 if held.call.aggregate and held.call.verdict == COUNTED:
                     self._stand_in(held.call, span)
             batches.append(batch)
