@@ -188,9 +188,9 @@ class Overlay:
             own.entry, own.links = replace(found, source="overlay"), 1
             return
         if found.own in chain or len(chain) + found.own.links > LONGEST_CHAIN:
-            text = f"expected at most {LONGEST_CHAIN} same_as in a row and no circle, got {{}}"
             names = " -> ".join(str(link.row["same_as"]) for link in chain)
-            raise InvalidConfig(f"{own.path}.same_as", text.format(names))
+            text = f"expected at most {LONGEST_CHAIN} same_as in a row and no circle, got {names}"
+            raise InvalidConfig(f"{own.path}.same_as", f"{text}; write prices for one of them")
         self._resolve(found.own, (*chain, found.own))
         own.entry, own.links = found.entry, found.own.links + 1
         own.factor = times(own.factor, found.own.factor)
