@@ -72,7 +72,7 @@ def price(rest: str) -> str:
                " tiers: [{above: 1, rates: {input: 2}}]}]"),
          "models[0].prices[0].windows[0].tiers", "expected multiplier or tiers, got both"),
         ("models: [{provider: a, match: m, same_as: b/x}]", "models[0].same_as", "which nothing prices"),
-        ("models: [{provider: a, match: m, same_as: a/m}]", "models[0].same_as", "no circle, got a/m; write prices for one"),
+        ("models: [{provider: a, match: m, same_as: a/m}]", "models[0].same_as", "got a/m; write prices for one"),
         ("models: [{provider: a, match: m, same_as: a/n}, {provider: a, match: n, same_as: a/m}]",
          "models[1].same_as", "got a/n -> a/m"),
     ],
