@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -35,8 +36,9 @@ class OtlpReceiver:
 
     def stop(self, deadline_s: float) -> None:
         """Accept nothing new, finish what is in flight or give up after `deadline_s` seconds."""
+        until = time.monotonic() + deadline_s
         for server in self._servers:
-            server.stop(deadline_s)
+            server.stop(max(0.0, until - time.monotonic()))
 
 
 def build(settings: Mapping[str, Any], context: Context) -> OtlpReceiver:
