@@ -45,8 +45,13 @@ _SPAN: Final[Mapping[str, tuple[int, Any]]] = {
 }
 
 _LAYOUTS: Final[Mapping[str, Mapping[str, tuple[int, Any]]]] = {
-    "Resource": {"attributes": (1, dict)},
-    "Scope": {"name": (1, _STRING), "version": (2, _STRING), "attributes": (3, dict)},
+    "Resource": {"attributes": (1, dict), "dropped_attributes": (2, _INT32)},
+    "Scope": {
+        "name": (1, _STRING),
+        "version": (2, _STRING),
+        "attributes": (3, dict),
+        "dropped_attributes": (4, _INT32),
+    },
     # most spans have neither events nor links, and the library makes a stand-in for each empty list that is asked for,
     # with a table of its own to know it by: here the last one says whether there are any
     "Span": {

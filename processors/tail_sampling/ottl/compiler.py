@@ -183,6 +183,8 @@ class _Compiler:
 _KINDS: Final[Mapping[str, tuple[Collection[type], str]]] = {
     "s": ((str,), "string"),
     "S": ((str,), "a string that is written out"),
+    "b": ((bool,), "bool"),
+    "f": ((float,), "float64"),
     "i": ((int,), "int64"),
     "l": ((list,), "a list"),
     "L": ((list,), "a list that is written out"),

@@ -65,9 +65,11 @@ _SCOPE: Final[Mapping[str, Callable[[Any], Any_]]] = {
     "name": lambda scope: scope.scope.name,
     "version": lambda scope: scope.scope.version,
     "schema_url": lambda scope: scope.schema_url,
+    "dropped_attributes_count": lambda scope: scope.scope.dropped_attributes,
 }
 _RESOURCE: Final[Mapping[str, Callable[[Any], Any_]]] = {
-    "schema_url": lambda group: group.schema_url
+    "schema_url": lambda group: group.schema_url,
+    "dropped_attributes_count": lambda group: group.resource.dropped_attributes,
 }
 
 _Part: TypeAlias = "tuple[Callable[[Subject], Any], Mapping[str, Callable[[Any], Any_]]]"

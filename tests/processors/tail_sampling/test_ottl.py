@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from processors.encoded import split
 from processors.errors import InvalidConfig
@@ -317,6 +318,10 @@ def test_it_cannot_be_told(text: str) -> None:
             11,
             "invalid argument at position 0: expected string but got nonetype",
         ),
+        ("IsInt(nil)", 7, "expected int64 but got nonetype"),
+        ("IsDouble(5)", 10, "expected float64 but got int"),
+        ('IsBool("true")', 8, "expected bool but got str"),
+        ("IsMap([5])", 7, "expected a map but got list"),
         ('Substring(name, "a", 1) == ""', 17, "expected int64 but got str"),
         ('Duration(5) > Duration("5s")', 10, "expected string but got int"),
         ('Hours("5s") > 1', 7, "expected a duration but got str"),
@@ -389,6 +394,17 @@ def test_conditions_on_events_are_asked_for_each_event() -> None:
         one.events.add(name="start")
         one.events.add(**event)
         assert keeps(rule, one) is kept
+
+
+def test_resources_and_scopes_tell_what_they_dropped() -> None:
+    message = ExportTraceServiceRequest.FromString(request([span("t")]))
+    (group,) = message.resource_spans
+    group.resource.dropped_attributes_count = 2
+    group.scope_spans[0].scope.dropped_attributes_count = 3
+    counts = "resource.dropped_attributes_count == 2 and scope.dropped_attributes_count == 3"
+    run = Run(policy("ottl_condition", span=[counts]))
+    run.send_raw(message.SerializeToString())
+    assert run.wait(10) == ["s"]
 
 
 def test_only_a_span_is_a_root() -> None:
