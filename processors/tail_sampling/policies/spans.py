@@ -66,8 +66,13 @@ class Latency(Test):
     def holds(self, trace: Trace) -> bool:
         if not trace.start_ns or not trace.end_ns:
             return False
-        duration = max(0, trace.end_ns - trace.start_ns) // _NS_PER_MS
+        duration = _whole_ms(trace.end_ns - trace.start_ns)
         return self._over < duration and (not self._upto or duration <= self._upto)
+
+
+def _whole_ms(elapsed_ns: int) -> int:
+    """Round towards zero, as the Collector does: a trace may end before it began."""
+    return elapsed_ns // _NS_PER_MS if elapsed_ns >= 0 else -(-elapsed_ns // _NS_PER_MS)
 
 
 def latency(settings: Settings, desk: Desk) -> Policy:
@@ -88,8 +93,7 @@ def _latency_span_by_span(watch: Watch, over: int, upto: int) -> int:
     watch.head(_note_raw_extent)
 
     def note(trace: Trace, view: Any) -> None:
-        elapsed = trace.end_ns - trace.start_ns
-        duration = elapsed // _NS_PER_MS if elapsed >= 0 else -(-elapsed // _NS_PER_MS)
+        duration = _whole_ms(trace.end_ns - trace.start_ns)
         if over < duration and (not upto or duration <= upto):
             trace.matched |= bit
 

@@ -26,6 +26,9 @@ LOW, HIGH = -(2**31), 2**31 - 1
         (0, 50, [(0, 40), (0, 200)], False),
         (0, 50, [(0, 200), (0, 40)], False),
         (0, 0, [(9000, 0)], False),
+        (-1, 0, [(0, 0)], True),
+        (-1, 0, [(0.5, 0)], True),
+        (-1, 0, [(9000, 0)], False),
     ],
 )
 def test_latency_is_the_extent_of_the_whole_trace(
