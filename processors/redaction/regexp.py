@@ -7,6 +7,7 @@ Syntax: github.com/google/re2/wiki/Syntax (2026-08).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -24,8 +25,12 @@ Spans: TypeAlias = Sequence[tuple[int, int]]
 _Match = Callable[[Any, bytes, int, int], Sequence[tuple[int, int]]]
 
 
+_ANY_BYTE: Final = re.compile(r"(?:\\Q.*?(?:\\E|\Z)|\\[^C]|[^\\])*+\\C", re.DOTALL)
+"""A pattern with RE2's `\\C`, which may match half a character; Go has no such thing."""
+
+
 class PatternError(ValueError):
-    """What Go says about a pattern that RE2 does not take."""
+    """What Go says about a pattern that it does not take."""
 
 
 def _options(*, binary: bool = False) -> Any:
@@ -40,6 +45,8 @@ def _options(*, binary: bool = False) -> Any:
 
 def compiled(source: str, *, binary: bool = False) -> Any:
     """Return RE2's own object for a pattern, for what `Pattern` has no door to. Raises: `PatternError`."""
+    if _ANY_BYTE.match(source):
+        raise PatternError(r"error parsing regexp: invalid escape sequence: `\C`")
     options = _options(binary=binary)
     try:
         return re2.compile(source.encode("ascii") if binary else source, options)

@@ -302,6 +302,7 @@ def test_values_as_go_writes_them(value: Any, text: str):
     ("config", "sentence"),
     [
         ({"blocked_values": ["a(b"]}, "failed to process block list"),
+        ({"blocked_values": [r"\Qa\Eb\C"]}, r"invalid escape sequence: `\C`"),
         ({"hash_function": "crc"}, "unknown HashFunction crc"),
         ({"hash_function": "hmac-sha256"}, "hmac_key must not be empty"),
         ({"hash_function": "hmac-sha512", "hmac_key": "k" * 32}, "got 32 bytes"),

@@ -157,3 +157,7 @@ def test_an_empty_match_that_touches_the_match_before_it_is_left_out():
 def test_no_match_stands_inside_a_character(text, masked):
     """RE2 sees the bytes of a character as no letters, one beside the other."""
     assert sequentially([r"\B"], text.encode(), b"*").decode() == masked
+
+
+def test_a_backslash_before_a_c_may_be_asked_for():
+    assert sequentially([r"\\C", r"\QB\C\E"], rb"a\Cb B\C", b"*") == b"a*b B*"
