@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from processors.tail_sampling.ottl import syntax
 from processors.tail_sampling.ottl.converters import CONVERTERS
@@ -62,9 +62,9 @@ class _Compiler:
 
     def _comparison(self, tree: syntax.Comparison) -> Condition:
         sign, first, second = tree.operator, tree.left, tree.right
-        if isinstance(first, syntax.Literal) and isinstance(second, syntax.Literal):
-            return _SETTLED[compare(sign, first.value, second.value)]
         left, right = self.value(first), self.value(second)
+        if _is_constant(first) and _is_constant(second):
+            return _SETTLED[compare(sign, left(_NO_SPAN), right(_NO_SPAN))]
         return lambda subject: compare(sign, left(subject), right(subject))
 
     def value(self, tree: syntax.Value) -> _Read:
@@ -205,6 +205,18 @@ _PARTS: Final[Mapping[type, Callable[..., _Read]]] = {
     syntax.Arithmetic: _Compiler._arithmetic,
     syntax.Call: _Compiler._call,
 }
+
+
+def _is_constant(tree: syntax.Value) -> bool:
+    if isinstance(tree, syntax.ListOf):
+        return all(map(_is_constant, tree.items))
+    if isinstance(tree, syntax.MapOf):
+        return all(_is_constant(item) for _, item in tree.items)
+    return isinstance(tree, (syntax.Literal, syntax.Enum))
+
+
+_NO_SPAN: Final = cast(Subject, None)
+"""What constants are asked about: they do not look."""
 
 
 def _always(subject: Subject) -> bool:

@@ -113,6 +113,8 @@ SUBJECT = subject()
         'trace_state["ot"] == "th:8"',
         'trace_state["none"] == ""',
         'ParseJSON(attributes["broken"]) == nil or true',
+        'ParseJSON(attributes["broken"]) == nil or {"a": [1]} == {"a": [1]}',
+        'ParseJSON(attributes["broken"]) == nil or STATUS_CODE_ERROR == 2',
         'not (ParseJSON(attributes["broken"]) == nil and 1 == 2)',
         'not (true and 1 == 2) and not (false or false)',
         '[1, 2] != [1, 2.0] and [1, 2] == [1, 2]',
