@@ -68,7 +68,7 @@ class ContribRedaction(Stateless):
     def _as_it_came(self, rules: Rules, element: Element, editor: RuleEditor) -> None:
         """Change the bytes of the request below what earlier processors wrote, where the two can be told apart."""
         edits, place = element.edits, element.place
-        apart = rules.plain or not edits or edits.keys().isdisjoint(element.view.attributes)
+        apart = rules.plain or not edits or _apart(element, edits)
         if place is None or not apart or not rules.by_hits:
             self._whole(rules, element)
             return
@@ -111,6 +111,12 @@ class ContribRedaction(Stateless):
     def fail_closed(self, batch: Batch) -> Batch | None:
         """Return the batch without anything that can carry content."""
         return without_content(batch)
+
+
+def _apart(element: Element, edits: Mapping[str, object]) -> bool:
+    """Say whether what was written touches neither an attribute that came nor a summary to be added to."""
+    summed = any(key.startswith("redaction.") for key in edits)
+    return not summed and edits.keys().isdisjoint(element.view.attributes)
 
 
 def _editor(rules: Rules, hits: Hits, *, bodies: bool) -> RuleEditor:

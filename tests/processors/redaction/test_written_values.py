@@ -55,6 +55,11 @@ def test_written_attributes_are_redacted_like_those_that_came(
     assert redacted(level, batch_of(came, added, set_)) == redacted(level, encoded)
 
 
+def test_a_summary_that_was_written_is_added_to() -> None:
+    batch = batch_of({"b": "a secret"}, {}, {"redaction.masked.count": 7})
+    assert redacted("info", batch)["redaction.masked.count"] == 8
+
+
 def test_a_resource_behind_its_spans_hides_none_of_their_values() -> None:
     """Fields may come in any order; groups are looked at resource first."""
     request = span_request(attributes=attributes({"a": "ann@example.com"}))
