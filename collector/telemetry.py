@@ -402,7 +402,7 @@ METRICS: Final[tuple[Metric, ...]] = (
         unit="points",
         labels=("reason",),
         owner="exporter",
-        help="Points that are not shown: their type contradicts an earlier one, or there is no room for the series.",
+        help="Points that are not shown: another type than before, not to be spelled, or no room for the series.",
     ),
     _sampler(
         "otelcol_processor_tail_sampling_count_traces_sampled_total",

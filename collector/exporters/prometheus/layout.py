@@ -67,6 +67,8 @@ def read_histogram(point: bytes) -> Read | None:
     behind += size
     if behind < len(point) and point[behind] != _HISTOGRAM_ATTRIBUTES:
         return None
+    if bounds_at - begin != size + 8:  # not one count more than bounds
+        return None
     counts = _counts(bounds_at - begin).unpack_from(point, begin)
     return Read(
         point[bounds_at:],

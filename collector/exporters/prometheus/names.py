@@ -22,6 +22,9 @@ _PER: Final[Mapping[str, str]] = {
     "s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year"
 }  # fmt: skip
 
+_METRIC_NAME: Final = "__name__"
+"""The label that holds a metric's name: a scrape in which a series has it twice is refused whole."""
+
 _NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9:]+")
 _NOT_IN_LABELS: Final = re.compile(r"[^a-zA-Z0-9_]")
 
@@ -63,8 +66,8 @@ def _unit_word(unit: str, known: Mapping[str, str]) -> str:
 def label_name(name: str) -> str:
     """Return an attribute key as a label name."""
     cleaned = _NOT_IN_LABELS.sub("_", name)
-    if cleaned[:1].isdigit():
+    if not cleaned or cleaned[0].isdigit():
         return f"key_{cleaned}"
-    if cleaned.startswith("_") and not cleaned.startswith("__"):
+    if cleaned == _METRIC_NAME or (cleaned.startswith("_") and not cleaned.startswith("__")):
         return f"key{cleaned}"
     return cleaned

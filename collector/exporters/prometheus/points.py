@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import ldexp
+from itertools import pairwise
+from math import isfinite, ldexp
 from typing import Any, Final
 
 from opentelemetry.proto.metrics.v1 import metrics_pb2
@@ -152,6 +153,18 @@ class _Converted:
         self.counts = (*buckets.values(), point.count - sum(buckets.values()))
         self.exemplars = [one.SerializeToString() for one in getattr(point, "exemplars", ())]
         self.quantile_values = getattr(point, "quantile_values", ())
+
+
+def is_sound(point: Any) -> bool:
+    """Say whether a histogram's buckets can be shown: one count more than bounds, which are finite and ascend.
+
+    OTLP demands it of senders, but nobody makes sure. One series that is spelled wrongly costs the whole scrape.
+    """
+    bounds, counts = tuple(point.bounds), tuple(point.counts)
+    if not counts:
+        return not bounds
+    ascending = all(map(isfinite, bounds)) and all(low < high for low, high in pairwise(bounds))
+    return ascending and len(counts) == len(bounds) + 1 and min(counts) >= 0
 
 
 def _exponential(point: Any) -> dict[float, int]:

@@ -3,6 +3,8 @@
 Invariants
 - One entry per exposed name and label set. A later point replaces an earlier one; delta points are added up.
 - A metric keeps the type it had first: points of another type under its name are dropped and counted.
+- What cannot be spelled, a metric without a name or a histogram whose counts do not fit its bounds, is dropped and
+  counted: a scraper refuses the whole page for one wrong line.
 - What was not updated for `expiration_ns`, or said to have no value any more, is not shown, and shown again with its
   value when it comes back.
 - At most `max_series` entries: expired ones make room first, then new ones are dropped and counted.
@@ -24,7 +26,14 @@ from collector.exporters.prometheus.labels import (
 )
 from collector.exporters.prometheus.layout import Read
 from collector.exporters.prometheus.names import metric_name
-from collector.exporters.prometheus.points import NO_VALUE, Points, Shown, points_of, store_read
+from collector.exporters.prometheus.points import (
+    NO_VALUE,
+    Points,
+    Shown,
+    is_sound,
+    points_of,
+    store_read,
+)
 from processors.batch import Batch, Resource, Scope
 from processors.views import PARSE
 
@@ -34,6 +43,8 @@ ZERO_SCRAPES: Final = 2
 Prometheus never sees the step from absent to a first value (prometheus#1673, #3886): with label churn, 13 % of a cost
 counter were lost. Counted in scrapes, not seconds, so that a reader who polls fast need not wait.
 """
+_TAKEN: Final = {"histogram": "le", "summary": "quantile"}
+"""Labels that the format itself writes; a sender's label of that name goes by the prefix that Prometheus gives such."""
 _MAX_ORIGINS: Final = 2_000
 _MANY_NAMES: Final = 20_000
 _LOOK_NS: Final = 10 * 10**9
@@ -87,7 +98,7 @@ class Table:
         self._now_ns = 0
         self.size = 0
         """Series kept."""
-        self.dropped = {"type_conflict": 0, "no_room": 0}
+        self.dropped = {"type_conflict": 0, "malformed": 0, "no_room": 0}
         """Points that are not shown, by reason."""
 
     def take(self, batch: Batch, now_ns: int) -> None:
@@ -115,6 +126,9 @@ class Table:
         if points is None:
             return
         family = self._family(metric, points.kind)
+        if not family.name:
+            self.dropped["malformed"] += len(points.points)
+            return
         if family.kind != points.kind:
             self.dropped["type_conflict"] += len(points.points)
             return
@@ -132,6 +146,9 @@ class Table:
         self, family: Family, origin: Origin, points: Points, point: Any, read: Read | None
     ) -> None:
         """Put a parsed point into its series; the next one of the same layout need not be parsed."""
+        if points.kind == "histogram" and not (is_sound(point) or point.flags & NO_VALUE):
+            self.dropped["malformed"] += 1
+            return
         key = (origin, tuple(point.attributes))
         shown = family.known.get(key) or self._find(family, key, point, points)
         if shown is None:
@@ -139,7 +156,10 @@ class Table:
         if point.flags & NO_VALUE:
             shown.seen_ns = 0
             return
+        bounds = shown.bounds
         points.store(shown, point, points.delta)
+        if shown.bounds != bounds:
+            family.known.clear()  # points that are found without parsing must share the bounds
         shown.time_ns = point.time_ns
         shown.seen_ns = self._now_ns
         if read is not None and not point.flags:
@@ -155,6 +175,9 @@ class Table:
             **joined(decoded(attributes)),
             **self._shape.const_labels,
         }
+        taken = _TAKEN.get(points.kind)
+        if taken in labels:
+            labels[f"exported_{taken}"] = labels.pop(taken)
         spelled = rendered(labels)
         shown = family.series.get(spelled)
         if shown is None:

@@ -49,6 +49,8 @@ def test_the_catalogue_comes_out_as_it_is_written(metric: object) -> None:
         ("1st", "key_1st"),
         ("_private", "key_private"),
         ("__reserved", "__reserved"),
+        ("__name__", "key__name__"),
+        ("", "key_"),
         ("ok_1", "ok_1"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from collector.exporters.prometheus.exposition import Exposition
@@ -53,6 +54,60 @@ def test_deltas_with_other_buckets_begin_anew() -> None:
     assert lines(one)[:2] == ['took_bucket{le="0.7"} 2', 'took_bucket{le="+Inf"} 3']
 
 
+def test_a_sender_with_other_buckets_replaces_what_another_sent() -> None:
+    """As when two versions of an application run side by side."""
+    one = exporter()
+    for _ in range(3):
+        one.export(batch(histogram("took", [1, 1, 1], [0.5, 1], 2.0)))
+        one.export(batch(histogram("took", [2, 1], [0.7], 3.0)))
+    one.export(batch(histogram("took", [1, 1, 1], [0.5, 1], 2.0)))
+    assert lines(one)[:2] == ['took_bucket{le="0.5"} 1', 'took_bucket{le="1.0"} 2']
+
+
+@pytest.mark.parametrize("temporality", [CUMULATIVE, DELTA])
+@pytest.mark.parametrize(
+    ("counts", "bounds"),
+    [
+        ([], [1.0, 2.0]),
+        ([1, 1], [1.0, 2.0]),
+        ([1, 1, 1], [2.0, 1.0]),
+        ([1, 1, 1], [1.0, 1.0]),
+        ([1, 1], [float("nan")]),
+        ([1, 1], [float("inf")]),
+    ],
+)
+def test_buckets_that_cannot_be_shown_cost_nobody_else_the_scrape(
+    counts: list[int], bounds: list[float], temporality: int
+) -> None:
+    one = exporter()
+    one.export(batch(histogram("took", [1, 1, 1], [1.0, 2.0], 2.0, temporality=temporality)))
+    shown = lines(one)
+    one.export(batch(histogram("took", counts, bounds, 2.0, temporality=temporality)))
+    one.export(batch(counter("calls", 1)))
+    assert lines(one) == [*shown, "calls_total 1"]
+    assert counted(one.stats)["malformed"] == 1
+
+
+def test_a_metric_without_a_name_is_dropped_and_counted() -> None:
+    one = exporter()
+    one.export(batch(gauge("", 1.0), gauge("é", 1.0), gauge("calls", 1.0)))
+    assert lines(one) == ["calls 1.0"]
+    assert counted(one.stats)["malformed"] == 2
+
+
+def test_no_sender_writes_the_labels_of_the_format() -> None:
+    one = exporter()
+    metric = histogram("took", [1], [], 2.0)
+    metric.histogram.data_points[0].attributes.extend(key_values({"le": "5", "__name__": "x"}))
+    one.export(batch(metric, gauge("size", 1.0, le="5")))
+    assert lines(one) == [
+        'took_bucket{exported_le="5",key__name__="x",le="+Inf"} 1',
+        'took_count{exported_le="5",key__name__="x"} 1',
+        'took_sum{exported_le="5",key__name__="x"} 2.0',
+        'size{le="5"} 1.0',
+    ]
+
+
 def test_a_new_series_is_shown_at_zero_twice_and_then_with_all_it_counted() -> None:
     one = exporter()
     now = time.time_ns()
@@ -94,7 +149,7 @@ def test_points_of_another_type_are_dropped_and_counted() -> None:
     one.export(batch(counter("calls", 3)))
     one.export(batch(gauge("calls", 9.0)))
     assert lines(one) == ["calls 3"]
-    assert counted(one.stats) == {"type_conflict": 1, "no_room": 0}
+    assert counted(one.stats) == {"type_conflict": 1, "malformed": 0, "no_room": 0}
 
 
 def test_a_series_that_has_no_value_any_more_is_not_shown_until_it_has_one_again() -> None:
