@@ -562,6 +562,19 @@ def test_equal_resources_share_one_group_whatever_requests_they_came_in() -> Non
     assert len(ExportTraceServiceRequest.FromString(run.out[0].encode()).resource_spans) == 1
 
 
+def test_what_leaves_is_hardly_larger_than_what_came() -> None:
+    run, random, sent = Run(ALWAYS), Random(1), 0
+    for number in range(100):
+        service = {"service.name": f"s{number % 5}", "deployment.environment.name": "production"}
+        traces = random.sample(range(40), 10)
+        raw = request([span(str(t), f"{t}/{number}", {"n": number}) for t in traces], service)
+        sent += len(raw)
+        run.send_raw(raw)
+    run.wait(10)
+    assert len(run.spans) == 1000
+    assert sum(len(batch.encode()) for batch in run.out) <= sent * 1.02
+
+
 def test_edits_of_processors_before_are_seen_and_leave() -> None:
     run = Run(policy("string_attribute", key="tenant", values=["acme"]))
     batch = Batch(Signal.TRACES, request([span("t"), span("u", "gone")]), received_ns=run.now)

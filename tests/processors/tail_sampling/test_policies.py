@@ -85,6 +85,21 @@ def test_numbers_are_compared_as_numbers(bounds: dict[str, float], value: Any, k
     assert keeps(other, one) is not kept
 
 
+def test_a_sketch_that_crashes_the_collector_keeps_what_it_says() -> None:
+    run = Run(
+        ERRORS,
+        policy("latency", "slow", threshold_ms=5000),
+        policy("numeric_attribute", "dear", key="app.llm.cost_usd", min_value=0.10),
+        policy("probabilistic", "baseline", sampling_percentage=1),
+    )
+    run.send(span("failed", status="error"), span("slow", ms=(0, 5001)))
+    run.send(span("dear", attributes={"app.llm.cost_usd": 0.10}))
+    run.send(*(span(f"plain{n}", attributes={"app.llm.cost_usd": 0.09}) for n in range(20)))
+    run.wait(10)
+    assert run.kept("failed", "slow", "dear") == ["failed", "slow", "dear"]
+    assert len(run.traces) <= 3 + 2
+
+
 @pytest.mark.parametrize("value", [99.5, "text", True])
 def test_the_collector_reads_what_is_no_integer_as_zero(value: Any) -> None:
     rule = policy("numeric_attribute", key="example", min_value=-1, max_value=1)

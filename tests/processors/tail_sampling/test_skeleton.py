@@ -206,6 +206,7 @@ def test_of_any_span_what_is_kept_is_equal_and_no_content_is_left(one: Span) -> 
     assert CANARY.encode() not in after.SerializeToString()
     assert without_texts(after) == without_texts(one)
     assert stripped(after) == after
+    assert after.ByteSize() <= one.ByteSize()
     for before, left in zip(
         (one, *one.events, *one.links), (after, *after.events, *after.links), strict=True
     ):
