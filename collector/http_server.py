@@ -3,7 +3,8 @@
 Uvicorn's protocol is used without its `Server`, which handles signals, exits the process when a port is taken and
 wakes up ten times a second. What it lacks against slow and hostile clients is added here: the head of a request has a
 deadline and a size, an answer must be read in time, connections are counted. How long a body may take is up to the
-application.
+application. An offer to go on in another protocol is passed over, and the request served in this one: Java's client
+offers HTTP/2 in every first request, and the parser drops the body of what offers anything.
 
 An application MUST NOT block the loop; what blocks runs in a thread pool of its own.
 """
@@ -15,12 +16,14 @@ import logging
 import socket
 import ssl
 import threading
+from array import array
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
+from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -175,6 +178,26 @@ class HttpServer:
             await asyncio.sleep(0)
 
 
+class _Parser(HttpRequestParser):
+    """A parser that does not end where another protocol is offered."""
+
+    def __init__(self, connection: _Connection) -> None:
+        super().__init__(connection)
+        self._connection = connection
+        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+
+    def feed_data(self, data: bytes | bytearray | memoryview[int] | array[int]) -> None:
+        parser: _Parser | None = self
+        rest = memoryview(data)
+        while parser and rest:
+            try:
+                HttpRequestParser.feed_data(parser, rest)
+                rest = rest[:0]
+            except HttpParserUpgrade as stopped:
+                rest = rest[stopped.args[0] :]
+                parser = self._connection.pass_over_offer()
+
+
 class _Connection(HttpToolsProtocol):
     """Uvicorn's connection with the limits it lacks."""
 
@@ -186,6 +209,9 @@ class _Connection(HttpToolsProtocol):
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         super().__init__(config, state, {}, loop)
+        self.parser = _Parser(self)
+        self._offered = False
+        """Whether the head that is being read offers another protocol."""
         self.logger = _SILENT
         self._limits = limits
         self._head_bytes = 0
@@ -229,7 +255,24 @@ class _Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_open = False
         self._expire_never()
-        super().on_headers_complete()
+        self._offered = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if not self._offered:
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self._offered:
+            super().on_message_complete()
+
+    def pass_over_offer(self) -> _Parser | None:
+        """Read the head again without the offer of another protocol (RFC 9110, 7.8); return what reads on."""
+        if not self._offered:
+            return None
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = parser = _Parser(self)
+        parser.feed_data(b"\r\n".join((*lines, b"", b"")))
+        return parser
 
     def pause_writing(self) -> None:
         self._expire_after(self._limits.write_timeout_s)

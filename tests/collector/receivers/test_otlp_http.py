@@ -56,6 +56,14 @@ def head(length: int, *more: str) -> bytes:
     return "\r\n".join([*lines, *more, f"content-length: {length}", "", ""]).encode()
 
 
+@contextmanager
+def connected(address: str) -> Iterator[socket.socket]:
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as plain:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield plain
+
+
 def exchange(address: str, sent: bytes, until_closed: bool = True) -> bytes:
     """Send bytes over a plain socket; returns everything that comes back before the connection ends."""
     host, _, port = address.rpartition(":")
@@ -161,6 +169,30 @@ def test_a_client_that_waits_for_100_is_told_to_go_on() -> None:
         answer = exchange(address, sent)
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ")
     assert len(intake.taken) == 1
+
+
+UPGRADE = ("connection: Upgrade, HTTP2-Settings", "http2-settings: AAMAAABkAAQAAP__")
+
+
+@pytest.mark.parametrize("offer", ["h2c", "websocket"])
+@pytest.mark.parametrize("cut", [0, 1, 60, 140, -len(RAW), -1])
+def test_an_offer_of_another_protocol_does_not_cost_the_body(offer: str, cut: int) -> None:
+    sent = head(len(RAW), f"upgrade: {offer}", *UPGRADE) + RAW
+    last = head(len(RAW), "connection: close") + RAW
+    with listening("http") as (intake, address), connected(address) as plain:
+        for piece in (sent[:cut], sent[cut:] + sent, last):
+            plain.sendall(piece)
+        answer = b"".join(iter(lambda: plain.recv(65536), b""))
+    assert answer.count(b"HTTP/1.1 200 ") == 3
+    assert [taken[1] for taken in intake.taken] == [RAW] * 3
+
+
+def test_offers_in_one_piece_are_passed_over_one_after_the_other() -> None:
+    sent = head(0, "upgrade: h2c", *UPGRADE) * 50 + head(len(RAW), "connection: close") + RAW
+    with listening("http") as (intake, address):
+        answer = exchange(address, sent)
+    assert answer.count(b"HTTP/1.1 200 ") == 51
+    assert intake.taken[-1][1] == RAW
 
 
 # -- partial success
