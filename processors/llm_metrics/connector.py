@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 from processors import semconv
 from processors.base import OnError
 from processors.batch import Batch, Resource, ScopeGroup, Signal
-from processors.llm_metrics.bindings import Bindings
+from processors.llm_metrics.bindings import Bindings, spellings
 from processors.llm_metrics.calls import SLOW_S, Calls
 from processors.llm_metrics.catalogue import BUDGET, FEATURE_INFO, METRICS, SERVICE_INFO
 from processors.llm_metrics.config import Config
@@ -39,6 +39,8 @@ from processors.stats import Stats
 from processors.views import status_code
 
 _VALIDATION, _REJECTED = ABOVE_KEYS
+_SKIPPED: Final = semconv.APP_LLM_COST_SKIP_REASON
+_AGAIN: Final = spellings("duplicate_delivery")
 _ERROR: Final = 2
 _SEVERITY_ERROR: Final = 17
 """SeverityNumber ERROR of the log data model."""
@@ -80,6 +82,7 @@ class LlmMetrics:
         self._book.adopt(predecessor._book, (BUDGET, FEATURE_INFO))
         self._labels.adopt(predecessor._labels)
         self._calls.notes.adopt(predecessor._calls.notes)
+        self._sides.adopt(predecessor._sides)
         self._exemplars.adopt(predecessor._exemplars)
         self._users.adopt(predecessor._users)
 
@@ -174,7 +177,7 @@ class LlmMetrics:
         tool = (edits[CLASS] if CLASS in edits else read[CLASS]) in TOOL
         noted = _VALIDATION in read or _REJECTED in read
         happened = view.HasField("last_event")
-        if not (tool or noted or happened):
+        if not (tool or noted or happened) or self._delivered(item, read, edits):
             return
         code = status_code(view)
         if not OVERLAID.isdisjoint(edits):
@@ -186,6 +189,11 @@ class LlmMetrics:
             kind = self._kinds.find_overlaid(overlaid(read, edits), environment, code)
             self._calls.notes.above(kind.binding, read)
             self._sides.events(kind.binding, item.encoded_events())
+
+    def _delivered(self, item: Any, read: Any, edits: Any) -> bool:
+        """Say whether a span was counted before: `genai` says so of calls, of others nobody does."""
+        skipped = edits[_SKIPPED] if _SKIPPED in edits else read.get(_SKIPPED)
+        return skipped in _AGAIN or self._sides.seen(item.view)
 
     def _count_records(self, scope: ScopeGroup, environment: str) -> None:
         for item in scope.items:

@@ -23,9 +23,10 @@ from processors.llm_metrics.bindings import (
 )
 from processors.llm_metrics.catalogue import TOOL as TOOL_BUCKETS
 from processors.llm_metrics.kinds import MAX_KEY, NOTHING, overlaid
-from processors.llm_metrics.labels import clean, plain
+from processors.llm_metrics.labels import TOO_LARGE, clean, plain
 from processors.llm_metrics.outcomes import outcome
 from processors.llm_metrics.series import Counter, Histogram
+from processors.recent import RecentIds
 from processors.views import PARSE
 
 TOOL: Final = spellings("tool")
@@ -40,6 +41,8 @@ _SCORE: Final = semconv.GEN_AI_EVALUATION_SCORE_VALUE
 _TOOL_NAME: Final = semconv.GEN_AI_TOOL_NAME
 _ERROR: Final = semconv.ERROR_TYPE
 _FEATURE: Final = semconv.APP_LLM_FEATURE
+_MAX_SEEN: Final = 50_000
+"""Spans beside calls that are remembered, to count what was delivered again once; 17 bytes each."""
 _MAX_TOOLS: Final = 4096
 """What is remembered of tool spans; a bound on memory, not on series."""
 
@@ -52,6 +55,20 @@ class Sides:
         self._bindings = bindings
         self._pass_score = pass_score
         self._tools: dict[tuple[Any, ...], tuple[Counter, Histogram]] = {}
+        self._seen = RecentIds(_MAX_SEEN)
+
+    def adopt(self, predecessor: Sides) -> None:
+        """Know the spans that another one saw."""
+        self._seen = predecessor._seen
+
+    def seen(self, view: Any) -> bool:
+        """Say whether this very span was here before, as when a sender missed our answer; and remember it."""
+        if not view.span_id:
+            return False
+        name = view.trace_id + view.span_id
+        found = name in self._seen
+        self._seen.add(name)
+        return found
 
     def tool(self, read: Read, edits: Read, environment: str, seconds: float, code: int) -> None:
         """Count a tool call."""
@@ -108,7 +125,7 @@ class Sides:
             event = PARSE["Event"](body)
             if event.name == EVALUATION:
                 self.evaluation(binding, event.attributes)
-            elif event.name == CHUNK:
+            elif event.name == CHUNK and event.time_ns:
                 chunks.append(event.time_ns)
         for before, after in pairwise(sorted(chunks)):
             gap = self._bindings.rare(binding, catalogue.CHUNK_GAP)
@@ -119,6 +136,8 @@ class Sides:
         score = plain(attributes.get(_SCORE))
         if isinstance(score, bool) or not isinstance(score, int | float):
             return
+        if not -TOO_LARGE < score < TOO_LARGE:  # nor anything that is no number
+            return
         rare = self._bindings.rare
         if clean(attributes.get(_NAME)) == USER_FEEDBACK:
             result = "positive" if score > 0 else "negative"
@@ -126,7 +145,8 @@ class Sides:
             return
         result = "pass" if score >= self._pass_score else "fail"
         rare(binding, catalogue.EVAL_SAMPLES, result=result).value += 1
-        rare(binding, catalogue.EVAL_SCORE).observe(float(score))
+        # a histogram's sum that falls would be taken for a restart
+        rare(binding, catalogue.EVAL_SCORE).observe(max(0.0, score))
 
 
 def event_name(view: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
+from itertools import count
 from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -21,6 +22,7 @@ from tests.telemetry import key_values
 
 NOW = 1_800_000_000 * 10**9
 SECOND = 10**9
+_SPAN_IDS = count(1)
 
 
 def connector(
@@ -60,11 +62,11 @@ def span(
     trace: bytes = b"t" * 16,
     events: Iterable[tuple[str, int, Mapping[str, Any]]] = (),
 ) -> bytes:
-    """Encode a span as a field of its scope. `events`: name, time and attributes."""
+    """Encode a span of its own as a field of its scope. `events`: name, time and attributes."""
     fixed = (b"\x39", NOW.to_bytes(8, "little"), b"\x41")
     body = [
         delimited(b"\x0a", trace),
-        delimited(b"\x12", b"s" * 8),
+        delimited(b"\x12", next(_SPAN_IDS).to_bytes(8, "big")),
         *fixed,
         (NOW + round(seconds * 1e9)).to_bytes(8, "little"),
         *(delimited(b"\x4a", encode_key_value(k, v)) for k, v in attributes.items()),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from processors import semconv
+from processors.batch import Batch
 from processors.llm_metrics import check
 from processors.llm_metrics.catalogue import LABELS, METRICS
 from processors.ports import Context
@@ -341,6 +342,52 @@ def test_evaluation_results_pass_or_fail() -> None:
     assert [n for n, _ in found["llm_eval_score"].values()] == [3]
 
 
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), 1e300, True])
+def test_what_is_no_score_spoils_no_sum(score: Any) -> None:
+    events = [("gen_ai.evaluation.result", 1, evaluation(one)) for one in (0.5, score)]
+    found = told(span(priced(), events=events))
+    assert list(found["llm_eval_score"].values()) == [(1, 0.5)]
+    assert total(found, "llm_eval_samples_total") == 1
+
+
+def test_a_sum_of_scores_never_falls() -> None:
+    events = [("gen_ai.evaluation.result", 1, evaluation(score)) for score in (0.5, -1.0)]
+    found = told(span(priced(), events=events))
+    assert list(found["llm_eval_score"].values()) == [(2, 0.5)]
+    assert total(found, "llm_eval_samples_total", result="fail") == 2
+
+
+VERDICTS = {"app.llm.validation.error_class": "schema", "app.llm.guardrail.rejected": True}
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (priced(**VERDICTS), {"app.llm.cost.status": None, semconv.APP_LLM_COST_SKIP_REASON: "duplicate_delivery"}),
+        ({semconv.APP_LLM_SPAN_CLASS: "tool", **VERDICTS}, {}),
+        ({semconv.APP_LLM_SPAN_CLASS: "other", **VERDICTS}, {}),
+    ],
+    ids=["call", "tool", "above"],
+)  # fmt: skip
+def test_what_a_span_says_counts_once_however_often_it_is_delivered(
+    first: dict[str, Any], again: dict[str, Any]
+) -> None:
+    events = [("gen_ai.evaluation.result", 1, evaluation(0.9))]
+    before, after = connector(), connector()
+    batch = traces([span(first, events=events)])
+    repeated = Batch(batch.signal, batch.encode(), received_ns=NOW)
+    for one in repeated.spans():
+        for key, value in again.items():
+            one.remove(key) if value is None else one.set(key, value)
+    before.process(batch)
+    once = read(before.tick(NOW))
+    after.adopt(before)
+    after.process(repeated)
+    assert read(after.tick(NOW)) == once
+    assert total(once, "llm_validation_errors_total") == 1
+    assert total(once, "llm_eval_samples_total") == 1
+
+
 def test_what_passes_is_configurable() -> None:
     event = ("gen_ai.evaluation.result", 1, evaluation(0.6))
     found = told(span(priced(), events=[event]), evaluation_pass_score=0.5)
@@ -361,6 +408,12 @@ def test_gaps_between_chunks_come_from_their_events() -> None:
     chunks = [("llm.content.completion.chunk", NOW + at * 10**8, {}) for at in (0, 3, 1)]
     found = told(span(priced(), events=[*chunks, ("other", 1, {})]))
     assert [n for n, _ in found["llm_streaming_chunk_gap_seconds"].values()] == [2]
+
+
+def test_a_chunk_without_a_time_is_at_no_distance_from_others() -> None:
+    events = [("llm.content.completion.chunk", when, {}) for when in (0, NOW, NOW + 10**7)]
+    found = told(span(priced(), events=events))
+    assert list(found["llm_streaming_chunk_gap_seconds"].values()) == [(1, 0.01)]
 
 
 def test_log_records_count_as_calls_and_carry_evaluations() -> None:
