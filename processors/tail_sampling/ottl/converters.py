@@ -28,6 +28,7 @@ from processors.tail_sampling.ottl.values import (
     Any_,
     ConditionFailed,
     Duration,
+    Id,
     Time,
     int64,
     kind,
@@ -84,6 +85,27 @@ def _fnv(value: Any_) -> int:
 
 def _hex(value: Any_) -> str:
     return _as_bytes(value).hex()
+
+
+def _id(size: int) -> Callable[[Any_], Id]:
+    """Read an id as it is or, where that is twice as long, written in hexadecimal digits."""
+
+    def convert(value: Any_) -> Id:
+        raw = _as_bytes(value)
+        if len(raw) == 2 * size:
+            raw = _from_hex(raw)
+        if len(raw) != size:
+            raise ConditionFailed(f"ids of this kind must be {size} bytes")
+        return Id(raw)
+
+    return convert
+
+
+def _from_hex(digits: bytes) -> bytes:
+    try:
+        return bytes.fromhex(digits.decode())
+    except ValueError:
+        raise ConditionFailed("expected hexadecimal digits") from None
 
 
 def _as_bytes(value: Any_) -> bytes:
@@ -220,6 +242,8 @@ CONVERTERS: Final[Mapping[str, Function]] = {
     "SHA256": Function(_ONE, _digest("sha256"), kinds="s"),
     "SHA512": Function(_ONE, _digest("sha512"), kinds="s"),
     "Second": Function(_TIME, _clock(lambda time: time.second), kinds="t"),
+    "SpanID": Function(_ONE, _id(8)),
+    "TraceID": Function(_ONE, _id(16)),
     "TruncateTime": Function(("time", "duration"), _truncate, kinds="td"),
     "Unix": Function(("seconds", "nanoseconds"), _unix, required=1, kinds="ii"),
     "Values": Function(_ONE, lambda target: list(_map(target).values()), kinds="m"),

@@ -20,7 +20,6 @@ from processors.tail_sampling.ottl.values import (
     Any_,
     ConditionFailed,
     Duration,
-    Id,
     Texts,
     Time,
     compare,
@@ -223,23 +222,6 @@ def _unix(unit: int) -> Callable[[Any_], int]:
     return convert
 
 
-def _id(size: int) -> Callable[[Any_], Id]:
-    def convert(value: Any_) -> Id:
-        raw = value if isinstance(value, bytes) else _from_hex(to_text(value))
-        if len(raw) != size:
-            raise ConditionFailed(f"ids of this kind must be {size} bytes")
-        return Id(raw)
-
-    return convert
-
-
-def _from_hex(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise ConditionFailed("expected hexadecimal digits") from None
-
-
 def _is(*types: type) -> Callable[[Any_], bool]:
     return lambda value: type(value) in types
 
@@ -276,7 +258,6 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
     "Nanoseconds": Function(_LENGTH, _in_whole(_UNITS["ns"]), kinds="d"),
     "ParseJSON": Function(_ONE, _parse_json, kinds="s"),
     "Seconds": Function(_LENGTH, _in_units(_UNITS["s"]), kinds="d"),
-    "SpanID": Function(_ONE, _id(8)),
     "Split": Function(
         ("target", "delimiter"), lambda t, d: _split(to_text(t), to_text(d)), kinds="ss"
     ),
@@ -284,7 +265,6 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
     "Substring": Function(("target", "start", "length"), _substring, kinds="sii"),
     "ToLowerCase": Function(_ONE, lambda target: to_text(target).lower(), kinds="s"),
     "ToUpperCase": Function(_ONE, lambda target: to_text(target).upper(), kinds="s"),
-    "TraceID": Function(_ONE, _id(16)),
     "Trim": Function(
         ("target", "replacement"),
         lambda t, r=" ": to_text(t).strip(to_text(r)),
