@@ -1,7 +1,8 @@
 """Messages between JSON and the wire, by tables made from descriptors.
 
-Wire types: 0 varint, 1 eight bytes, 2 length-delimited, 5 four bytes. Repeated numbers are written packed and read
-either way (protobuf.dev/programming-guides/encoding, 2026-08).
+Wire types: 0 varint, 1 eight bytes, 2 length-delimited, 3 group, 5 four bytes. Repeated numbers are written packed and
+read either way; a known field of another wire type is an unknown one (protobuf.dev/programming-guides/encoding,
+2026-08).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from collector.otlp_json.scalars import (
     read_hex,
     read_text,
 )
-from processors.wire import delimited, read_varint, varint
+from processors.wire import delimited, read_varint, skip, varint
 
 MAX_LEVELS: Final = 130
 """Levels of nested messages on the way in: 40 of nested kvlists take 120. Spares the interpreter's stack."""
@@ -60,9 +61,9 @@ def show_message(kind: Descriptor, raw: bytes) -> dict[str, Any]:
     """Return the JSON object of an encoded message, which MUST be well-formed."""
     shown: dict[str, Any] = {}
     fields = _by_number(kind)
-    for number, value in _walk(raw):
+    for number, wire_type, value in _walk(raw):
         field = fields.get(number)
-        if field is None:
+        if field is None or wire_type not in field.wire_types:
             continue
         if field.repeated:
             shown.setdefault(field.name, []).extend(field.show_all(value))
@@ -71,28 +72,32 @@ def show_message(kind: Descriptor, raw: bytes) -> dict[str, Any]:
     return shown
 
 
-def _walk(raw: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield field number and value: an int for varints, bytes for all others."""
+def _walk(raw: bytes) -> Iterator[tuple[int, int, int | bytes]]:
+    """Yield field number, wire type and value: an int for varints, bytes for all others."""
     at, end = 0, len(raw)
     while at < end:
+        begin = at
         tag, at = read_varint(raw, at)
         kind = tag & 7
         if kind == 0:
             number, at = read_varint(raw, at)
-            yield tag >> 3, number
+            yield tag >> 3, kind, number
+            continue
+        if kind == 3:
+            at = skip(raw, begin)
             continue
         if kind == 2:
             size, at = read_varint(raw, at)
         else:
             size = 8 if kind == 1 else 4
-        yield tag >> 3, raw[at : at + size]
+        yield tag >> 3, kind, raw[at : at + size]
         at += size
 
 
 class _Field:
     """One field of a message type."""
 
-    __slots__ = ("name", "number", "repeated", "show", "show_all", "write")
+    __slots__ = ("name", "number", "repeated", "show", "show_all", "wire_types", "write")
 
     def __init__(self, field: Descriptor, *, repeated: bool) -> None:
         self.name = field.json_name
@@ -102,6 +107,7 @@ class _Field:
         self.write: _Write
         self.show: Callable[[Any], Any]
         self.show_all: Callable[[Any], list[Any]]
+        self.wire_types: tuple[int, ...]
         if scalar is None:
             self._delimited(field)
         else:
@@ -109,6 +115,7 @@ class _Field:
 
     def _delimited(self, field: Descriptor) -> None:
         tag = varint(field.number << 3 | 2)
+        self.wire_types = (2,)
         write, show = _body(field)
         one = _one_delimited(tag, write, keep_empty=field.has_presence or self.repeated)
         self.write = _each(one) if self.repeated else one
@@ -117,6 +124,7 @@ class _Field:
 
     def _number(self, field: Descriptor, scalar: Scalar) -> None:
         kind = 0 if scalar.fixed is None else 1 if scalar.fixed.size == 8 else 5
+        self.wire_types = (kind, 2) if self.repeated else (kind,)
         if self.repeated:
             self.write = _packed(varint(field.number << 3 | 2), scalar)
         else:

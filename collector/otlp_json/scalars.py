@@ -144,7 +144,7 @@ def enum_scalar(members: EnumDescriptor) -> Scalar:
             raise Bad(f"expected a member of the enum {members.name}")
         return _I32(value)
 
-    return _varint_scalar(read, _same, unpack=_signed)
+    return _varint_scalar(read, _same, unpack=_signed_32)
 
 
 def _show_double(number: float) -> float | str:
@@ -162,7 +162,26 @@ def _unzigzag(number: int) -> int:
 
 
 def _signed(number: int) -> int:
+    """Read a varint as int64; what goes beyond 64 bits is cut off, as every parser does."""
+    number &= _BITS_64
     return number - (1 << 64) if number >> 63 else number
+
+
+def _signed_32(number: int) -> int:
+    number &= _BITS_32
+    return number - (1 << 32) if number >> 31 else number
+
+
+def _unsigned(number: int) -> int:
+    return number & _BITS_64
+
+
+def _unsigned_32(number: int) -> int:
+    return number & _BITS_32
+
+
+_BITS_32: Final = (1 << 32) - 1
+_BITS_64: Final = (1 << 64) - 1
 
 
 def _same(value: Any) -> Any:
@@ -207,11 +226,11 @@ def _pack_zigzag(number: int) -> bytes:
 _F: Final = FieldDescriptor
 SCALARS: Final[Mapping[int, Scalar]] = {
     _F.TYPE_BOOL: _varint_scalar(_bool, bool),
-    _F.TYPE_INT32: _varint_scalar(_I32, _same, unpack=_signed),
-    _F.TYPE_UINT32: _varint_scalar(_U32, _same),
+    _F.TYPE_INT32: _varint_scalar(_I32, _same, unpack=_signed_32),
+    _F.TYPE_UINT32: _varint_scalar(_U32, _same, unpack=_unsigned_32),
     _F.TYPE_SINT32: _varint_scalar(_I32, _same, _pack_zigzag, _unzigzag),
     _F.TYPE_INT64: _varint_scalar(_I64, str, unpack=_signed),
-    _F.TYPE_UINT64: _varint_scalar(_U64, str),
+    _F.TYPE_UINT64: _varint_scalar(_U64, str, unpack=_unsigned),
     _F.TYPE_SINT64: _varint_scalar(_I64, str, _pack_zigzag, _unzigzag),
     _F.TYPE_FIXED32: _fixed_scalar("<I", _U32, _same),
     _F.TYPE_FIXED64: _fixed_scalar("<Q", _U64, str),

@@ -20,6 +20,7 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2
 from collector.errors import Rejected
 from collector.otlp_json import decode, encode
 from processors.batch import Signal
+from processors.wire import varint
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "otlp_json"
 ACCEPTED = yaml.safe_load((GOLDEN / "accepted.yaml").read_text())
@@ -237,6 +238,33 @@ def test_unpacked_numbers_and_unknown_fields_are_read() -> None:
     assert points == [{"bucketCounts": ["7", "9"]}]
     points = second["scopeMetrics"][0]["metrics"][0]["exponentialHistogram"]["dataPoints"]
     assert points == [{"positive": {"bucketCounts": ["7", "9"]}}]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"\x28\x01",  # the name as a varint
+        b"\x32\x01\x02",  # the kind as bytes
+        b"\x08\x01",  # the trace id as a varint
+        b"\x3d\x01\x02\x03\x04",  # the start in four bytes
+        b"\x48\x01",  # an attribute as a varint
+        b"\x7b\x0a\x01x\x7b\x28\x01\x7c\x7c",  # the status as a group with a group inside
+        b"\x2a\x01n\x28\x01",  # the name as text, and then as a varint
+    ],
+)
+def test_a_field_of_another_wire_type_is_left_out(odd: bytes) -> None:
+    body = b"\x2a\x01n" + odd + b"\x30\x02"
+    ExportTraceServiceRequest.FromString(nested((0x0A, 0x12, 0x12), body))  # parsers accept it
+    shown = json.loads(encode(Signal.TRACES, nested((0x0A, 0x12, 0x12), body)))
+    assert shown == document({"name": "n", "kind": 2})
+
+
+@pytest.mark.parametrize("number", [3, -1, 2**31, 2**32 + 2, 2**63, 2**64 + 2**33 + 5, 2**70 - 1])
+def test_a_varint_that_is_too_large_is_cut_off_as_parsers_do(number: int) -> None:
+    raw = nested((0x0A, 0x12, 0x12), b"\x30" + varint(number) + b"\x50" + varint(number))
+    parsed = ExportTraceServiceRequest.FromString(raw).resource_spans[0].scope_spans[0].spans[0]
+    span = json.loads(encode(Signal.TRACES, raw))["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    assert span == {"kind": parsed.kind, "droppedAttributesCount": parsed.dropped_attributes_count}
 
 
 def nested(tags: tuple[int, ...], body: bytes) -> bytes:
