@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import count
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from processors import semconv
 from processors.llm_metrics import catalogue
@@ -60,6 +60,13 @@ def spellings(*words: str) -> frozenset[Any]:
     return frozenset(form for word in words for form in (word, encode_value(word)))
 
 
+class Origin(NamedTuple):
+    """What a resource says of all its items that do not say it themselves: the labels of every metric."""
+
+    environment: str
+    data_mode: str
+
+
 class Binding:
     """Label values and series of one combination; a series is opened by the first call that needs it."""
 
@@ -102,9 +109,9 @@ class Bindings:
         self._served: dict[tuple[str, str], str] = {}
         self._unserved: dict[tuple[str, str], list[Callable[[], object]]] = {}
 
-    def bind(self, read: Read, edits: Read, environment: str) -> Binding:
-        """Return the binding of an item. `environment` is what its resource says, for want of its own."""
-        labels, served = self._resolve(read, edits, environment)
+    def bind(self, read: Read, edits: Read, origin: Origin) -> Binding:
+        """Return the binding of an item; `origin` holds for want of its own."""
+        labels, served = self._resolve(read, edits, origin)
         same = (*labels.values(), served)
         if same not in self._bindings:
             group = tuple([labels[name] for name in _GROUPING])
@@ -141,13 +148,15 @@ class Bindings:
         self._groups.clear()
         self._unserved.clear()
 
-    def _resolve(self, read: Read, edits: Read, environment: str) -> tuple[dict[str, str], bool]:
+    def _resolve(self, read: Read, edits: Read, origin: Origin) -> tuple[dict[str, str], bool]:
         """Return the label values, and whether the calls say which model answered."""
         admit, get = self.labels.admit, read.get
         digest = clean(get(_SHA))[:SHA_LENGTH]
         labels = {
-            "environment": admit("environment", _either(ENVIRONMENT, read, edits, environment)),
-            "data_mode": data_mode(_either(MODE, read, edits, None)),
+            "environment": admit(
+                "environment", _either(ENVIRONMENT, read, edits, origin.environment)
+            ),
+            "data_mode": data_mode(_either(MODE, read, edits, origin.data_mode)),
             "provider": admit("provider", get(_PROVIDER)),
             "request_model": admit("request_model", get(_REQUESTED)),
             "feature": admit("feature", get(_FEATURE)),

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 from processors import semconv
 from processors.base import OnError
 from processors.batch import Batch, Resource, ScopeGroup, Signal
-from processors.llm_metrics.bindings import Bindings, spellings
+from processors.llm_metrics.bindings import Bindings, Origin, spellings
 from processors.llm_metrics.calls import SLOW_S, Calls
 from processors.llm_metrics.catalogue import BUDGET, FEATURE_INFO, METRICS, SERVICE_INFO
 from processors.llm_metrics.config import Config
@@ -30,7 +30,7 @@ from processors.llm_metrics.kinds import (
 from processors.llm_metrics.labels import LabelValues
 from processors.llm_metrics.money import SURE_USD
 from processors.llm_metrics.notes import ABOVE_KEYS
-from processors.llm_metrics.passing import common_labels, labelled
+from processors.llm_metrics.passing import labelled, origin_of
 from processors.llm_metrics.series import Book
 from processors.llm_metrics.sides import EVALUATION, TOOL, Sides, event_name
 from processors.llm_metrics.users import Users
@@ -71,7 +71,7 @@ class LlmMetrics:
         self._users = Users(config.users, self._book, self._labels, self.stats)
         self._calls = Calls(bindings, self._exemplars, self._users)
         self._sides = Sides(bindings, config.evaluation_pass_score)
-        self._environments: dict[bytes, str] = {}
+        self._origins: dict[bytes, Origin] = {}
         self._due_ns = 0
         self._tell_config(config)
         self._measure()
@@ -93,12 +93,12 @@ class LlmMetrics:
         self._book.now_ns = max(self._book.now_ns, batch.received_ns)
         count = self._count_spans if batch.signal is Signal.TRACES else self._count_records
         for group in batch.groups:
-            environment = self._environment(group.resource)
+            origin = self._origin(group.resource)
             for scope in group.scopes:
-                count(scope, environment)
+                count(scope, origin)
         return None
 
-    def _count_spans(self, scope: ScopeGroup, environment: str) -> None:
+    def _count_spans(self, scope: ScopeGroup, origin: Origin) -> None:
         """Count the spans of a scope group.
 
         Most are shaped as their neighbours, of a kind that is known, and have nothing to them but the usual numbers:
@@ -120,10 +120,10 @@ class LlmMetrics:
             usage, constants = item.usage, item.constants
             if usage and constants and columns and not (watched or view.status):
                 if columns is not met:
-                    met, usual = columns, kinds.usual(columns, environment)
+                    met, usual = columns, kinds.usual(columns, origin)
                 found = usual.get(constants, _UNMET)
                 if found is _UNMET:
-                    found = kinds.meet(item, environment, usual)
+                    found = kinds.meet(item, origin, usual)
                 if found is not None:
                     like, known = found
                     kind = known.get(joined(like.identity(source)))
@@ -140,30 +140,30 @@ class LlmMetrics:
                             continue
             if STATUS not in edits and STATUS not in read:
                 if CLASS in edits or CLASS in read:
-                    self._beside(item, read, edits, environment)
+                    self._beside(item, read, edits, origin)
                 continue
             keys = (item.present, tuple(edits), columns)
             if keys != before:  # else it is like its neighbour: spares hashes
                 before, shape = keys, kinds.shapes[keys]
-            self._count_span(item, shape, environment)
+            self._count_span(item, shape, origin)
 
-    def _count_span(self, item: Any, shape: Shape, environment: str) -> None:
+    def _count_span(self, item: Any, shape: Shape, origin: Origin) -> None:
         """Count a span of a shape that says that it is a call."""
         (view, read), edits = item.seen, item.edits
         source = (item.columns or _NO_COLUMNS)[1] if shape.columnar else read
         code = status_code(view)
         odd = shape.mixed and not SIMPLE.issuperset(map(type, shape.written(edits)))
         try:
-            kind = None if odd else self._kinds.find(shape, source, read, edits, environment, code)
+            kind = None if odd else self._kinds.find(shape, source, read, edits, origin, code)
         except TypeError:  # a list stands where labels do not change from call to call
             kind = None
         if kind is None:  # lists and mappings are compared encoded
             read, edits = NOTHING, overlaid(read, edits)
             shape, source = self._kinds.shapes[(), tuple(edits), ()], read
-            kind = self._kinds.find(shape, source, read, edits, environment, code)
+            kind = self._kinds.find(shape, source, read, edits, origin, code)
         if not kind.counted:
             if CLASS in edits or CLASS in read:
-                self._beside(item, view.attributes, item.edits, environment)
+                self._beside(item, view.attributes, item.edits, origin)
             return
         end_ns = view.end_ns
         seconds = (end_ns - view.start_ns) / 1e9
@@ -171,7 +171,7 @@ class LlmMetrics:
         if view.HasField("last_event"):
             self._sides.events(kind.binding, item.encoded_events())
 
-    def _beside(self, item: Any, read: Any, edits: Any, environment: str) -> None:
+    def _beside(self, item: Any, read: Any, edits: Any, origin: Origin) -> None:
         """Count what a span that is no counted call says."""
         view = item.view
         tool = (edits[CLASS] if CLASS in edits else read[CLASS]) in TOOL
@@ -184,9 +184,9 @@ class LlmMetrics:
             read = overlaid(read, edits)
         if tool:
             seconds = (view.end_ns - view.start_ns) / 1e9
-            self._sides.tool(read, edits, environment, seconds, code)
+            self._sides.tool(read, edits, origin, seconds, code)
         if noted or happened:
-            kind = self._kinds.find_overlaid(overlaid(read, edits), environment, code)
+            kind = self._kinds.find_overlaid(overlaid(read, edits), origin, code)
             self._calls.notes.above(kind.binding, read)
             self._sides.events(kind.binding, item.encoded_events())
 
@@ -195,7 +195,7 @@ class LlmMetrics:
         skipped = edits[_SKIPPED] if _SKIPPED in edits else read.get(_SKIPPED)
         return skipped in _AGAIN or self._sides.seen(item.view)
 
-    def _count_records(self, scope: ScopeGroup, environment: str) -> None:
+    def _count_records(self, scope: ScopeGroup, origin: Origin) -> None:
         for item in scope.items:
             if item.dropped:
                 continue
@@ -205,7 +205,7 @@ class LlmMetrics:
             if not evaluation and STATUS not in read:
                 continue
             code = _ERROR if view.severity_number >= _SEVERITY_ERROR else 0
-            kind = self._kinds.find_overlaid(read, environment, code)
+            kind = self._kinds.find_overlaid(read, origin, code)
             if evaluation:
                 self._sides.evaluation(kind.binding, view.attributes)
             if kind.counted:
@@ -245,30 +245,29 @@ class LlmMetrics:
                 self._labels.forget(label, self._book.live(label))
             self._kinds.forget()
             self._sides.forget()
-            self._environments.clear()
+            self._origins.clear()
 
-    def _environment(self, resource: Resource) -> str:
+    def _origin(self, resource: Resource) -> Origin:
         frame = resource.frame()
-        known = self._environments
+        known = self._origins
         if frame not in known:
             if len(known) >= _MAX_RESOURCES:
                 known.clear()
             known[frame] = self._describe(resource)
         return known[frame]
 
-    def _describe(self, resource: Resource) -> str:
-        """Note the version of the service, and return the environment as the resource says it."""
-        common = common_labels(resource)
-        environment = common["environment"]
+    def _describe(self, resource: Resource) -> Origin:
+        """Note the version of the service, and return what the resource says of its items."""
+        origin = origin_of(resource)
         if resource.get(semconv.SERVICE_NAME) is not None:
             values = (
-                self._labels.admit("environment", environment),
-                common["data_mode"],
+                self._labels.admit("environment", origin.environment),
+                origin.data_mode,
                 self._labels.admit("service", resource.get(semconv.SERVICE_NAME)),
                 self._labels.admit("version", resource.get(semconv.SERVICE_VERSION)),
             )
             self._book.one(SERVICE_INFO, *values).set(1.0)
-        return environment
+        return origin
 
     def _measure(self) -> None:
         """Let the shell read how full everything is."""

@@ -23,6 +23,7 @@ from processors.llm_metrics.bindings import (
     MODE,
     Binding,
     Bindings,
+    Origin,
     Read,
     spellings,
 )
@@ -183,12 +184,14 @@ class Kinds:
         self._bindings = bindings
         self.shapes: Memory[Keys, Shape] = Memory(_MAX_SHAPES, Shape, _LONGEST)
         """By the keys that came, those of the edits, and those of its `columns`."""
-        self._usual: dict[tuple[tuple[str, ...], str], dict[tuple[bytes, ...], Usual | None]] = {}
+        self._usual: dict[
+            tuple[tuple[str, ...], Origin], dict[tuple[bytes, ...], Usual | None]
+        ] = {}
         self._met = 0
         self._known = 0
 
     def find(
-        self, shape: Shape, source: Any, read: Read, edits: Read, environment: str, code: int
+        self, shape: Shape, source: Any, read: Read, edits: Read, origin: Origin, code: int
     ) -> Kind:
         """Return the kind of an item of a shape. `source`: what its labels and counts that came are read from.
 
@@ -199,19 +202,19 @@ class Kinds:
             key += shape.identity_written(edits)
         else:
             key = joined(key)
-        group = (shape.told(edits), environment, code)
+        group = (shape.told(edits), origin, code)
         kinds = shape.groups.get(group)
         kind = kinds.get(key) if kinds is not None else None
         return self._learn(shape, group, key, read, edits) if kind is None else kind
 
     def usual(
-        self, columns: tuple[str, ...], environment: str
+        self, columns: tuple[str, ...], origin: Origin
     ) -> dict[tuple[bytes, ...], Usual | None]:
         """Return what is known of items with these columns, by the `constants` that were written on them."""
-        return self._usual.setdefault((columns, environment), {})
+        return self._usual.setdefault((columns, origin), {})
 
     def meet(
-        self, item: Item, environment: str, usual: dict[tuple[bytes, ...], Usual | None]
+        self, item: Item, origin: Origin, usual: dict[tuple[bytes, ...], Usual | None]
     ) -> Usual | None:
         """Find the shape and the kinds of an item without a status, and remember them; None where it is not usual."""
         edits: Any = item.edits
@@ -220,7 +223,7 @@ class Kinds:
         found = None
         if shape.usual:
             try:
-                found = shape, shape.groups.setdefault((shape.told(edits), environment, 0), {})
+                found = shape, shape.groups.setdefault((shape.told(edits), origin, 0), {})
             except TypeError:  # a list stands where labels do not change from call to call
                 found = None
         if length(constants) <= _LONGEST:
@@ -230,20 +233,18 @@ class Kinds:
             usual[constants] = found
         return found
 
-    def find_overlaid(self, read: Read, environment: str, code: int) -> Kind:
+    def find_overlaid(self, read: Read, origin: Origin, code: int) -> Kind:
         """Return the kind of an item by what `overlaid` returned."""
-        return self.find(
-            self.shapes[(), tuple(read), ()], NOTHING, NOTHING, read, environment, code
-        )
+        return self.find(self.shapes[(), tuple(read), ()], NOTHING, NOTHING, read, origin, code)
 
     def _learn(
-        self, shape: Shape, group: tuple[Any, str, int], key: Any, read: Read, edits: Read
+        self, shape: Shape, group: tuple[Any, Origin, int], key: Any, read: Read, edits: Read
     ) -> Kind:
         """Work out the kind of an item, and remember it by its key in the group."""
-        _, environment, code = group
+        _, origin, code = group
         if shape.mixed:
             read = overlaid(read, edits)
-        binding = self._bindings.bind(read, edits, environment)
+        binding = self._bindings.bind(read, edits, origin)
         status, source = (edits[k] if k in edits else read.get(k) for k in (STATUS, _SOURCE))
         kind = Kind(shape, binding, _outcome(read, code), status, source)
         if length(key) > MAX_KEY:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from processors import semconv
 from processors.batch import Batch, Metric, Resource
-from processors.llm_metrics.bindings import data_mode
+from processors.llm_metrics.bindings import Origin, data_mode
 from processors.llm_metrics.labels import clean
 
 OWN: Final = frozenset(
@@ -29,32 +29,32 @@ def labelled(batch: Batch) -> Batch:
     """Return a metrics batch with the common labels on the metrics of the catalogue; `batch` stays as it is."""
     out = Batch(batch.signal, batch.encode(), received_ns=batch.received_ns)
     for group in out.groups:
-        labels: dict[str, str] | None = None
+        origin: Origin | None = None
         for scope in group.scopes:
             for item in scope.items:
                 if item.view.name.replace(".", "_") in OWN:
-                    labels = labels or common_labels(group.resource)
-                    _label(item, labels)  # type: ignore[arg-type] # a metrics batch holds metrics
+                    origin = origin or origin_of(group.resource)
+                    _label(item, origin)  # type: ignore[arg-type] # a metrics batch holds metrics
     return out
 
 
-def common_labels(resource: Resource) -> dict[str, str]:
-    """Return the values of the labels that all metrics carry, as far as a resource tells them."""
+def origin_of(resource: Resource) -> Origin:
+    """Return what a resource says of its items."""
     environment = resource.get(semconv.DEPLOYMENT_ENVIRONMENT_NAME) or resource.get(
         semconv.DEPLOYMENT_ENVIRONMENT
     )
-    return {
-        "environment": clean(environment) or "unknown",
-        "data_mode": data_mode(resource.get(semconv.APP_LLM_DATA_MODE)),
-    }
+    return Origin(
+        environment=clean(environment) or "unknown",
+        data_mode=data_mode(resource.get(semconv.APP_LLM_DATA_MODE)),
+    )
 
 
-def _label(item: Metric, labels: dict[str, str]) -> None:
+def _label(item: Metric, origin: Origin) -> None:
     metric: Any = item.message()
     data = metric.WhichOneof("data")
     for point in getattr(metric, data).data_points if data else ():
         present = {pair.key for pair in point.attributes}
-        for name, value in labels.items():
+        for name, value in origin._asdict().items():
             if name not in present:
                 pair = point.attributes.add(key=name)
                 pair.value.string_value = value

@@ -18,6 +18,7 @@ from processors.llm_metrics.bindings import (
     MODE,
     Binding,
     Bindings,
+    Origin,
     Read,
     spellings,
 )
@@ -70,7 +71,7 @@ class Sides:
         self._seen.add(name)
         return found
 
-    def tool(self, read: Read, edits: Read, environment: str, seconds: float, code: int) -> None:
+    def tool(self, read: Read, edits: Read, origin: Origin, seconds: float, code: int) -> None:
         """Count a tool call."""
         get = edits.get
         key = (
@@ -79,14 +80,14 @@ class Sides:
             read[_FEATURE] if _FEATURE in read else None,
             read[ENVIRONMENT] if ENVIRONMENT in read else None,
             read[MODE] if MODE in read else None,
-            get(ENVIRONMENT), get(MODE), environment, code,
+            get(ENVIRONMENT), get(MODE), origin, code,
         )  # fmt: skip
         try:
             found = self._tools.get(key)
         except TypeError:  # a list was written where a label is: compared encoded
-            return self.tool(overlaid(read, edits), NOTHING, environment, seconds, code)
+            return self.tool(overlaid(read, edits), NOTHING, origin, seconds, code)
         if found is None:
-            found = self._open_tool(key, read, edits, environment)
+            found = self._open_tool(key, read, edits, origin)
         calls, timed = found
         calls.value += 1
         if not calls.queued:
@@ -97,10 +98,10 @@ class Sides:
             timed.sum += seconds
 
     def _open_tool(
-        self, key: tuple[Any, ...], read: Read, edits: Read, environment: str
+        self, key: tuple[Any, ...], read: Read, edits: Read, origin: Origin
     ) -> tuple[Counter, Histogram]:
         name, error, *_, code = key
-        binding = self._bindings.bind(read, edits, environment)
+        binding = self._bindings.bind(read, edits, origin)
         tool = self._bindings.labels.admit("tool", name)
         status = outcome(None, error, None, code).status
         rare = self._bindings.rare

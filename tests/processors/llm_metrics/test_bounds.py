@@ -8,7 +8,7 @@ from typing import Any
 from collector.self_metrics import rss_bytes
 from processors import semconv
 from processors.batch import Batch, Signal
-from processors.llm_metrics.bindings import Bindings
+from processors.llm_metrics.bindings import Bindings, Origin
 from processors.llm_metrics.catalogue import LABELS, METRICS
 from processors.llm_metrics.kinds import Kinds
 from processors.llm_metrics.labels import LabelValues
@@ -121,6 +121,20 @@ def test_values_are_cut_and_cleaned() -> None:
     assert dict(labels)["tenant"] == "é" * 64
     assert dict(labels)["feature"] == "unknown"
     assert dict(labels)["provider"] == "7"
+
+
+def test_items_are_of_the_mode_that_their_resource_is_of_unless_they_say_so() -> None:
+    metrics = connector()
+    tool = {semconv.APP_LLM_SPAN_CLASS: "tool"}
+    spans = [span(priced()), span(priced(app__llm__data_mode="synthetic")), span(tool)]
+    metrics.process(traces(spans, {"app.llm.data_mode": "test"}))
+    metrics.process(traces([span(priced())]))
+    found = read(metrics.tick(NOW))
+    told = {
+        m: total(found, "llm_requests_total", data_mode=m) for m in ("test", "synthetic", "real")
+    }
+    assert told == {"test": 1, "synthetic": 1, "real": 1}
+    assert total(found, "llm_tool_calls_total", data_mode="test") == 1
 
 
 def test_a_mode_nobody_knows_is_not_taken_for_real_traffic() -> None:
@@ -253,7 +267,7 @@ def test_kinds_that_are_told_apart_by_long_values_are_not_remembered() -> None:
 
     def same(feature: str) -> bool:
         read = {semconv.APP_LLM_FEATURE: feature}
-        one, other = (kinds.find_overlaid(read, "here", 0) for _ in range(2))
+        one, other = (kinds.find_overlaid(read, Origin("here", "real"), 0) for _ in range(2))
         assert one.binding is other.binding
         return one is other
 
