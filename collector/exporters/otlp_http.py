@@ -46,6 +46,7 @@ from processors.ports import Context
 from processors.requests import Request
 
 RETRYABLE: Final = frozenset((429, 502, 503, 504))
+_LOST: Final = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 _INVALID: Final = frozenset((400, 413))
 """The content is at fault, or its size: parts of it may be taken."""
 
@@ -126,7 +127,7 @@ class HttpTransport:
         except KeyError:
             text = f"No endpoint for {request.signal.label} is configured."
             raise ExportFailed(text, retryable=False) from None
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+        except (*_LOST, httpcore.ProxyError) as error:
             text = f"{type(error).__name__}: {error}"
             raise ExportFailed(text, retryable=True) from error
         if not 200 <= status < 300:
@@ -152,18 +153,27 @@ class HttpTransport:
             content=body,
             extensions={"timeout": {**bounds, "pool": config.timeout_s}, **name},
         ) as response:
-            reply = bytearray()
-            for piece in response.iter_stream():
-                reply += piece
-                if len(reply) > MAX_REPLY_BYTES:
-                    break
-            return response.status, response.headers, bytes(reply)
+            return response.status, response.headers, _read(response)
 
     def disconnect(self) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
             self._network.interrupt()
             pool.close()
+
+
+def _read(response: httpcore.Response) -> bytes:
+    """Return as much of a body as counts. One that breaks off leaves a failure what it is, but no success certain."""
+    reply = bytearray()
+    try:
+        for piece in response.iter_stream():
+            reply += piece
+            if len(reply) > MAX_REPLY_BYTES:
+                break
+    except _LOST:
+        if 200 <= response.status < 300:
+            raise
+    return bytes(reply)
 
 
 def failure(status: int, headers: Iterable[tuple[bytes, bytes]], reply: bytes) -> ExportFailed:

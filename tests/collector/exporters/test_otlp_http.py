@@ -201,6 +201,28 @@ def test_a_connection_lost_without_an_answer_is_tried_again() -> None:
         assert failed.value.retryable
 
 
+@pytest.mark.parametrize(
+    ("status", "retryable", "asked_s"),
+    [(b"200 OK", True, None), (b"400 Bad Request", False, None), (b"503 Busy", True, 7.0)],
+)
+def test_a_status_holds_though_its_body_breaks_off(
+    status: bytes, retryable: bool, asked_s: float | None
+) -> None:
+    """Only of a success it is unknown then what was taken."""
+
+    def break_off(connection: socket.socket, over: threading.Event) -> None:
+        connection.recv(65536)
+        head = b"HTTP/1.1 " + status + b"\r\nRetry-After: 7\r\nContent-Length: 50\r\n\r\n"
+        connection.sendall(head + b"\x08")
+
+    with raw_server(break_off) as endpoint:
+        sender = transport(endpoint=endpoint)
+        with pytest.raises(ExportFailed) as failed:
+            sender.push(request())
+        sender.disconnect()
+    assert (failed.value.retryable, failed.value.retry_after_s) == (retryable, asked_s)
+
+
 def test_after_disconnecting_nothing_is_sent() -> None:
     sender = transport(endpoint="http://127.0.0.1:1")
     sender.disconnect()
@@ -282,6 +304,20 @@ def test_requests_go_through_the_configured_proxy() -> None:
         sender.push(request())
         sender.disconnect()
         assert proxy.received[0].headers["host"] == "otlp.example:4318"
+
+
+@pytest.mark.parametrize("status", [b"502 Bad Gateway", b"407 Proxy Authentication Required"])
+def test_what_a_proxy_does_not_let_through_is_tried_again(status: bytes) -> None:
+    def refuse(connection: socket.socket, over: threading.Event) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+
+    with raw_server(refuse) as proxy:
+        sender = transport(endpoint="https://otlp.example:4318", proxy_url=proxy)
+        with pytest.raises(ExportFailed) as failed:
+            sender.push(request())
+        sender.disconnect()
+    assert failed.value.retryable
 
 
 # ------------------------------------------------------------------ what `validate` says
