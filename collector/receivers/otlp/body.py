@@ -15,6 +15,7 @@ from typing import Final
 from collector.component import Intake
 from collector.errors import Rejected, TooLarge
 from collector.http_server import Receive
+from processors.errors import Overloaded
 
 STALL_S: Final = 30.0
 LEAST_BYTES_PER_S: Final = 1_000
@@ -37,8 +38,11 @@ class ClientGone(Exception):
     """The connection ended before the body did."""
 
 
-class BodyTooSlow(Exception):
-    """The body did not come in time."""
+class BodyTooSlow(Overloaded):
+    """The body did not come in time. Senders of OTLP come back after 503, but not after 408."""
+
+    def __init__(self) -> None:
+        super().__init__("the body did not come in time")
 
 
 class Claim:

@@ -137,8 +137,8 @@ class OtlpHttpServer:
                 )
         except ClientGone:
             return
-        except BodyTooSlow:
-            await _plain(send, 408, "408 the body did not come in time", [*extra, _CLOSE])
+        except BodyTooSlow as slow:
+            await _refuse(send, head, slow, [*extra, _CLOSE])
         except Exception as error:  # noqa: BLE001 - what escapes would be told as 500 and the data be lost
             at_end = await body.discard(self._linger(error))
             await _refuse(send, head, error, [*extra] if at_end else [*extra, _CLOSE])

@@ -397,10 +397,15 @@ def test_a_head_that_does_not_come_ends_the_connection(sent: bytes) -> None:
         assert exchange(address, sent) == b""
 
 
-def test_a_body_that_does_not_come_is_408() -> None:
+def test_a_sender_whose_body_does_not_come_in_time_may_come_back() -> None:
+    """OTLP allows that after 503, and not after 408."""
     sent = head(10) + b"abc"
-    with listening("http", read_timeout="100ms") as (_, address):
-        assert exchange(address, sent).startswith(b"HTTP/1.1 408 ")
+    with listening("http", read_timeout="100ms") as (intake, address):
+        answer = exchange(address, sent)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nretry-after: 1\r\n" in answer
+    assert b"RetryInfo" in answer
+    assert intake.away == [(Signal.TRACES, "BodyTooSlow", "http")]
 
 
 @pytest.mark.parametrize(
