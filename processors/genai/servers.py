@@ -40,13 +40,22 @@ def judge_servers(trace: Trace, calls: list[Call], above: Above, *, prefer_gatew
 
 def _outdone(trace: Trace, servers: list[Call], *, prefer_gateway: bool) -> set[Call]:
     """Return the clients whose servers' records are preferred to their own."""
-    clients = {trace.client_of(call) for call in servers if prefer_gateway or call.cached}
+    clients = {trace.client_of(call) for call in servers}
     return {one for one in clients if one and (prefer_gateway or _only_from_caches(trace, one))}
 
 
 def _only_from_caches(trace: Trace, client: Call) -> bool:
-    """Whether gateways answered from their caches and did nothing else, which their client does not know."""
-    return all(r.cached for r in trace.records_right_below(client) if r.has_usage)
+    """Whether gateways answered from their caches and did nothing else, which their client does not know.
+
+    Where such answers counted before, the client gives way to them, so it does not hold the cost of a call that comes
+    now.
+    """
+    if client.verdict not in (None, DUPLICATE_OF_DESCENDANT):
+        return False
+    below = [r for r in trace.records_right_below(client) if r.has_usage]
+    before = [r.cached for r in below if r.verdict in STANDING]
+    cached = before or [r.cached for r in below if r.verdict is None]
+    return bool(cached) and all(cached)
 
 
 def _give_way(client: Call, servers: list[Call], above: Above) -> None:

@@ -5,7 +5,8 @@ The answer carries the ids of that call, and its counts: by these it would pass 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations, product
 
 import pytest
 from hypothesis import given, settings
@@ -138,3 +139,43 @@ def test_a_client_whose_gateway_called_the_model_after_all_costs_what_that_does(
         traces(SPANS[CLIENT], scope=SCOPES[0]) + traces(*gateway, scope=GATEWAY_SCOPE),
     )
     assert [cost(one) for one in graph.close() if one.counted] == [pytest.approx(USD)]
+
+
+def answered(number: int, ms: tuple[int, int]) -> tuple[Signal, bytes]:
+    """A gateway's span of an answer from its cache, below the client's."""
+    hit = span(number, parent=CLIENT, ms=ms, attributes=HIT)
+    return Signal.TRACES, traces(hit, scope=GATEWAY_SCOPE)
+
+
+def orders(
+    reports: Mapping[str, tuple[Signal, bytes]], prefer: str
+) -> Iterator[tuple[str, Sequence[Left]]]:
+    """Send reports in every order and cut into requests in every way."""
+    for order in permutations(reports):
+        for cuts in product((False, True), repeat=len(order) - 1):
+            graph, together = Graph({"prefer": prefer}), b""
+            for name, cut in zip(order, (*cuts, True), strict=True):
+                signal, raw = reports[name]
+                if signal is Signal.LOGS:
+                    graph.send(Signal.TRACES, together)
+                    graph.send(signal, raw)
+                    together = b""
+                    continue
+                together += raw
+                if cut:
+                    graph.send(Signal.TRACES, together)
+                    together = b""
+            graph.send(Signal.TRACES, together)
+            yield f"{order} {cuts}", graph.close()
+
+
+@pytest.mark.parametrize("prefer", ["client", "gateway"])
+def test_a_real_call_beside_an_answer_from_a_cache_keeps_its_cost(prefer: str) -> None:
+    reports = {
+        "client": (Signal.TRACES, traces(SPANS[CLIENT], scope=SCOPES[0])),
+        "answer": answered(4, (5, 9)),
+        "call": (Signal.TRACES, traces(SPANS[GATEWAY], scope=GATEWAY_SCOPE)),
+    }
+    for order, left in orders(reports, prefer):
+        costs = [cost(one) for one in left if one.counted and cost(one)]
+        assert costs == [pytest.approx(USD)], order
