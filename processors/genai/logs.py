@@ -17,7 +17,7 @@ def judge_logged(trace: Trace, calls: Iterable[Call], reported: Reported) -> Non
         if reported.take_log(*ids):
             call.verdict = LOG_COUNTED
             log = trace.logs.first_like(call, by_id=True)
-        elif (log := trace.logs.first_like(call)) is not None:
+        elif (log := trace.logs.first_like(call) or _unknowing(trace, call)) is not None:
             call.verdict = LOG_COUNTED
             reported.take_log(log.response_id, log.request_id, log.cached)
         if log is not None:
@@ -40,5 +40,22 @@ def judge_log(trace: Trace, log: Call) -> str:
     own = trace.calls.get(log.span_id)
     if (own is not None and is_reported(own)) or any(map(is_reported, trace.latest.like(log))):
         return SPAN_COUNTED
+    for answer in trace.latest.otherwise_like(log):
+        if is_reported(answer) and _tells_unknowing(log, answer):
+            return SPAN_COUNTED
     trace.logs.add(log)
     return COUNTED
+
+
+def _unknowing(trace: Trace, answer: Call) -> Call | None:
+    """Return the first record of this answer from a cache that does not know of the cache."""
+    logs = trace.logs.otherwise_like(answer)
+    return next((log for log in logs if _tells_unknowing(log, answer)), None)
+
+
+def _tells_unknowing(log: Call, answer: Call) -> bool:
+    """Whether a record that does not know of the cache may tell of this answer from it.
+
+    That of the call that filled the cache, which looks the same, was written before the answer began.
+    """
+    return answer.cached and not log.cached and log.start >= answer.start

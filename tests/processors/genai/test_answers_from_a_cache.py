@@ -179,3 +179,23 @@ def test_a_real_call_beside_an_answer_from_a_cache_keeps_its_cost(prefer: str) -
     for order, left in orders(reports, prefer):
         costs = [cost(one) for one in left if one.counted and cost(one)]
         assert costs == [pytest.approx(USD)], order
+
+
+@pytest.mark.parametrize("prefer", ["client", "gateway"])
+@pytest.mark.parametrize("ids", [True, False], ids=["with ids", "without ids"])
+@pytest.mark.parametrize("with_client", [True, False])
+def test_a_log_record_of_an_answer_from_a_cache_need_not_know_of_the_cache(
+    prefer: str, ids: bool, with_client: bool
+) -> None:
+    own = CALL if ids else {k: v for k, v in CALL.items() if k != "gen_ai.response.id"}
+    record = {
+        "scope": "shop",
+        "trace_id": (1).to_bytes(16, "big"),
+        "time_ms": 95,
+        "attributes": MESSAGE | own,
+    }
+    reports = {"answer": answered(GATEWAY, (10, 90)), "log": (Signal.LOGS, log_request(record))}
+    if with_client:
+        reports["client"] = (Signal.TRACES, traces(SPANS[CLIENT], scope=SCOPES[0]))
+    for order, left in orders(reports, prefer):
+        assert len([one for one in left if one.counted]) == 1, order

@@ -34,7 +34,8 @@ def log_request(case: dict[str, Any]) -> bytes:
     request = ExportLogsServiceRequest()
     scope = request.resource_logs.add().scope_logs.add()
     scope.scope.name = case["scope"]
-    record = scope.log_records.add(time_unix_nano=START_NS, event_name=case.get("event", ""))
+    at = START_NS + case.get("time_ms", 0) * 1_000_000
+    record = scope.log_records.add(time_unix_nano=at, event_name=case.get("event", ""))
     record.attributes.extend(key_values(case["attributes"]))
     record.trace_id = case.get("trace_id", b"")
     if "body" in case:
