@@ -74,13 +74,11 @@ class Calls:
         end_ns: int,
         item: Item,
     ) -> None:
-        """Count one call, which `expect` was told of. A log record has no `seconds`."""
+        """Count one call, which `expect` was told of. `seconds` is None where nobody knows, as of a log record."""
         noted = kind.noted
         fresh = not noted
         if shape.latency:
             seconds = number(edits[LATENCY] if LATENCY in edits else read[LATENCY])
-        elif seconds is not None and seconds < 0:
-            seconds = None
         usd = None
         if kind.billed:
             usd = edits[COST] if shape.cost_written else read[COST] if shape.cost_came else None

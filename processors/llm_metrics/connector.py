@@ -166,8 +166,7 @@ class LlmMetrics:
                 self._beside(item, view.attributes, item.edits, origin)
             return
         end_ns = view.end_ns
-        seconds = (end_ns - view.start_ns) / 1e9
-        self._calls.count(shape, kind, source, read, edits, seconds, end_ns, item)
+        self._calls.count(shape, kind, source, read, edits, _seconds(view), end_ns, item)
         if view.HasField("last_event"):
             self._sides.events(kind.binding, item.encoded_events())
 
@@ -183,8 +182,7 @@ class LlmMetrics:
         if not OVERLAID.isdisjoint(edits):
             read = overlaid(read, edits)
         if tool:
-            seconds = (view.end_ns - view.start_ns) / 1e9
-            self._sides.tool(read, edits, origin, seconds, code)
+            self._sides.tool(read, edits, origin, _seconds(view), code)
         if noted or happened:
             kind = self._kinds.find_overlaid(overlaid(read, edits), origin, code)
             self._calls.notes.above(kind.binding, read)
@@ -282,6 +280,12 @@ class LlmMetrics:
             self._book.one(BUDGET, *values).keep(budget.usd)
         for feature in config.features:
             self._book.one(FEATURE_INFO, feature.name, feature.team, feature.tier).keep(1.0)
+
+
+def _seconds(view: Any) -> float | None:
+    """Return how long a span took; None where it does not say when it began, or says that it ended before."""
+    began_ns, ended_ns = view.start_ns, view.end_ns
+    return (ended_ns - began_ns) / 1e9 if 0 < began_ns <= ended_ns else None
 
 
 def build(settings: Mapping[str, Any], context: Context) -> LlmMetrics:

@@ -58,4 +58,5 @@ def _number(raw: Any) -> float | None:
         value = value[0] if value else None
     if isinstance(value, str):
         return float(value) if value.isdecimal() and len(value) < 16 else None
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else None
+    known = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return float(value) if known else None  # type: ignore[arg-type] # known is of an int

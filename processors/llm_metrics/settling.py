@@ -17,6 +17,7 @@ from processors.llm_metrics.bindings import (
     ANSWERS,
     CACHE_RATIO,
     CACHE_READ,
+    CACHE_WRITE,
     COST,
     INPUT,
     INPUT_SIZE,
@@ -85,6 +86,8 @@ def _settle(shape: Shape, kinds: Sequence[Kind]) -> None:
     ]
     if CACHE_READ in told:
         observed.append((CACHE_RATIO, RATIO, _shares(told[CACHE_READ], told.get(INPUT))))
+    elif CACHE_WRITE in told:  # who tells of a cache and of no reads, read nothing from it
+        observed.append((CACHE_RATIO, RATIO, [0.0] * len(prices)))
     observed += ((PRICE, COSTS, prices), (LATENCY, TOTAL, times))
     at = 0
     for _, some in groupby(zip(kinds, ends, strict=True), lambda pair: pair[0].binding.group):

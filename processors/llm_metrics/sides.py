@@ -71,7 +71,9 @@ class Sides:
         self._seen.add(name)
         return found
 
-    def tool(self, read: Read, edits: Read, origin: Origin, seconds: float, code: int) -> None:
+    def tool(
+        self, read: Read, edits: Read, origin: Origin, seconds: float | None, code: int
+    ) -> None:
         """Count a tool call."""
         get = edits.get
         key = (
@@ -93,7 +95,7 @@ class Sides:
         if not calls.queued:
             calls.family.queue(calls)
             timed.family.queue(timed)
-        if seconds >= 0:
+        if seconds is not None:
             timed.counts[bisect_left(TOOL_BUCKETS, seconds)] += 1
             timed.sum += seconds
 

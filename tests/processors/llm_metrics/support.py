@@ -60,10 +60,11 @@ def span(
     seconds: float = 1.0,
     code: int = 0,
     trace: bytes = b"t" * 16,
+    began_ns: int = NOW,
     events: Iterable[tuple[str, int, Mapping[str, Any]]] = (),
 ) -> bytes:
     """Encode a span of its own as a field of its scope. `events`: name, time and attributes."""
-    fixed = (b"\x39", NOW.to_bytes(8, "little"), b"\x41")
+    fixed = (b"\x39", began_ns.to_bytes(8, "little"), b"\x41")
     body = [
         delimited(b"\x0a", trace),
         delimited(b"\x12", next(_SPAN_IDS).to_bytes(8, "big")),

@@ -86,10 +86,10 @@ def test_tokens_are_summed_by_kind() -> None:
     assert list(found["llm_request_output_tokens"].values()) == [(2, 40.0)]
 
 
-def test_cache_writes_count_without_cache_reads() -> None:
-    found = told(span(priced(gen_ai__usage__cache_creation__input_tokens=10)))
+def test_who_writes_to_a_cache_and_tells_of_no_reads_hit_nothing() -> None:
+    found = told(span(priced(gen_ai__usage__cache_creation__input_tokens=10)), span(priced()))
     assert total(found, "llm_cache_write_tokens_total") == 10
-    assert "llm_cache_hit_ratio" not in found
+    assert list(found["llm_cache_hit_ratio"].values()) == [(1, 0.0)]
 
 
 @pytest.mark.parametrize("bad", ["many", -3, True])
@@ -126,6 +126,14 @@ def test_the_applications_own_latency_goes_before_the_spans() -> None:
 
 def test_a_span_that_ends_before_it_starts_has_no_latency() -> None:
     assert "llm_total_latency_seconds" not in told(span(priced(), seconds=-1.0))
+
+
+def test_a_span_that_does_not_say_when_it_began_has_no_latency() -> None:
+    tool = {semconv.APP_LLM_SPAN_CLASS: "tool"}
+    found = told(span(priced(), began_ns=0), span(tool, began_ns=0))
+    assert "llm_total_latency_seconds" not in found
+    assert [n for n, _ in found["llm_tool_duration_seconds"].values()] == [0]
+    assert total(found, "llm_requests_total") == total(found, "llm_tool_calls_total") == 1
 
 
 def test_estimates_and_reported_figures_never_mix_into_cost() -> None:
@@ -449,7 +457,8 @@ def test_what_is_left_of_a_quota(left: str, limit: str, kind: str, ratio: float)
 
 
 @pytest.mark.parametrize(
-    ("left", "limit"), [("many", 1000), (5, 0), ([], 10), (True, 10), (5.5, 10)]
+    ("left", "limit"),
+    [("many", 1000), (5, 0), ([], 10), (True, 10), (5.5, 10), (-5, 10), ("-5", 10), (5, -10)],
 )
 def test_headers_that_are_no_numbers_tell_nothing(left: Any, limit: Any) -> None:
     header = "http.response.header.x-ratelimit-"
