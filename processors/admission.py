@@ -23,6 +23,9 @@ from processors.errors import Malformed, Oversized
 from processors.proof import Proof, Unproved
 from processors.repair import Repair
 
+_NO_PARENT: Final = bytes(8)
+_ZERO_PARENT: Final = b"\x22\x08" + _NO_PARENT
+"""How a parent's id of zeros is encoded in a span; where the bytes stand for something else, the closer look changes nothing."""
 _ID_SIZES: Final = {"trace_id": 16, "span_id": 8}
 _POINT_HOLDERS: Final = frozenset((0x2A, 0x3A, 0x4A, 0x52, 0x5A))
 """Tags of gauge, sum, histogram, exponential histogram and summary in a Metric: each holds its points in field 1."""
@@ -49,7 +52,7 @@ def admit(signal: Signal, raw: bytes, max_items: int, max_depth: int) -> Admitte
         proof = Proof(signal, raw, max_depth, survey.parents)
     except Unproved:
         return _admit_repaired(signal, raw, max_depth)
-    if _plain(signal, survey, proof):
+    if _plain(signal, survey, proof) and _ZERO_PARENT not in raw:
         return Admitted(raw, survey.items)
     return _without_invalid(signal, raw)
 
@@ -205,13 +208,20 @@ _SURVEYS: Final[Mapping[Signal, Callable[[Survey, bytes, int, int], None]]] = {
 
 
 def _without_invalid(signal: Signal, raw: bytes) -> Admitted:
-    """Look at the ids of every item: spans with invalid ones are taken out, log records lose them."""
+    """Look at the ids of every item: spans with invalid ones are taken out, log records lose them.
+
+    A parent's id of zeros is none, as in the Go Collector, where what follows only asks whether there is one.
+    """
     batch = Batch(signal, raw)
     rejected = 0
     if signal is Signal.TRACES:
         for span in batch.spans():
             span.dropped = not _identified(span)
             rejected += span.dropped
+            if span.parent_span_id == _NO_PARENT:
+                root = span.message()
+                root.ClearField("parent_span_id")
+                span.replace(root)
     elif signal is Signal.LOGS:
         for record in batch.log_records():
             _clear_invalid_ids(record)

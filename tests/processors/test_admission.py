@@ -244,6 +244,15 @@ def test_a_link_may_lack_ids() -> None:
     assert let_in(raw) == Admitted(raw, 1)
 
 
+@pytest.mark.parametrize("filler", [b"", b"\x2a\x04name"], ids=["right behind", "later"])
+def test_a_span_whose_parent_is_zero_is_a_root(filler: bytes) -> None:
+    child = IDS + b"\x22\x08" + b"p" * 8
+    raw = one_span(IDS + filler + b"\x22\x08" + bytes(8)) + one_span(child)
+    admitted = let_in(raw)
+    assert (admitted.items, admitted.rejected, admitted.message) == (2, 0, "")
+    assert admitted.raw == one_span(IDS + filler) + one_span(child)
+
+
 def test_ids_that_begin_with_zeros_are_valid() -> None:
     raw = one_span(
         b"\x0a\x10" + bytes(15) + b"\x01\x12\x08" + bytes(7) + b"\x01" + delimited(b"\x2a", b"n")
