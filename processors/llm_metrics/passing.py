@@ -1,8 +1,8 @@
 """The applications' own metrics of the catalogue, on their way through: they get the labels that ours carry.
 
 Queue depths, calls in flight and the gaps between chunks are known to applications alone. Under a name of the
-catalogue, with dots or underscores, their points get the labels `environment` and `data_mode` from the resource;
-everything else passes as it came.
+catalogue, with dots or underscores, their points get the labels `environment` and `data_mode` from the resource, and
+gauges and counters lose their unit; everything else passes as it came.
 """
 
 from __future__ import annotations
@@ -58,4 +58,6 @@ def _label(item: Metric, origin: Origin) -> None:
             if name not in present:
                 pair = point.attributes.add(key=name)
                 pair.value.string_value = value
+    if data != "histogram":  # an exposition would append a unit to the name, which is a contract
+        metric.unit = ""
     item.replace(metric)

@@ -95,7 +95,7 @@ def logs(records: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Batc
 
 
 def metrics_batch(
-    names: Iterable[str], resource: Mapping[str, Any], *, empty: bool = False
+    names: Iterable[str], resource: Mapping[str, Any], *, empty: bool = False, unit: str = ""
 ) -> Batch:
     """Make a batch of gauges with the value 3 and a data mode of their own."""
     request = ExportMetricsServiceRequest()
@@ -103,7 +103,7 @@ def metrics_batch(
     group.resource.attributes.extend(key_values(resource))
     inside = group.scope_metrics.add()
     for name in names:
-        metric = inside.metrics.add(name=name)
+        metric = inside.metrics.add(name=name, unit=unit)
         if not empty:
             metric.gauge.data_points.add(as_int=3, attributes=key_values({"data_mode": "mine"}))
     return Batch(Signal.METRICS, request.SerializeToString(), received_ns=NOW)

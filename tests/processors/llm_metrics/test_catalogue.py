@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+from collector.exporters.prometheus.names import metric_name
 from processors import semconv
 from processors.batch import Batch
 from processors.llm_metrics import check
@@ -525,6 +527,16 @@ def test_applications_own_metrics_get_the_common_labels() -> None:
     assert found["llm.queue_depth"] == {(("data_mode", "mine"), ("environment", "production")): 3}
     assert found["app.requests"] == {(("data_mode", "mine"),): 3}
     assert batch.encode() is raw
+
+
+@pytest.mark.parametrize("unit", ["1", "requests", "{request}"])
+def test_applications_own_metrics_are_shown_by_the_names_of_the_catalogue(unit: str) -> None:
+    passed = connector().process(metrics_batch(["llm.queue_depth", "app.depth"], {}, unit=unit))
+    assert passed is not None
+    request = ExportMetricsServiceRequest.FromString(passed.encode())
+    ours, theirs = request.resource_metrics[0].scope_metrics[0].metrics
+    assert metric_name(ours.name, ours.unit, "gauge", "", suffixes=True) == "llm_queue_depth"
+    assert theirs.unit == unit
 
 
 def test_a_metric_without_data_passes() -> None:
