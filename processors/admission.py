@@ -25,7 +25,7 @@ from processors.repair import Repair
 
 _NO_PARENT: Final = bytes(8)
 _ZERO_PARENT: Final = b"\x22\x08" + _NO_PARENT
-"""How a parent's id of zeros is encoded in a span; where the bytes stand for something else, the closer look changes nothing."""
+"""How a parent's id of zeros is encoded; where the bytes stand for something else, a closer look changes nothing."""
 _ID_SIZES: Final = {"trace_id": 16, "span_id": 8}
 _POINT_HOLDERS: Final = frozenset((0x2A, 0x3A, 0x4A, 0x52, 0x5A))
 """Tags of gauge, sum, histogram, exponential histogram and summary in a Metric: each holds its points in field 1."""
