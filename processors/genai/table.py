@@ -141,6 +141,8 @@ class UsageObject:
     """Members to descend before reading."""
     exact: bool = False
     """A vendor's own usage object: its counts replace all others (input is then the total)."""
+    semantics: Semantics | None = None
+    """What the input count means beside such an object, where no row of the emitter says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ the specification: `exact`, `proved`, `table`, `assumed`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from processors import semconv
@@ -69,6 +69,8 @@ class Reading:
     cache_write: int | None
     cache_write_1h: int | None
     reasoning: int | None
+    semantics: Semantics | None = field(default=None, init=False)
+    """What an object tells of the input, where it does."""
 
 
 _FIELDS: Final = {
@@ -229,7 +231,10 @@ def _fill(reading: Reading, plan: Plan, attributes: Mapping[str, bytes]) -> None
     """Take from objects what no attribute of its own told."""
     for item in plan.objects:
         members = None if item.exact else _descend(attributes[item.key], item.path)
-        for name, n in ((item.read(members) if members else None) or {}).items():
+        counts = (item.read(members) if members else None) or {}
+        if counts and item.semantics:
+            reading.semantics = item.semantics
+        for name, n in counts.items():
             if getattr(reading, _FIELDS[name]) is None:
                 setattr(reading, _FIELDS[name], n)
 
@@ -284,7 +289,7 @@ def _input(
     told = override.semantics if override else None
     if told is None and identity.total_is_evidence and _total_adds_up(reading, cached):
         return given + cached, PROVED
-    says = override.semantics if override else identity.semantics
+    says = override.semantics if override else identity.semantics or reading.semantics
     if says is None:
         return given, ASSUMED
     return (given + cached if says is Semantics.EXCLUSIVE else given), TABLE

@@ -45,26 +45,38 @@ def _vendor_usage(metadata: Mapping[str, Any]) -> Mapping[str, int] | None:
     return None
 
 
-_READ_AND_WRITTEN: Final = {
-    "cacheReadInputTokens": semconv.GEN_AI_USAGE_CACHE_READ,
-    "cacheWriteInputTokens": semconv.GEN_AI_USAGE_CACHE_CREATION,
-}
 _READ_AND_CREATED: Final = {
     "cacheReadInputTokens": semconv.GEN_AI_USAGE_CACHE_READ,
     "cacheCreationInputTokens": semconv.GEN_AI_USAGE_CACHE_CREATION,
 }
-_PROMPT_AND_REASONING: Final = {
-    "cachedPromptTokens": semconv.GEN_AI_USAGE_CACHE_READ,
-    "reasoningTokens": semconv.GEN_AI_USAGE_REASONING,
-}
-_VENDOR_COUNTS: Final = (
-    (("bedrock", "usage"), _READ_AND_WRITTEN),
-    (("anthropic",), _READ_AND_CREATED),
-    (("openai",), _PROMPT_AND_REASONING),
-    (("azure",), _PROMPT_AND_REASONING),
-    (("xai",), _PROMPT_AND_REASONING),
+"""Anthropic's. Versions that write these without the raw usage, 4 and betas of 5, are cache-exclusive."""
+_PROMPT_AND_REASONING: Final = counts_of(
+    {
+        "cachedPromptTokens": semconv.GEN_AI_USAGE_CACHE_READ,
+        "reasoningTokens": semconv.GEN_AI_USAGE_REASONING,
+    }
 )
+_DETAILS: Final = {
+    "bedrock": counts_of(
+        {
+            "usage.cacheReadInputTokens": semconv.GEN_AI_USAGE_CACHE_READ,
+            "usage.cacheWriteInputTokens": semconv.GEN_AI_USAGE_CACHE_CREATION,
+        }
+    ),
+    "openai": _PROMPT_AND_REASONING,
+    "azure": _PROMPT_AND_REASONING,
+    "xai": _PROMPT_AND_REASONING,
+}
 """What the vendors' metadata tell beside the totals: all that version 4 has of cache and reasoning."""
+
+
+def _details(metadata: Mapping[str, Any]) -> Mapping[str, int] | None:
+    for vendor, members in metadata.items():
+        read = _DETAILS.get(vendor)
+        if read and (counts := read(mapping_of(members) or {})):
+            return counts
+    return None
+
 
 DIALECT: Final = Dialect(
     name="vercel",
@@ -137,9 +149,12 @@ DIALECT: Final = Dialect(
     objects=(
         UsageObject("ai.response.providerMetadata", _vendor_usage, exact=True),
         UsageObject("ai.response.providerMetadata.anthropic.usage", exact_counts, exact=True),
-        *(
-            UsageObject("ai.response.providerMetadata", counts_of(members), path=place)
-            for place, members in _VENDOR_COUNTS
+        UsageObject(
+            "ai.response.providerMetadata",
+            counts_of(_READ_AND_CREATED),
+            path=("anthropic",),
+            semantics=Semantics.EXCLUSIVE,
         ),
+        UsageObject("ai.response.providerMetadata", _details),
     ),
 )
