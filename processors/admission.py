@@ -20,12 +20,9 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 from processors import untrusted
 from processors.batch import Batch, LogRecord, Signal, Span, count_points
 from processors.errors import Malformed, Oversized
-from processors.proof import Proof, Unproved
+from processors.proof import NO_ID, Proof, Unproved
 from processors.repair import Repair
 
-_NO_PARENT: Final = bytes(8)
-_ZERO_PARENT: Final = b"\x22\x08" + _NO_PARENT
-"""How a parent's id of zeros is encoded; where the bytes stand for something else, a closer look changes nothing."""
 _ID_SIZES: Final = {"trace_id": 16, "span_id": 8}
 _POINT_HOLDERS: Final = frozenset((0x2A, 0x3A, 0x4A, 0x52, 0x5A))
 """Tags of gauge, sum, histogram, exponential histogram and summary in a Metric: each holds its points in field 1."""
@@ -52,7 +49,7 @@ def admit(signal: Signal, raw: bytes, max_items: int, max_depth: int) -> Admitte
         proof = Proof(signal, raw, max_depth, survey.parents)
     except Unproved:
         return _admit_repaired(signal, raw, max_depth)
-    if _plain(signal, survey, proof) and _ZERO_PARENT not in raw:
+    if _plain(signal, survey, proof):
         return Admitted(raw, survey.items)
     return _without_invalid(signal, raw)
 
@@ -218,7 +215,7 @@ def _without_invalid(signal: Signal, raw: bytes) -> Admitted:
         for span in batch.spans():
             span.dropped = not _identified(span)
             rejected += span.dropped
-            if span.parent_span_id == _NO_PARENT:
+            if span.parent_span_id == NO_ID:
                 root = span.message()
                 root.ClearField("parent_span_id")
                 span.replace(root)

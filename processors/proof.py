@@ -41,6 +41,8 @@ Descriptor: TypeAlias = Any
 """Of a message or a field: the type stubs know the Python classes, the parser has its own in C."""
 _F: Final = descriptor_pb2.FieldDescriptorProto
 _PACKAGE: Final = "otelcol_llm.proof"
+NO_ID: Final = bytes(8)
+"""A span id that is none."""
 _IDS: Final = frozenset(("trace_id", "span_id", "parent_span_id"))
 _COMMON: Final = "opentelemetry.proto.common.v1."
 ANY_VALUE: Final = _COMMON + "AnyValue"
@@ -146,8 +148,11 @@ class Proof:
         if self._traces:
             self.trace_ids += len(item.trace_id)
             self.span_ids += len(item.span_id)
-            if len(item.parent_span_id) != parents:
-                self._check_ids(item.parent_span_id, 8)
+            above = item.parent_span_id
+            if len(above) != parents:
+                self._check_ids(above, 8)
+            if NO_ID in above:
+                self.odd_ids = True
         for ids, size in self._references:
             self._check_ids(ids(item), size)
 
