@@ -88,7 +88,7 @@ def retry_info_s(status: bytes) -> float | None:
             if packed.type_url.endswith("/google.rpc.RetryInfo"):
                 delays = [Duration.FromString(body) for body in _bodies(packed.value, 0x0A)]
                 return throttle_s(delays[-1].ToNanoseconds() / 1e9 if delays else 0.0)
-    except (DecodeError, IndexError):
+    except (DecodeError, IndexError, RecursionError):
         return None
     return None
 

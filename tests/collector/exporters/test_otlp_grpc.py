@@ -51,6 +51,10 @@ def test_retry_info_without_a_delay_means_now() -> None:
     assert retry_info_s(delimited(b"\x1a", info.SerializeToString())) == 0.0
 
 
+def test_status_details_without_a_bottom_are_ignored() -> None:
+    assert retry_info_s(b"\x0b" * 5000) is None
+
+
 @given(st.binary(max_size=60) | st.binary(max_size=60).map(lambda tail: status_details(1) + tail))
 def test_any_status_details_are_understood_or_ignored(details: bytes) -> None:
     wait = retry_info_s(details)
