@@ -56,8 +56,10 @@ EXTRA_COUNTS: Final = (
     semconv.APP_LLM_USAGE_COMPACTION_OUTPUT,
     semconv.APP_LLM_USAGE_WEB_SEARCHES,
     semconv.APP_LLM_USAGE_IMAGES,
+    semconv.APP_LLM_RETRY_COUNT,
 )
 _NUMBERS: Final = (
+    semconv.APP_LLM_TOTAL_LATENCY_S,
     semconv.APP_LLM_TTFT_S,
     semconv.APP_LLM_USAGE_REPORTED_COST_USD,
     semconv.APP_LLM_USAGE_AUDIO_SECONDS,

@@ -250,6 +250,10 @@ def _write_optional(item: Element, plan: Plan, attributes: Attributes) -> None:
             _write_ttft(item, instant_ns(attributes[key]))
     if plan.cost:
         _write_first(item, attributes, semconv.APP_LLM_USAGE_REPORTED_COST_USD, plan.cost)
+    if plan.error and semconv.ERROR_TYPE not in item:
+        error = first_text(plan.error, attributes)
+        if error is not None:
+            item.set(semconv.ERROR_TYPE, error)
     for key, sources in plan.extras:
         _write_first(item, attributes, key, sources)
 

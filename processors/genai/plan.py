@@ -106,6 +106,7 @@ class Plan:
     ttft: Sources
     start_times: tuple[str, ...]
     cost: Sources
+    error: Sources
     counts: tuple[Sources, ...]
     """Per field of `usage.Reading`, in its order."""
     has_counts: bool
@@ -178,12 +179,17 @@ def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
         ttft=sources(semconv.APP_LLM_TTFT_S),
         start_times=tuple(key for key in START_TIMES if key in keys),
         cost=sources(semconv.APP_LLM_USAGE_REPORTED_COST_USD),
+        error=sources(semconv.ERROR_TYPE),
         counts=counts,
         has_counts=any(counts) or bool(objects),
         objects=objects,
         extras=tuple(
             (name, found)
-            for name in (*EXTRA_COUNTS, semconv.APP_LLM_USAGE_AUDIO_SECONDS)
+            for name in (
+                *EXTRA_COUNTS,
+                semconv.APP_LLM_USAGE_AUDIO_SECONDS,
+                semconv.APP_LLM_TOTAL_LATENCY_S,
+            )
             if (found := sources(name))
         ),
         tiers=tuple(key for key in TIERS if key in keys),
@@ -202,7 +208,7 @@ def compile_plan(scope: ScopeProfile, present: Sequence[str]) -> Plan:
         tells_by_events=scope.tells_by_events or any(k.startswith(EVENTFUL) for k in present),
         optional=False,
     )
-    plan.optional = bool(plan.ttft or plan.start_times or plan.cost or plan.extras)
+    plan.optional = bool(plan.ttft or plan.start_times or plan.cost or plan.error or plan.extras)
     plan.columns = _columns(plan)
     return plan
 

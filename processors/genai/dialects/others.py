@@ -64,6 +64,13 @@ HAND_MADE: Final = Dialect(
         semconv.GEN_AI_USAGE_INPUT_TOKENS: (Alias("inputTokens", 100),),
         semconv.GEN_AI_USAGE_OUTPUT_TOKENS: (Alias("outputTokens", 100),),
         semconv.APP_LLM_TTFT_S: (Alias("time_to_first_token_ms", 90, milliseconds),),
+        semconv.APP_LLM_TOTAL_LATENCY_S: (
+            Alias("app.llm.total_latency_s", 10),
+            Alias("latencyMs", 20, milliseconds),
+            Alias("latency_ms", 30, milliseconds),
+        ),
+        semconv.APP_LLM_RETRY_COUNT: (Alias("app.llm.retry_count", 10), Alias("retry_count", 20)),
+        semconv.ERROR_TYPE: (Alias("error_type", 10),),
         semconv.APP_LLM_USAGE_REPORTED_COST_USD: (
             Alias("app.llm.usage.reported_cost_usd", 5),
             Alias("llm.cost_usd", 60),

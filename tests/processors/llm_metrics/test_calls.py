@@ -18,7 +18,7 @@ from processors.llm_metrics.settling import fill
 from tests.bench.call_metrics import build
 from tests.processors.genai.replay import genai
 
-from .support import NOW, SECOND, connector, priced, read, span, total, traces
+from .support import NOW, SECOND, connector, logs, priced, read, span, total, traces
 
 ODD_COUNTS = st.lists(
     st.one_of(
@@ -336,3 +336,28 @@ def numbers(metrics: LlmMetrics) -> dict[tuple[Any, ...], float]:
         for labels, value in series.items()
         for place, number in enumerate(value if isinstance(value, tuple) else (value,))
     }
+
+
+@pytest.mark.parametrize(
+    ("record", "status", "seconds", "retries"),
+    [
+        ({"status": "success", "latency_ms": 847.3, "output_tokens": 380}, "success", 0.8473, 0),
+        ({"latency_ms": 2340, "retry_count": 2, "error_type": "RateLimitError"}, "rate_limited", 2.34, 2),
+        ({"latency_ms": 30000, "error_type": "TimeoutError"}, "timeout", 30.0, 0),
+        ({"latencyMs": 892, "endpointTag": "chat"}, "success", 0.892, 0),
+        ({"latencyMs": 892, "error_type": "TimeoutError", "error.type": "RateLimitError"}, "rate_limited", 0.892, 0),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_log", [True, False])
+def test_hand_made_records_say_how_long_calls_took_and_what_became_of_them(
+    record: dict[str, Any], status: str, seconds: float, retries: int, is_log: bool
+) -> None:
+    call = {"message": "llm_call_x", "model": "gpt-4o", "provider": "openai", "input_tokens": 1250}
+    call |= {"gen_ai.operation.name": "chat"} if not is_log else {}
+    batch = logs([(call | record, {})]) if is_log else traces([span(call | record)])
+    metrics = connector()
+    metrics.process(build(llm_cost, {}, "llm_cost").process(genai().process(batch)))
+    found = read(metrics.tick(NOW))
+    assert total(found, "llm_requests_total", status=status) == 1
+    assert list(found["llm_total_latency_seconds"].values()) == [(1, pytest.approx(seconds))]
+    assert total(found, "llm_retries_total") == retries
