@@ -28,6 +28,8 @@ from processors.wire import read_varint, skip
 
 MAX_REPLY_BYTES: Final = 64 << 10
 """What is read of a reply; the Collector reads as much. A reply without a limit was CVE-2026-39882."""
+MAX_REASON: Final = 300
+"""Characters of a destination's own words that are passed on."""
 LONGEST_THROTTLE_S: Final = 300.0
 
 _REPLIES: Final[Mapping[Signal, tuple[type[Message], str]]] = {
@@ -70,6 +72,20 @@ def partial_success_json(signal: Signal, reply: bytes) -> Answer:
         return Answer(max(0, int(partial.get(field, 0))), str(partial.get("errorMessage", "")))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return TAKEN
+
+
+def reason(reply: bytes, content_type: bytes) -> str:
+    """Return the message of a google.rpc.Status, as OTLP/HTTP answers a failure with; empty when there is none."""
+    try:
+        if content_type.startswith(b"application/json"):
+            text = json.loads(reply)["message"]
+        elif content_type.startswith(b"application/x-protobuf"):
+            text = b"".join(_bodies(reply, 0x12)[-1:]).decode("utf-8", "replace")
+        else:
+            return ""
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return ""
+    return str(text)[:MAX_REASON]
 
 
 def throttle_s(seconds: float) -> float:

@@ -34,6 +34,7 @@ from collector.exporters.otlp import (
     MAX_REPLY_BYTES,
     partial_success,
     partial_success_json,
+    reason,
     throttle_s,
     user_agent,
 )
@@ -178,11 +179,13 @@ def _read(response: httpcore.Response) -> bytes:
 
 def failure(status: int, headers: Iterable[tuple[bytes, bytes]], reply: bytes) -> ExportFailed:
     """Return what a status other than success means for its request."""
-    text = f"HTTP status {status}"
+    told = {name.lower(): value for name, value in headers}
+    why = reason(reply, told.get(b"content-type", b"").lower())
+    text = f"HTTP status {status}: {why}" if why else f"HTTP status {status}"
     if status == 401:
         return CredentialsRefused(text)
     retryable = status in RETRYABLE
-    asked = {name.lower(): value for name, value in headers}.get(b"retry-after")
+    asked = told.get(b"retry-after")
     return ExportFailed(
         text,
         retryable=retryable,

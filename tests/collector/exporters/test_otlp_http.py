@@ -20,7 +20,13 @@ from collector.exporters import otlp_http
 from collector.exporters.deadlines import DeadlineBackend
 from collector.exporters.delivery import TAKEN, Answer
 from collector.exporters.otlp import partial_success_json
-from collector.exporters.otlp_http import Config, HttpTransport, proxy_of, retry_after_s
+from collector.exporters.otlp_http import (
+    Config,
+    HttpTransport,
+    failure,
+    proxy_of,
+    retry_after_s,
+)
 from collector.registry import schema_of
 from processors.batch import Signal
 from processors.errors import Finding
@@ -199,6 +205,23 @@ def test_a_connection_lost_without_an_answer_is_tried_again() -> None:
             sender.push(request())
         sender.disconnect()
         assert failed.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "text"),
+    [
+        (b"application/x-protobuf", b"\x08\x03\x12\x07no good", "HTTP status 400: no good"),
+        (b"application/json", b'{"code":3,"message":"no good"}', "HTTP status 400: no good"),
+        (b"application/json; charset=utf-8", b'{"code":3}', "HTTP status 400"),
+        (b"application/json", b"[" * 60_000, "HTTP status 400"),
+        (b"application/x-protobuf", b"\x0b" * 60_000, "HTTP status 400"),
+        (b"application/x-protobuf", b"\xff", "HTTP status 400"),
+        (b"text/html", b"<html>", "HTTP status 400"),
+        (b"application/x-protobuf", b"", "HTTP status 400"),
+    ],
+)
+def test_a_failure_tells_the_destinations_reason(kind: bytes, body: bytes, text: str) -> None:
+    assert str(failure(400, [(b"Content-Type", kind)], body)) == text
 
 
 @pytest.mark.parametrize(
