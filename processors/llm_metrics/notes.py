@@ -11,7 +11,7 @@ from typing import Any, Final
 from processors import semconv
 from processors.llm_metrics import catalogue
 from processors.llm_metrics.bindings import Binding, Bindings, Read
-from processors.llm_metrics.labels import clean, plain
+from processors.llm_metrics.labels import clean, number, plain
 from processors.llm_metrics.outcomes import Outcome
 from processors.recent import RecentIds
 
@@ -86,12 +86,14 @@ class Notes:
             self._add(binding, catalogue.GUARDRAIL_REJECTIONS, source="provider")
 
     def _retried(self, binding: Binding, read: Read) -> None:
-        """Count the attempts after the first: those the application counted, else each repetition of its request id."""
-        attempts = plain(read.get(_RETRIES))
-        if isinstance(attempts, int):
-            self._add(binding, catalogue.RETRIES, max(0, min(attempts, 1000)))
-        elif _REQUEST in read and _again(self._requests, clean(read[_REQUEST])):
+        """Count the attempts after the first: each repetition of a request id, else those that the application counted.
+
+        Where every attempt tells of those before it, they were counted when they came.
+        """
+        if _REQUEST in read and _again(self._requests, clean(read[_REQUEST])):
             self._add(binding, catalogue.RETRIES)
+        elif _RETRIES in read:
+            self._add(binding, catalogue.RETRIES, min(int(number(read[_RETRIES]) or 0), 1000))
 
     def _admit(self, language: str) -> str:
         return self._bindings.labels.admit("language", language)

@@ -286,6 +286,19 @@ def test_retries_are_the_attempts_after_the_first() -> None:
     assert total(found, "llm_retries_total") == 4
 
 
+def test_attempts_that_each_tell_of_those_before_count_once() -> None:
+    calls = [
+        priced(app__llm__request__external_id="r-1", app__llm__retry_count=made)
+        for made in range(3)
+    ]
+    assert total(told(*map(span, calls)), "llm_retries_total") == 2
+
+
+@pytest.mark.parametrize("bad", [-3, True, "many", float("nan")])
+def test_what_is_no_number_of_retries_counts_none(bad: Any) -> None:
+    assert total(told(span(priced(app__llm__retry_count=bad))), "llm_retries_total") == 0
+
+
 def test_tools_are_counted_and_timed() -> None:
     tool = {semconv.APP_LLM_SPAN_CLASS: "tool", semconv.GEN_AI_TOOL_NAME: "search"}
     found = told(
