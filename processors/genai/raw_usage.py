@@ -23,8 +23,11 @@ _HOUR: Final = semconv.APP_LLM_USAGE_CACHE_CREATION_1H
 _REASONING: Final = semconv.GEN_AI_USAGE_REASONING
 _SEARCHES: Final = semconv.APP_LLM_USAGE_WEB_SEARCHES
 
-_ANTHROPIC_CACHES: Final = ("cache_read_input_tokens", "cache_creation_input_tokens")
-"""Read and write; applications also add them to Langfuse's buckets, as its documentation shows."""
+_CACHE_BUCKETS: Final = {
+    "cache_read_input_tokens": ("input_cache_read", "input_cached"),
+    "cache_creation_input_tokens": ("input_cache_creation", "input_cache_write"),
+}
+"""Anthropic's names, which applications also give to Langfuse's buckets, and how those buckets' own names begin."""
 
 
 def exact_counts(usage: Mapping[str, Any]) -> Counts | None:
@@ -121,20 +124,33 @@ def _anthropic(usage: Mapping[str, Any]) -> Counts:
 
 def _langfuse(usage: Mapping[str, Any]) -> Counts:
     """Disjoint buckets; but when the total is input + output although there are buckets, these are subsets."""
-    buckets = {key: n for key, value in usage.items() if (n := count_of(value)) is not None}
+    counted = {key: n for key, value in usage.items() if (n := count_of(value)) is not None}
+    buckets = _by_own_names(counted)
     plain_in, plain_out = buckets.get("input", 0), buckets.get("output", 0)
-    subsets = buckets.get("total") == plain_in + plain_out and any(
-        n for key, n in buckets.items() if key.startswith(("input_", "output_", *_ANTHROPIC_CACHES))
+    largest = max((n for key, n in buckets.items() if key.startswith("input_")), default=0)
+    subsets = (
+        buckets.get("total") == plain_in + plain_out
+        and bool(largest or _sum(buckets, "output_"))
+        and largest <= plain_in
     )
     counts = {
-        _INPUT: plain_in if subsets else _sum(buckets, "input", *_ANTHROPIC_CACHES),
+        _INPUT: plain_in if subsets else _sum(buckets, "input"),
         _OUTPUT: plain_out if subsets else _sum(buckets, "output"),
-        _READ: _sum(buckets, "input_cached", "input_cache_read", _ANTHROPIC_CACHES[0]),
-        _WRITE: _sum(buckets, "input_cache_creation", "input_cache_write", _ANTHROPIC_CACHES[1]),
+        _READ: _sum(buckets, *_CACHE_BUCKETS["cache_read_input_tokens"]),
+        _WRITE: _sum(buckets, *_CACHE_BUCKETS["cache_creation_input_tokens"]),
         _REASONING: _sum(buckets, "output_reasoning"),
         TOTAL: buckets["total"] if subsets else None,  # kept as the mark of a proof
     }
     return _present(counts)
+
+
+def _by_own_names(buckets: Mapping[str, int]) -> Counts:
+    """Return buckets of which none has Anthropic's name; what has both names is one."""
+    renamed = {key: n for key, n in buckets.items() if key not in _CACHE_BUCKETS}
+    for key, own in _CACHE_BUCKETS.items():
+        if key in buckets and _sum(buckets, *own) is None:
+            renamed[own[0]] = buckets[key]
+    return renamed
 
 
 def _sum(buckets: Mapping[str, int], *prefixes: str) -> int | None:
@@ -151,7 +167,7 @@ def _is_bedrock(usage: Mapping[str, Any]) -> bool:
 
 
 def _is_anthropic(usage: Mapping[str, Any]) -> bool:
-    return "input_tokens" in usage and any(key in usage for key in _ANTHROPIC_CACHES)
+    return "input_tokens" in usage and any(key in usage for key in _CACHE_BUCKETS)
 
 
 _VENDORS: Final[

@@ -215,13 +215,17 @@ def _from_object(counts: Mapping[str, int], plan: Plan, attributes: Mapping[str,
         count = counts.get(field)
         return first_count(plan.counts[COUNTS.index(field)], attributes) if count is None else count
 
+    output = told(semconv.GEN_AI_USAGE_OUTPUT_TOKENS)
+    reasoning = told(semconv.GEN_AI_USAGE_REASONING)
+    if output is not None and reasoning is not None and reasoning > output:
+        output += reasoning  # it can only be outside
     return Usage(
         input=counts[semconv.GEN_AI_USAGE_INPUT_TOKENS],
-        output=told(semconv.GEN_AI_USAGE_OUTPUT_TOKENS),
+        output=output,
         cache_read=counts.get(semconv.GEN_AI_USAGE_CACHE_READ),
         cache_write=counts.get(semconv.GEN_AI_USAGE_CACHE_CREATION),
         cache_write_1h=told(semconv.APP_LLM_USAGE_CACHE_CREATION_1H),
-        reasoning=told(semconv.GEN_AI_USAGE_REASONING),
+        reasoning=reasoning,
         semantics=PROVED if TOTAL in counts else EXACT,
         web_searches=counts.get(semconv.APP_LLM_USAGE_WEB_SEARCHES),
     )
