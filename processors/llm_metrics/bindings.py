@@ -109,6 +109,10 @@ class Bindings:
         self._served: dict[tuple[str, str], str] = {}
         self._unserved: dict[tuple[str, str], list[Callable[[], object]]] = {}
 
+    def adopt(self, predecessor: Bindings) -> None:
+        """Know the models that another one saw serve; its labels MUST be known already."""
+        self._served = predecessor._served
+
     def bind(self, read: Read, edits: Read, origin: Origin) -> Binding:
         """Return the binding of an item; `origin` holds for want of its own."""
         labels, served = self._resolve(read, edits, origin)

@@ -81,6 +81,7 @@ class LlmMetrics:
         predecessor._calls.settle()
         self._book.adopt(predecessor._book, (BUDGET, FEATURE_INFO))
         self._labels.adopt(predecessor._labels)
+        self._kinds.adopt(predecessor._kinds)
         self._calls.notes.adopt(predecessor._calls.notes)
         self._sides.adopt(predecessor._sides)
         self._exemplars.adopt(predecessor._exemplars)

@@ -35,7 +35,7 @@ class Exemplars:
 
     def offer(self, binding: Binding, trace_id: bytes, end_ns: int, *values: float | None) -> None:
         """Propose a call: its cost, duration, time to first token and decode rate, as far as known."""
-        if not trace_id:
+        if not any(trace_id):  # none, or the one of all zeros, which is invalid
             return
         waiting = self._waiting
         if trace_id not in waiting:

@@ -190,6 +190,10 @@ class Kinds:
         self._met = 0
         self._known = 0
 
+    def adopt(self, predecessor: Kinds) -> None:
+        """Know of models what another one knew; what is remembered of calls is found out again."""
+        self._bindings.adopt(predecessor._bindings)
+
     def find(
         self, shape: Shape, source: Any, read: Read, edits: Read, origin: Origin, code: int
     ) -> Kind:

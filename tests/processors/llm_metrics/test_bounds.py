@@ -204,6 +204,15 @@ def test_a_retry_after_a_reload_is_a_retry() -> None:
     assert total(read(after.tick(NOW)), "llm_retries_total") == 1
 
 
+def test_a_failed_call_after_a_reload_is_put_to_the_model_that_served_before() -> None:
+    before, after = connector(), connector()
+    before.process(traces([span(priced(gen_ai__response__model="served"))]))
+    after.adopt(before)
+    failed = priced(gen_ai__response__model=None, error__type="timeout")
+    after.process(traces([span(failed, code=2)]))
+    assert total(read(after.tick(NOW)), "llm_api_errors_total", model="served") == 1
+
+
 def test_the_figures_of_self_telemetry_follow() -> None:
     metrics = connector()
     metrics.process(traces([span(priced())]))

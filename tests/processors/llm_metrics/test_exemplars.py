@@ -109,7 +109,7 @@ def test_one_trace_holds_few_candidates() -> None:
 
 def test_spans_without_a_trace_are_no_exemplars() -> None:
     metrics = connector()
-    metrics.process(traces([span(priced(), trace=b"")]))
+    metrics.process(traces([span(priced(), trace=b""), span(priced(), trace=bytes(16))]))
     assert exemplars(metrics.tick(NOW)) == {}
 
 
