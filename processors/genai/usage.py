@@ -211,9 +211,9 @@ def _exact_usage(plan: Plan, attributes: Mapping[str, bytes]) -> Usage | None:
 
 
 def _from_object(counts: Mapping[str, int], plan: Plan, attributes: Mapping[str, bytes]) -> Usage:
-    def told(field: str) -> int | None:
-        count = counts.get(field)
-        return first_count(plan.counts[COUNTS.index(field)], attributes) if count is None else count
+    def told(name: str) -> int | None:
+        count = counts.get(name)
+        return first_count(plan.counts[COUNTS.index(name)], attributes) if count is None else count
 
     output = told(semconv.GEN_AI_USAGE_OUTPUT_TOKENS)
     reasoning = told(semconv.GEN_AI_USAGE_REASONING)
