@@ -23,12 +23,15 @@ def split(raw: bytes) -> Iterator[tuple[bytes, bytes, Sequence[bytes]]]:
 
     For components that keep items as bytes: one copy of each and 0.15 µs, against 1 µs for `Batch.groups`.
     """
-    for tag, _, start, end in fields(raw, 0, len(raw)):
-        if tag == 0x0A:
-            resource, scopes = _dissect(raw, start, end)
-            for _, scope_start, scope_end in scopes:
-                scope, items = _dissect(raw, scope_start, scope_end)
-                yield resource, scope, tuple([raw[body:behind] for _, body, behind in items])
+    for resource, scope, places in outline(raw):
+        yield resource, scope, tuple([raw[body:behind] for _, body, behind in places])
+
+
+def split_views(raw: bytes) -> Iterator[tuple[bytes, bytes, Sequence[memoryview]]]:
+    """Yield the same with views of the items, which keep the whole request in memory."""
+    came = memoryview(raw)
+    for resource, scope, places in outline(raw):
+        yield resource, scope, tuple([came[body:behind] for _, body, behind in places])
 
 
 def span_views(raw: bytes, *, whole: bool = False) -> Iterator[Sequence[Any]]:

@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from processors.batch import Batch, Item
 from processors.encoded import span_views
 from processors.tail_sampling.plan import Plan
+from processors.tail_sampling.slabs import Held, Slab
 from processors.tail_sampling.traces import Envelope, Table
 
-Arrival: TypeAlias = "tuple[bytes, Any, Mapping[str, bytes]]"
+Arrival: TypeAlias = "tuple[Held, Any, Mapping[str, bytes]]"
 """An encoded span, a view of it, and those of its attributes that the plan wants (or more of them)."""
 _attributes_of: Final = attrgetter("attributes")
 
@@ -29,22 +30,27 @@ class Group(NamedTuple):
     number: int
     """How many spans there are."""
     spans: Iterable[Arrival]
+    slab: Slab | None = None
+    """What the spans are views of, if they are."""
 
 
 def arrivals(batch: Batch, table: Table, plan: Plan) -> Iterator[Group]:
     """Yield what a batch brings, one scope group after the other."""
     if batch.decoded and not plan.everything:
         return _decoded(batch, table, plan)
-    return encoded_arrivals(batch.encode(), table, plan)
+    raw = batch.encode()
+    return encoded_arrivals(raw, table, plan, table.slabs.begin(raw, len(batch)))
 
 
-def encoded_arrivals(raw: bytes, table: Table, plan: Plan) -> Iterator[Group]:
+def encoded_arrivals(
+    raw: bytes, table: Table, plan: Plan, slab: Slab | None = None
+) -> Iterator[Group]:
     """Yield what an encoded request brings."""
     views = span_views(raw, whole=plan.everything)
-    for resource, envelope, spans in table.groups(raw):
+    for resource, envelope, spans in table.groups(raw, slab):
         seen = list(next(views))
         arrived = zip(spans, seen, map(_attributes_of, seen), strict=True)
-        yield Group(resource, envelope, len(spans), arrived)
+        yield Group(resource, envelope, len(spans), arrived, slab)
 
 
 def _decoded(batch: Batch, table: Table, plan: Plan) -> Iterator[Group]:

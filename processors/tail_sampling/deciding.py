@@ -76,7 +76,7 @@ class Decider:
 
     def make_way(self) -> int:
         """Do the next thing that bounds what is here: evict where too much waits, hand on what was decided."""
-        return self._make_room() or self._hand_on() or self._read_on()
+        return self._copy_out() or self._make_room() or self._hand_on() or self._read_on()
 
     def finish(self) -> int:
         """Take a step towards the end, where everything is decided; return what it cost, 0 when nothing is left."""
@@ -241,6 +241,11 @@ class Decider:
         return self._config.on_arrival and trigger in ("wait", "root") and not verdict.kept
 
     # -- bounds
+
+    def _copy_out(self) -> int:
+        """Let go of a request of which little is held any more."""
+        copied = self._table.slabs.copy_out()
+        return cost(0, copied) if copied else 0
 
     def _is_crowded(self) -> bool:
         """Say whether more waits than may."""

@@ -15,6 +15,7 @@ from processors.tail_sampling.ledger import Ledger
 from processors.tail_sampling.meter import Meter
 from processors.tail_sampling.plan import Plan
 from processors.tail_sampling.release import Release
+from processors.tail_sampling.slabs import Held, Slab
 from processors.tail_sampling.traces import SPAN_OVERHEAD, TRACE_OVERHEAD, Envelope, Table, Trace
 from processors.tail_sampling.verdict import Verdict
 from processors.views import PARSE
@@ -59,7 +60,8 @@ class Holder:
         arrived: dict[Trace, None] | None = {} if self._config.on_arrival else None
         count = size = received = 0
         arriving: bytes | None = None
-        for resource, envelope, number, spans in groups:
+        slab: Slab | None = None
+        for resource, envelope, number, spans, slab in groups:
             if meter is not None:
                 decider.decide_oversize(meter.begin(resource))
             if arrived and resource is not arriving:
@@ -80,9 +82,11 @@ class Holder:
                     plan.observe_resource(trace, envelope)
                     table.begin_run(trace, envelope)
                 observe(trace, envelope, view, attributes)
+                if slab is not None:
+                    slab.places.append((trace, len(trace.parts)))
                 trace.parts.append(span)
                 if note is not None:
-                    note(trace, envelope, span)
+                    note(trace, envelope, bytes(span))
                 trace.spans += 1
                 trace.size += len(span)
                 count += 1
@@ -90,11 +94,13 @@ class Holder:
                 if by_root and not trace.root_seen:
                     docket.look_for_root(trace, view, now)
                 if meter is not None:
-                    meter.span(trace, span)
+                    meter.span(trace, len(span))
             if meter is not None:
                 meter.end_scope(envelope)
         table.spans += count
-        table.size += size + count * SPAN_OVERHEAD
+        table.weight += size + count * SPAN_OVERHEAD
+        if slab is not None:
+            table.slabs.end(slab, size)
         self._ledger.spans("received", received)
         self._ledger.opened(self._opened)
         self._opened = 0
@@ -127,17 +133,17 @@ class Holder:
         )
 
     def _open(
-        self, trace_id: bytes, decided: Trace | None, envelope: Envelope, span: bytes
+        self, trace_id: bytes, decided: Trace | None, envelope: Envelope, span: Held
     ) -> Trace | None:
         """Begin to hold a trace; None when it was decided before, and the span has followed."""
         if decided is not None and decided.verdict is not None:
-            self._follow(trace_id, decided.verdict, decided.decided_ns, envelope, span)
+            self._follow(trace_id, decided.verdict, decided.decided_ns, envelope, bytes(span))
             return None
         decider, table = self._decider, self._table
         remembered = decider.memory.get(trace_id)
         if remembered is not None:
             self._ledger.remembered(remembered[0].kept)
-            self._follow(trace_id, *remembered, envelope, span)
+            self._follow(trace_id, *remembered, envelope, bytes(span))
             return None
         for _ in range(_EVICTIONS):
             if len(table.traces) >= self._config.num_traces:

@@ -18,8 +18,8 @@ class Meter:
         self._scopes: dict[Trace, int] = {}
         self._resources: dict[Trace, int] = {}
 
-    def span(self, trace: Trace, span: bytes) -> None:
-        self._scopes[trace] = self._scopes.get(trace, 0) + _field(len(span))
+    def span(self, trace: Trace, size: int) -> None:
+        self._scopes[trace] = self._scopes.get(trace, 0) + _field(size)
 
     def begin(self, resource: bytes) -> list[Trace]:
         """Begin a scope group; return the traces of the resource group before it, if it is of another."""

@@ -79,14 +79,16 @@ class Replay:
 
     def feed(self, raw: bytes) -> None:
         """Play one encoded request."""
-        latest = 0
+        latest = items = 0
         for _, _, spans in split(raw):
+            items += len(spans)
             for span in spans:
                 head = PARSE["SpanHead"](span)
                 latest = max(latest, head.end_ns)
                 self.fates.setdefault(head.trace_id, Fate()).see(span)
         self._pass_time(latest)
-        self._count([self._sampler.process(Batch(Signal.TRACES, raw, received_ns=self._now_ns))])
+        batch = Batch(Signal.TRACES, raw, received_ns=self._now_ns, items=items)
+        self._count([self._sampler.process(batch)])
 
     def finish(self) -> None:
         """Play the end of the traffic: what waits is decided when its time has come."""

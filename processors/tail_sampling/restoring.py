@@ -94,7 +94,7 @@ class Restoring:
             trace.spans += len(spans)
             trace.size += sum(map(len, spans))
             for span in spans:
-                self._plan.observe(trace, envelope, *self._plan.read(span))
+                self._plan.observe(trace, envelope, *self._plan.read(bytes(span)))
 
     def _seal(self) -> None:
         now_ns = self._decider.now_ns

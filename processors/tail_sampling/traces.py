@@ -1,10 +1,11 @@
 """What is held: traces that wait for their decision, the envelopes they share, and the table that finds them.
 
 Invariants
-- A held span is its encoded bytes, nothing else: no view of it, no batch outlives the call that got it.
+- A held span is its encoded bytes or a view of them (`slabs`), nothing else: nothing parsed, no batch outlives the
+  call that got it.
 - Equal envelopes are one object, counted once in `Table.size` for as long as any trace holds it.
-- `Table.size` is what the traces `weigh` whose spans are here, plus the envelopes. `Table.leaving` of it are decided
-  and on their way out; `buffer.max_bytes` bounds the rest.
+- `Table.size` is what the traces `weigh` whose spans are here, plus the envelopes, plus what of slabs is of no use any
+  more. `Table.leaving` of it are decided and on their way out; `buffer.max_bytes` bounds the rest.
 - A trace is in the table once, in the order its first span came. Decided ones stay only where the memory of decisions
   is switched off, and then without their spans.
 """
@@ -16,8 +17,9 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from processors.encoded import split, without_schema_url
+from processors.encoded import split, split_views, without_schema_url
 from processors.tail_sampling.calls import Calls
+from processors.tail_sampling.slabs import Held, Slab, Slabs
 from processors.tail_sampling.verdict import Verdict
 from processors.views import PARSE
 from processors.wire import decode_value
@@ -98,7 +100,7 @@ class Trace:
         self.root_ns = 0
         """When the root came, or what may be it; 0: not yet."""
         self.decided_ns = 0
-        self.parts: list[Envelope | bytes] = []
+        self.parts: list[Envelope | Held] = []
         """Spans in order of arrival, each run of them behind its envelope."""
         self.last: Envelope | None = None
         self.verdict: Verdict | None = None
@@ -158,7 +160,7 @@ class Trace:
             if isinstance(part, Envelope):
                 envelope = part
             elif envelope is not None:
-                yield envelope, part
+                yield envelope, bytes(part)
 
     def weigh(self) -> int:
         """Return the bytes it counts for."""
@@ -192,19 +194,27 @@ class Table:
         """Undecided traces."""
         self.spans = 0
         """Spans they hold."""
-        self.size = 0
+        self.weight = 0
         """What they weigh, with their envelopes."""
+        self.slabs = Slabs()
         self.leaving = 0
         """What of `size` is decided and on its way out."""
         self._envelopes: dict[tuple[bytes, bytes], Envelope] = {}
         self._clean = (lambda group: group) if with_schema_urls else without_schema_url
 
-    def groups(self, raw: bytes) -> Iterator[tuple[bytes, Envelope, Sequence[bytes]]]:
+    @property
+    def size(self) -> int:
+        """Bytes in use."""
+        return self.weight + self.slabs.slack
+
+    def groups(
+        self, raw: bytes, slab: Slab | None = None
+    ) -> Iterator[tuple[bytes, Envelope, Sequence[Held]]]:
         """Yield resource group, envelope and spans for every scope group of an encoded request, one at a time.
 
-        The resource group is the same object for scopes that came in one.
+        The resource group is the same object for scopes that came in one. `slab`: that of the request.
         """
-        for resource, scope, spans in split(raw):
+        for resource, scope, spans in split(raw) if slab is None else split_views(raw):
             yield resource, self.envelope(resource, scope), spans
 
     def envelope(self, resource: bytes, scope: bytes) -> Envelope:
@@ -222,7 +232,7 @@ class Table:
         """Count a trace as waiting, and what it holds already."""
         self.waiting += 1
         self.spans += trace.spans
-        self.size += trace.weigh()
+        self.weight += trace.weigh()
 
     def begin_run(self, trace: Trace, envelope: Envelope) -> None:
         """Say that the trace's next spans are of this envelope."""
@@ -230,24 +240,26 @@ class Table:
         trace.parts.append(envelope)
         if not envelope.holders:
             self._envelopes[envelope.resource, envelope.scope] = envelope
-            self.size += envelope.size
+            self.weight += envelope.size
         envelope.holders += 1
 
     def settle(self, trace: Trace) -> None:
         """Let go of all spans of a trace: it is decided. The trace itself stays until it is popped."""
         self.waiting -= 1
         self.spans -= trace.spans
-        self.size -= trace.weigh()
+        self.weight -= trace.weigh()
         for part in trace.parts:
             if isinstance(part, Envelope):
                 self._let_go(part)
+            elif isinstance(part, memoryview):
+                self.slabs.give_back(part)
         trace.parts = []
         trace.last = None
 
     def part_with(self, trace: Trace) -> None:
         """Count a trace as decided. Its spans are taken out by `share`."""
         self.waiting -= 1
-        self.size -= TRACE_OVERHEAD
+        self.weight -= TRACE_OVERHEAD
         self.leaving += trace.weigh() - TRACE_OVERHEAD
         trace.last = None
 
@@ -262,8 +274,10 @@ class Table:
                 break
             taken += 1
             if not isinstance(part, Envelope):
-                share.append((envelope, part))  # type: ignore[arg-type] # each run of spans stands behind its envelope
+                share.append((envelope, bytes(part)))  # type: ignore[arg-type] # each run stands behind its envelope
                 size += len(part)
+                if isinstance(part, memoryview):
+                    self.slabs.give_back(part)
                 continue
             if envelope is not None:
                 self._let_go(envelope)
@@ -277,20 +291,21 @@ class Table:
 
     def _gone(self, spans: int, weight: int) -> None:
         self.spans -= spans
-        self.size -= weight
+        self.weight -= weight
         self.leaving -= weight
 
     def _let_go(self, envelope: Envelope) -> None:
         envelope.holders -= 1
         if not envelope.holders:
-            self.size -= envelope.size
+            self.weight -= envelope.size
             del self._envelopes[envelope.resource, envelope.scope]
 
     def inherit(self, predecessor: Table) -> None:
         """Go on holding what another held."""
         self.traces = predecessor.traces
         self.waiting, self.leaving = predecessor.waiting, predecessor.leaving
-        self.spans, self.size = predecessor.spans, predecessor.size
+        self.spans, self.weight = predecessor.spans, predecessor.weight
+        self.slabs = predecessor.slabs
         self._envelopes = predecessor._envelopes
 
     def undecided(self) -> list[Trace]:

@@ -31,7 +31,7 @@ SERVED = {"decision_wait_after_root_received": "2s", "decision_wait": "60s", **R
 
 
 def one(run: Run, *spans: Any) -> Batch:
-    return Batch(Signal.TRACES, request(spans), received_ns=run.now)
+    return Batch(Signal.TRACES, request(spans), received_ns=run.now, items=len(spans))
 
 
 def long_trace(run: Run, name: str, spans: int, a_request: int = 300, **fields: Any) -> list[str]:

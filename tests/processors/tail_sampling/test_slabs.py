@@ -1,0 +1,126 @@
+"""Large spans are held as views of their request: what comes out is the same, and what that takes is counted."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors.batch import Batch, Signal
+
+from .support import ALWAYS, ERRORS, Run, count_spans, request, span
+
+LARGE = "x" * 10_000
+KIB = 1 << 10
+
+
+def large(trace: str, name: str = "s", **fields: Any) -> Any:
+    return span(trace, name, {"text": LARGE}, **fields)
+
+
+def send(run: Run, raw: bytes, *, copied: bool = False) -> None:
+    """Send a request; `copied`: as somebody hands it on who looked into it, so that no span is a view."""
+    batch = Batch(Signal.TRACES, raw, received_ns=run.now, items=count_spans(raw))
+    if copied:
+        assert batch.groups
+    out = run.sampler.process(batch)
+    run.out += [out] if out is not None else []
+
+
+def encoded(run: Run) -> list[bytes]:
+    return [batch.encode() for batch in run.out]
+
+
+STEPS = st.one_of(
+    st.lists(
+        st.tuples(st.sampled_from("abcdef"), st.booleans(), st.integers(0, 3)),
+        min_size=1,
+        max_size=8,
+    ),
+    st.sampled_from([1, 6, 12]),
+    st.just("reload"),
+)
+"""Spans of a request (trace, whether failed, thousands of bytes besides), seconds to wait, or a reload."""
+
+
+@given(steps=st.lists(STEPS, max_size=12), bound=st.sampled_from([40 * KIB, 150 * KIB, 1 << 30]))
+@settings(max_examples=60, deadline=None)
+def test_views_fare_as_copies_do(steps: Sequence[Any], bound: int) -> None:
+    """And the memory they take is what is promised: never more than the bound, soon no more than twice what is held,
+    nothing once nothing is held."""
+    views, copies = (Run(ERRORS, buffer={"max_bytes": bound}) for _ in range(2))
+    for number, step in enumerate(steps):
+        for run in (views, copies):
+            if step == "reload":
+                run.reload(ERRORS, buffer={"max_bytes": bound})
+            elif isinstance(step, int):
+                run.wait(step)
+            else:
+                spans = [
+                    span(trace, f"{number}.{place}", {"text": LARGE + "y" * (1000 * more)}, status=status)
+                    for place, (trace, failed, more) in enumerate(step)
+                    for status in ["error" if failed else "ok"]
+                ]  # fmt: skip
+                send(run, request(spans), copied=run is copies)
+        table = views.sampler._table
+        assert views.closes
+        assert table.size - table.leaving <= bound
+        assert table.slabs.slack <= table.weight
+        if bound == 1 << 30:
+            assert encoded(views) == encoded(copies)
+    for run in (views, copies):
+        run.wait(11)
+    assert views.sampler._table.size == views.sampler._table.slabs.slack == 0
+    if bound == 1 << 30:
+        assert encoded(views) == encoded(copies)
+        assert views.ledger() == copies.ledger()
+
+
+def is_kept(raw: bytes) -> bool:
+    """Say whether anybody but the calling test has a reference to a request."""
+    gc.collect()
+    return sys.getrefcount(raw) > 3  # the test's, that of this function, that of the call
+
+
+def test_a_request_stays_in_memory_while_most_of_it_is_held_and_no_longer() -> None:
+    run = Run(ALWAYS)
+    run.send(large("early"))
+    run.now += 5 * 10**9
+    raw = request([large("early", str(n)) for n in range(6)] + [large("t"), large("u")])
+    send(run, raw)
+    run.wait(4)
+    assert is_kept(raw)
+    run.wait(1)  # the early trace is decided
+    assert not is_kept(raw)
+    assert run.sampler._table.spans == 2
+    assert run.sampler._table.slabs.slack == 0
+
+
+def test_late_spans_do_not_keep_their_request() -> None:
+    run = Run(ERRORS)
+    run.send(large("gone"))
+    run.wait(10)
+    raw = request([large("gone", str(n)) for n in range(6)] + [large("t")])
+    send(run, raw)
+    assert not is_kept(raw)
+    assert run.sampler._table.spans == 1
+
+
+def test_a_request_of_small_spans_is_not_kept() -> None:
+    run = Run(ERRORS)
+    raw = request([span("t", str(n)) for n in range(100)])
+    send(run, raw)
+    assert not is_kept(raw)
+
+
+def test_the_same_bytes_may_come_twice() -> None:
+    run = Run(ALWAYS)
+    raw = request([large("t"), large("u")])
+    send(run, raw)
+    send(run, raw)
+    assert len(run.wait(10)) == 4
+    assert run.sampler._table.size == 0
