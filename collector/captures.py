@@ -32,7 +32,7 @@ def requests(path: Path) -> Iterator[bytes]:
         file.seek(0)
         for place, raw in _found(path, file, head):
             try:
-                yield admit(Signal.TRACES, raw, _LIMITS.max_items, _LIMITS.max_depth).raw
+                yield admit(Signal.TRACES, raw, _LIMITS.max_items).raw
             except Malformed as wrong:
                 raise CollectorError(f"{path}: {place}: {wrong}") from wrong
 

@@ -22,8 +22,6 @@ class Limits:
     """What one request may hold; checked before it is decoded. Sizes in bytes, decompressed."""
 
     max_items: int = 100_000
-    max_depth: int = 30
-    """Levels of nested AnyValue; protobuf parsers stop at 100 messages, and a level of a kvlist takes three."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,7 +216,7 @@ class GraphIntake:
     def _admit(self, signal: Signal, raw: bytes, limits: Limits, transport: str) -> Admitted:
         counters = self.stats.counters
         try:
-            admitted = admit(signal, raw, limits.max_items, limits.max_depth)
+            admitted = admit(signal, raw, limits.max_items)
         except Malformed as bad:
             counters[_REJECTED, signal.label, transport] += 1
             raise (TooLarge if isinstance(bad, Oversized) else Rejected)(str(bad)) from bad

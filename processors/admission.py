@@ -21,7 +21,7 @@ from processors import untrusted
 from processors.batch import Batch, LogRecord, Signal, Span, count_points
 from processors.errors import Malformed, Oversized
 from processors.proof import NO_ID, Proof, Unproved
-from processors.repair import Repair
+from processors.repair import MOST_NESTED, Repair
 
 _ID_SIZES: Final = {"trace_id": 16, "span_id": 8}
 _POINT_HOLDERS: Final = frozenset((0x2A, 0x3A, 0x4A, 0x52, 0x5A))
@@ -42,13 +42,13 @@ class Admitted(NamedTuple):
     """Strings that were no UTF-8 and now hold U+FFFD."""
 
 
-def admit(signal: Signal, raw: bytes, max_items: int, max_depth: int) -> Admitted:
+def admit(signal: Signal, raw: bytes, max_items: int) -> Admitted:
     """Check one request. Raises: `Malformed`, or its kind `Oversized`."""
     survey = Survey(signal, raw, max_items)
     try:
-        proof = Proof(signal, raw, max_depth, survey.parents)
+        proof = Proof(signal, raw, survey.parents)
     except Unproved:
-        return _admit_repaired(signal, raw, max_depth)
+        return _admit_repaired(signal, raw)
     if _plain(signal, survey, proof):
         return Admitted(raw, survey.items)
     return _without_invalid(signal, raw)
@@ -66,9 +66,9 @@ def _plain(signal: Signal, survey: Survey, proof: Proof) -> bool:
     return not survey.odd and proof.trace_ids == proof.span_ids == survey.items
 
 
-def _admit_repaired(signal: Signal, raw: bytes, max_depth: int) -> Admitted:
-    repair = Repair(signal, raw, max_depth)
-    Proof(signal, repair.raw, max_depth)
+def _admit_repaired(signal: Signal, raw: bytes) -> Admitted:
+    repair = Repair(signal, raw)
+    Proof(signal, repair.raw)
     admitted = _without_invalid(signal, repair.raw)
     notes = [admitted.message] if admitted.message else []
     too_deep = len(repair.too_deep)
@@ -76,7 +76,8 @@ def _admit_repaired(signal: Signal, raw: bytes, max_depth: int) -> Admitted:
         too_deep = sum(map(count_points, repair.too_deep))
     if too_deep:
         notes.append(
-            _number(too_deep, signal.items, "nests", "nest") + f" more than {max_depth} levels"
+            _number(too_deep, signal.items, "nests", "nest")
+            + f" more than {MOST_NESTED} messages inside each other"
         )
     if repair.strings:
         notes.append(

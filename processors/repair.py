@@ -11,37 +11,38 @@ from typing import Final
 
 from processors import untrusted
 from processors.batch import Signal
-from processors.errors import Oversized
-from processors.proof import ANY_VALUE, Descriptor, Unproved, item_node, item_type, parse
+from processors.errors import Malformed, Oversized
+from processors.proof import ITEM_PATH, ITEMS, Descriptor, Unproved, parse
 from processors.wire import delimited, varint
 
 MAX_FIELDS: Final = 300_000
+MOST_NESTED: Final = 100
+"""Messages inside each other that the parser takes, without the request itself: `kUpb_WireFormat_DefaultDepthLimit` of
+upb's decoder, `defaultRecursionLimit` of Java's. The parser alone decides; this tells why it refused."""
 
 
-class TooDeep(Exception):
-    """What is walked nests deeper than allowed."""
+class TooDeep(Malformed):
+    """What is walked nests deeper than the parser goes."""
 
 
 class Repair:
     """Repairs one request; afterwards says what it took."""
 
-    def __init__(self, signal: Signal, raw: bytes, max_depth: int) -> None:
+    def __init__(self, signal: Signal, raw: bytes) -> None:
         """Raises: `Malformed`, `Oversized`."""
         self.strings = 0
         """How many strings were repaired."""
         self.too_deep: list[bytes] = []
         """The bodies of the items that were taken out."""
-        self._max_depth = max_depth
         self._fields = 0
-        self._item = item_node(signal, max_depth)
-        self._item_type = item_type(signal)
+        self._signal = signal
         repaired = self._message(signal.request.DESCRIPTOR, raw, 0, len(raw), 0)
         self.raw = raw if repaired is None else repaired
 
     def _message(self, kind: Descriptor, buf: bytes, at: int, end: int, depth: int) -> bytes | None:
         """Return the repaired message in buf[at:end], None when nothing is wrong with it."""
-        if depth > self._max_depth:
-            raise TooDeep
+        if depth > MOST_NESTED:
+            raise TooDeep(f"the request nests more than {MOST_NESTED} messages inside each other")
         pieces: list[bytes] = []
         begin = at
         for tag, start, body, behind in untrusted.fields(buf, at, end):
@@ -62,22 +63,22 @@ class Repair:
         kind = part.message_type
         if kind is None:
             body = self._text(buf[at:end]) if part.type == part.TYPE_STRING else None
-        elif kind.full_name == self._item_type.full_name:
-            return self._repair_item(part, buf[at:end])
+        elif kind.full_name in ITEMS:
+            return self._repair_item(part, buf, at, end)
         else:
-            body = self._message(kind, buf, at, end, depth + (kind.full_name == ANY_VALUE))
+            body = self._message(kind, buf, at, end, depth + 1)
         return None if body is None else delimited(varint(part.number << 3 | 2), body)
 
-    def _repair_item(self, part: Descriptor, body: bytes) -> bytes | None:
+    def _repair_item(self, part: Descriptor, buf: bytes, at: int, end: int) -> bytes | None:
         try:
-            parse(self._item, body)
+            parse(self._signal, memoryview(buf)[at:end], ITEM_PATH)
         except Unproved:
             try:
-                repaired = self._message(self._item_type, body, 0, len(body), 0)
+                body = self._message(part.message_type, buf, at, end, len(ITEM_PATH))
             except TooDeep:
-                self.too_deep.append(body)
+                self.too_deep.append(buf[at:end])
                 return b""
-            return None if repaired is None else delimited(varint(part.number << 3 | 2), repaired)
+            return None if body is None else delimited(ITEM_PATH[-1], body)
         return None
 
     def _text(self, text: bytes) -> bytes | None:

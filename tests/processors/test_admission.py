@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from processors.admission import Admitted, admit
 from processors.batch import Batch, Signal
 from processors.errors import Malformed, Oversized
-from processors.proof import PIECE, WHOLE
+from processors.proof import ITEM_PATH, PIECE, WHOLE
 from processors.wire import delimited, varint
 from tests.ruler import Calls, at_most
 from tests.telemetry import parse, span, spans_of, traces
@@ -26,17 +25,18 @@ NO_TEXT = b"caf\xe9"
 """Latin-1: a lone 0xE9 is no UTF-8."""
 
 
-def let_in(
-    raw: bytes, signal: Signal = Signal.TRACES, items: int = 1000, depth: int = 30
-) -> Admitted:
-    return admit(signal, raw, items, depth)
+def let_in(raw: bytes, signal: Signal = Signal.TRACES, items: int = 1000) -> Admitted:
+    return admit(signal, raw, items)
 
 
 def within(tags: bytes, body: bytes) -> bytes:
-    """Wrap a body in fields of these tags, the first one outermost."""
+    """Wrap a body in fields of these tags, the first one outermost; in linear time."""
+    heads = [body]
+    size = len(body)
     for tag in reversed(tags):
-        body = delimited(bytes([tag]), body)
-    return body
+        heads.append(bytes([tag]) + varint(size))
+        size += len(heads[-1])
+    return b"".join(reversed(heads))
 
 
 def one_span(body: bytes) -> bytes:
@@ -158,48 +158,114 @@ def test_bytes_need_not_be_text() -> None:
 # -- depth
 
 
-def nested(levels: int, *, kvlist: bool = False) -> bytes:
-    """Return a request whose span has an attribute of so many AnyValues inside each other; built from inside out."""
-    heads: list[bytes] = []
-    size = 0
-    for _ in range(levels - 1):
-        for tag in (b"\x12", b"\x0a", b"\x32") if kvlist else (b"\x0a", b"\x2a"):
-            heads.append(tag + varint(size))
-            size += len(heads[-1])
-    return one_span(IDS + delimited(b"\x4a", delimited(b"\x12", b"".join(reversed(heads)))))
+UNKNOWN = b"\xfa\x7f"
+"""Tag of a field that no message of OTLP has: it may stand in all of them."""
+ARRAYS, MAPPINGS = b"\x2a\x0a", b"\x32\x0a\x12"
+"""Tags from an AnyValue to the one inside it."""
+PLACES = {
+    "span": (Signal.TRACES, b"\x4a\x12"),
+    "event": (Signal.TRACES, b"\x5a\x1a\x12"),
+    "link": (Signal.TRACES, b"\x6a\x22\x12"),
+    "body": (Signal.LOGS, b"\x2a"),
+    "record": (Signal.LOGS, b"\x32\x12"),
+    "gauge": (Signal.METRICS, b"\x2a\x0a\x3a\x12"),
+    "exemplar": (Signal.METRICS, b"\x3a\x0a\x2a\x3a\x12"),
+}
+"""Tags from an item to an attribute's value."""
 
 
-@pytest.mark.parametrize("kvlist", [False, True])
-def test_what_nests_as_deep_as_allowed_is_taken(kvlist: bool) -> None:
-    raw = nested(30, kvlist=kvlist)
-    assert let_in(raw).raw is raw
-    assert parse(raw)
+def item(signal: Signal, body: bytes) -> bytes:
+    """Return a request of one item."""
+    return one_span((IDS if signal is Signal.TRACES else b"") + body)
 
 
-@pytest.mark.parametrize("levels", [31, 48, 100, 20_000, 100_000])
-@pytest.mark.parametrize("kvlist", [False, True])
-def test_what_nests_deeper_is_left_out_and_its_neighbours_stay(levels: int, kvlist: bool) -> None:
-    raw = nested(levels, kvlist=kvlist) + traces(span(1))
+def nested(place: str, steps: bytes, messages: int, size: int = 0) -> bytes:
+    """Return a request of one item that takes so many messages inside each other, the last one of this size."""
+    signal, head = PLACES[place]
+    path = head + steps * messages
+    return item(signal, within(path[: messages - len(ITEM_PATH)], delimited(UNKNOWN, bytes(size))))
+
+
+def is_parsed(signal: Signal, raw: bytes) -> bool:
+    try:
+        signal.request.FromString(raw)
+    except DecodeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("size", [0, 2 * PIECE, WHOLE], ids=["small", "cut", "large"])
+@pytest.mark.parametrize("steps", [ARRAYS, MAPPINGS], ids=["arrays", "mappings"])
+@pytest.mark.parametrize("place", PLACES)
+def test_as_many_messages_are_taken_inside_each_other_as_the_parser_takes(
+    place: str, steps: bytes, size: int
+) -> None:
+    signal, _ = PLACES[place]
+    neighbour = item(signal, delimited(UNKNOWN, bytes(WHOLE if size == 2 * PIECE else 0)))
+    fits, deeper = (nested(place, steps, messages, size) for messages in (100, 101))
+    assert (is_parsed(signal, fits), is_parsed(signal, deeper)) == (True, False)
+    raw = neighbour + fits
+    assert let_in(raw, signal).raw is raw
+    admitted = let_in(deeper + raw, signal)
+    assert (admitted.raw, admitted.rejected) == (within(b"\x0a\x12", b"") + raw, 1)
+    assert admitted.message.endswith(" nests more than 100 messages inside each other")
+
+
+@pytest.mark.parametrize("levels", [1_000, 100_000])
+@pytest.mark.parametrize(("size", "most"), [(0, 2_000), (WHOLE, 25_000)], ids=["small", "large"])
+def test_to_leave_out_what_nests_deeper_costs_little_however_deep(
+    levels: int, size: int, most: int
+) -> None:
+    raw = nested("span", ARRAYS, levels, size) + traces(span(1))
     let_in(raw)  # the first request of all has the parsers built
     with Calls() as calls:
         admitted = let_in(raw)
-    assert calls.made < 2_000  # however deep
+    assert calls.made < most
     assert (admitted.items, admitted.rejected) == (1, 1)
-    assert "30 levels" in admitted.message
     assert [one.name for one in spans_of(admitted.raw)] == ["span 1"]
 
 
+@given(
+    st.sampled_from(sorted(PLACES)),
+    st.lists(st.sampled_from((ARRAYS, MAPPINGS)), min_size=1, max_size=5).map(b"".join),
+    st.integers(95, 105),
+    st.sampled_from((0, 0, 0, WHOLE)),
+)
+@settings(max_examples=200, deadline=None)
+def test_an_item_is_taken_where_the_official_classes_parse_a_request_of_it_alone(
+    place: str, steps: bytes, messages: int, size: int
+) -> None:
+    signal, _ = PLACES[place]
+    raw = nested(place, steps, messages, size)
+    admitted = let_in(raw, signal)
+    assert (admitted.raw == raw) == is_parsed(signal, raw)
+    assert is_parsed(signal, admitted.raw)
+
+
+@pytest.mark.parametrize("size", [0, WHOLE], ids=["small", "large"])
+@pytest.mark.parametrize("head", [b"\x0a\x0a\x0a\x12", b"\x0a\x12\x0a\x1a\x12"])
+def test_a_request_whose_resource_or_scope_nests_deeper_is_refused(head: bytes, size: int) -> None:
+    path = head + ARRAYS * 50
+    filler = one_span(IDS + delimited(UNKNOWN, bytes(size)))
+    fits = filler + within(path[:100], b"")
+    assert let_in(fits).raw is fits
+    with pytest.raises(Malformed, match="nests more than 100 messages"):
+        let_in(filler + within(path[:101], b""))
+
+
 def test_metrics_that_nest_too_deep_count_by_their_points() -> None:
-    value = AnyValue()
-    inner = value
-    for _ in range(10):
-        inner = inner.array_value.values.add()
-    request = metrics(1)
-    request.resource_metrics[0].scope_metrics[0].metrics[0].sum.data_points[0].attributes.add(
-        key="k", value=value
-    )
-    admitted = let_in(request.SerializeToString(), Signal.METRICS, depth=5)
-    assert (admitted.items, admitted.rejected) == (4, 1)
+    points = delimited(b"\x0a", b"") * 2 + within(b"\x0a\x3a\x12" + ARRAYS * 50, b"")
+    raw = one_span(delimited(b"\x2a", points)) + metrics(1).SerializeToString()
+    admitted = let_in(raw, Signal.METRICS)
+    assert (admitted.items, admitted.rejected) == (5, 3)
+    assert admitted.message == "3 metric_points nest more than 100 messages inside each other"
+
+
+def test_ids_of_a_link_that_is_large_by_itself_are_looked_at() -> None:
+    state = delimited(b"\x1a", b"s" * WHOLE)
+    link = delimited(b"\x6a", delimited(b"\x0a", b"l" * 15) + delimited(b"\x12", b"l" * 8) + state)
+    admitted = let_in(traces(span(1)) + one_span(IDS + link))
+    assert (admitted.items, admitted.rejected) == (1, 1)
 
 
 # -- ids
@@ -332,7 +398,7 @@ def test_fields_beside_the_items_are_limited_too() -> None:
 def test_a_bomb_is_refused_with_little_work_and_in_little_memory(bomb: bytes) -> None:
     items = 100_000
     with pytest.raises(Oversized), at_most(64 * MEBI), Calls() as calls:
-        admit(Signal.TRACES, bomb, items, 30)
+        admit(Signal.TRACES, bomb, items)
     assert calls.made < 20 * items  # of millions of fields
 
 

@@ -92,7 +92,7 @@ def damaged(raw: bytes, damage: list[tuple[float, int, str]]) -> bytes:
 
 def is_proved(signal: Signal, raw: bytes) -> bool:
     try:
-        Proof(signal, raw, 30)
+        Proof(signal, raw)
     except Unproved:
         return False
     return True
@@ -134,7 +134,7 @@ assert len(LARGE) > WHOLE
 
 def outcome(raw: bytes) -> tuple[int, int, int] | None:
     try:
-        admitted = admit(Signal.TRACES, raw, 1000, 30)
+        admitted = admit(Signal.TRACES, raw, 1000)
     except Malformed:
         return None
     return admitted.items, admitted.rejected, admitted.repaired

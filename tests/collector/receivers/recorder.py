@@ -91,7 +91,7 @@ class Recorder:
         if self.failure is not None:
             raise self.failure
         try:
-            admitted = admit(signal, raw, limits.max_items, limits.max_depth)
+            admitted = admit(signal, raw, limits.max_items)
         except Oversized as error:
             raise TooLarge(str(error)) from error
         except Malformed as error:
