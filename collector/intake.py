@@ -14,10 +14,11 @@ from collector.component import Bounded, Limits, Taken, wait_all
 from collector.errors import NoRoom, Rejected, TooLarge
 from collector.pipeline import Pipeline
 from collector.portions import LONGEST_WAIT_S, MOST_BYTES, MOST_ITEMS, PAUSE_S, Claim, InBacklog
-from processors.admission import Admitted, admit
+from processors.admission import Admitted, admit, prove_texts
 from processors.batch import Batch, Signal
 from processors.errors import Malformed, Overloaded, Oversized
 from processors.ports import Ticket
+from processors.reading import Reading
 from processors.requests import Portions, Request
 from processors.stats import Stats
 
@@ -78,6 +79,8 @@ class Route:
     """Of the exporters in `queues`: whether they would refuse or wait now; must not block."""
     in_portions: bool = False
     """Whether a large request is taken in portions, because it takes long."""
+    unproved: bool = False
+    """Whether what a request enters first copes with texts that nobody proved: see `processors.base`."""
     bounded: Sequence[tuple[Bounded, int]] = ()
     """Exporters that get a request at once, and how many times, by different ways: asked under the lock, before the
     first stage, for room for all."""
@@ -103,7 +106,8 @@ class Offer:
         """Enter the pipelines, unless that is done. Raises: `Overloaded`; counts it."""
         if self._outside:
             self._outside = False
-            request = Request(self._signal, self._admitted.raw, self._admitted.items)
+            request = self._intake.request(self._signal, self._admitted, self._transport)
+            self._admitted = self._admitted._replace(groups=None)
             with self.counting_refusals():
                 self.tickets = self._intake.hand_on(request)
 
@@ -216,7 +220,7 @@ class GraphIntake:
     def _admit(self, signal: Signal, raw: bytes, limits: Limits, transport: str) -> Admitted:
         counters = self.stats.counters
         try:
-            admitted = admit(signal, raw, limits.max_items)
+            admitted = admit(signal, raw, limits.max_items, unproved=self._unproved(signal))
         except Malformed as bad:
             counters[_REJECTED, signal.label, transport] += 1
             raise (TooLarge if isinstance(bad, Oversized) else Rejected)(str(bad)) from bad
@@ -224,9 +228,28 @@ class GraphIntake:
             counters[f"otelcol_llm_receiver_rejected_{signal.items}_total", transport] += (
                 admitted.rejected
             )
-        if admitted.repaired:
-            counters[_REPAIRED, signal.label, transport] += admitted.repaired
+        self._count_repaired(signal, transport, admitted.repaired)
         return admitted
+
+    def _unproved(self, signal: Signal) -> int:
+        """Return up to how many items texts need not be proved: no portions are made of them."""
+        route = self._routes.get(signal)
+        return MOST_ITEMS if route is not None and route.unproved else 0
+
+    def _count_repaired(self, signal: Signal, transport: str, strings: int) -> None:
+        if strings:
+            self.stats.counters[_REPAIRED, signal.label, transport] += strings
+
+    def request(self, signal: Signal, admitted: Admitted, transport: str) -> Request:
+        """Return what enters the pipelines."""
+
+        def prove(raw: bytes) -> bytes:
+            proved, repaired = prove_texts(signal, raw)
+            self._count_repaired(signal, transport, repaired)
+            return proved
+
+        reading = Reading(admitted.groups, prove) if admitted.groups is not None else None
+        return Request(signal, admitted.raw, admitted.items, reading)
 
     def _wait_for_room(self, signal: Signal) -> None:
         for queue in self._route(signal).queues:
@@ -239,7 +262,7 @@ class GraphIntake:
 
     def hand_on(self, request: Request) -> list[Ticket]:
         """Take a request into the pipelines. Raises: `Overloaded`."""
-        if self._in_portions(*request):
+        if self._in_portions(request.signal, request.raw, request.items):
             return self._hand_on_in_portions(request)
         until = time.monotonic() + LONGEST_WAIT_S
         with self._gate.lock:
@@ -252,7 +275,7 @@ class GraphIntake:
         gate = self._gate
         with gate.lock:
             self._ask(request)  # before it is cut, so that to refuse it costs little
-        pieces = Portions(request, MOST_ITEMS, MOST_BYTES)
+        pieces = Portions(request.proved(), MOST_ITEMS, MOST_BYTES)
         with gate.lock:
             self._ask(request, len(pieces))
             claim = Claim(self._route(request.signal).bounded, request, len(pieces))
@@ -271,7 +294,7 @@ class GraphIntake:
 
     def _ask(self, request: Request, portions: int = 1) -> None:
         """Ask whether there is room for a request that comes in so many portions. Raises: `Overloaded`."""
-        signal, raw, items = request
+        signal, raw, items, _ = request
         route = self._route(signal)
         for fit in route.fits:
             refused = fit(raw, items)
@@ -285,13 +308,13 @@ class GraphIntake:
     def _enter(self, request: Request, until: float, *, begun: bool = False) -> list[Ticket]:
         """Let a request, or a portion of it, into the pipelines; where it waits for room, its sender gets an answer
         `until` then. Raises: `Overloaded`, unless it has `begun`: nobody refuses what another pipeline has."""
-        gate, (signal, raw, items) = self._gate, request
+        gate, (signal, raw, items, reading) = self._gate, request
         if gate.closed or (gate.draining and not begun):
             raise Overloaded("the collector is shutting down", retry_after_s=1.0)
         now_ns, late = gate.clock.now_ns(), list[Ticket]()
         try:
             for pipeline in self._route(signal).pipelines:
-                batch = Batch(signal, raw, received_ns=now_ns, items=items)
+                batch = Batch(signal, raw, received_ns=now_ns, items=items, reading=reading)
                 try:
                     if begun:
                         late += _followed(pipeline, batch, InBacklog(gate, pipeline, until))

@@ -54,6 +54,7 @@ class Routes:
             [fits for pipeline in on_the_way for fits in _fits(pipeline)],
             [_crowded(exporter) for exporter in exporters],
             in_portions=not all(map(self._is_blind, on_the_way)),
+            unproved=all(map(_begins_with_proof, pipelines)),
             bounded=[
                 (exporter, times)
                 for exporter, times in zip(exporters, names.values(), strict=True)
@@ -90,6 +91,13 @@ def _rooms(pipeline: Pipeline) -> Iterator[Room]:
     for stage in pipeline.stages:
         if hasattr(stage.processor, "room"):
             yield stage.processor.room
+
+
+def _begins_with_proof(pipeline: Pipeline) -> bool:
+    """Whether the first stage that looks inside a batch proves texts when it hands them on."""
+    stages = (stage.processor for stage in pipeline.stages)
+    first = next((each for each in stages if not getattr(each, "blind", False)), None)
+    return bool(getattr(first, "proves", False))
 
 
 def _fits(pipeline: Pipeline) -> Iterator[Fits]:

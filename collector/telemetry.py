@@ -484,6 +484,11 @@ METRICS: Final[tuple[Metric, ...]] = (
         unit="spans",
     ),
     _sampler(
+        "otelcol_llm_tail_sampling_repaired_strings_total",
+        COUNTER,
+        "Strings that were no UTF-8 in what was released, handed on with replacement characters.",
+    ),
+    _sampler(
         "otelcol_llm_tail_sampling_decisions_total",
         COUNTER,
         "Traces by the policy that decided, what is stored of them, and what made it time to decide.",

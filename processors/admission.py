@@ -11,7 +11,7 @@ Collector refuse the whole request, which is why it must not get that far.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -21,6 +21,7 @@ from processors import untrusted
 from processors.batch import Batch, LogRecord, Signal, Span, count_points
 from processors.errors import Malformed, Oversized
 from processors.proof import NO_ID, Proof, Unproved
+from processors.reading import Group, read
 from processors.repair import MOST_NESTED, Repair
 
 _ID_SIZES: Final = {"trace_id": 16, "span_id": 8}
@@ -40,11 +41,20 @@ class Admitted(NamedTuple):
     """For the sender: what was rejected or changed, and why."""
     repaired: int = 0
     """Strings that were no UTF-8 and now hold U+FFFD."""
+    groups: Sequence[Group] | None = None
+    """What was read, if texts of attribute values were not looked at."""
 
 
-def admit(signal: Signal, raw: bytes, max_items: int) -> Admitted:
-    """Check one request. Raises: `Malformed`, or its kind `Oversized`."""
+def admit(signal: Signal, raw: bytes, max_items: int, *, unproved: int = 0) -> Admitted:
+    """Check one request. `unproved`: up to how many spans the texts of attribute values may be left to `prove_texts`.
+
+    Raises: `Malformed`, or its kind `Oversized`.
+    """
     survey = Survey(signal, raw, max_items)
+    if signal is Signal.TRACES and 0 < survey.items <= unproved:
+        groups = read(raw)
+        if groups is not None:
+            return Admitted(raw, survey.items, groups=groups)
     try:
         proof = Proof(signal, raw, survey.parents)
     except Unproved:
@@ -52,6 +62,16 @@ def admit(signal: Signal, raw: bytes, max_items: int) -> Admitted:
     if _plain(signal, survey, proof):
         return Admitted(raw, survey.items)
     return _without_invalid(signal, raw)
+
+
+def prove_texts(signal: Signal, raw: bytes) -> tuple[bytes, int]:
+    """Return a request that was let in with its texts proved, and how many had to be repaired."""
+    try:
+        Proof(signal, raw)
+    except Unproved:
+        repair = Repair(signal, raw)
+        return repair.raw, repair.strings
+    return raw, 0
 
 
 def _plain(signal: Signal, survey: Survey, proof: Proof) -> bool:

@@ -29,6 +29,9 @@ A component is built once from its configuration, then called by one thread at a
   whole.
 - A component that holds back all that comes, to hand it on later, says so by an attribute `holds`, true: what stands
   behind it need not have room for a request that comes now.
+- A component that copes with texts of attribute values that nobody proved to be UTF-8, and proves them when it hands
+  them on, says so by an attribute `proves`, true. Where all ways of a request begin with one, it may find
+  `Batch.reading` set.
 - There is one object per pipeline and component id. What the instances of one id must share (the ledger of model
   calls, for traces and logs alike) they take from `Context.shared`; one lock covers the whole graph.
 - A component that holds state MAY have a method `adopt(predecessor)`: on a reload that changed its configuration it is

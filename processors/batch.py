@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
-from typing import Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -47,6 +47,9 @@ from processors.wire import (
     skip,
     varint,
 )
+
+if TYPE_CHECKING:
+    from processors.reading import Reading
 
 __all__ = [
     "Batch",
@@ -103,16 +106,24 @@ class Batch:
     """
 
     __slots__ = (
-        *("_groups", "_items", "_viewed", "follows", "raw", "receipt"),
+        *("_groups", "_items", "_raw", "_viewed", "follows", "reading", "receipt"),
         *("received_ns", "signal", "source"),
     )
 
     def __init__(
-        self, signal: Signal, raw: bytes, *, received_ns: int = 0, items: int | None = None
+        self,
+        signal: Signal,
+        raw: bytes,
+        *,
+        received_ns: int = 0,
+        items: int | None = None,
+        reading: Reading | None = None,
     ) -> None:
         """`items`: how many spans, log records or data points it holds, where the caller knows."""
         self.signal = signal
-        self.raw = raw
+        self._raw = raw
+        self.reading = reading
+        """What of the request was read; texts of its values were not, until somebody asks for anything else of it."""
         self.received_ns = received_ns
         self.source = ""
         """A name of what it holds; a durable queue that has it already does not take it again."""
@@ -123,6 +134,18 @@ class Batch:
         self._groups: list[ResourceGroup] | None = None
         self._items = items
         self._viewed = False
+
+    @property
+    def raw(self) -> bytes:
+        """The request as it came; its texts are proved."""
+        if self.reading is not None:
+            self._raw, self.reading = self.reading.prove(self._raw), None
+        return self._raw
+
+    @property
+    def size(self) -> int:
+        """Bytes of the request as it came."""
+        return len(self._raw)
 
     @property
     def groups(self) -> list[ResourceGroup]:
@@ -140,7 +163,7 @@ class Batch:
         """Put another encoding of the same items in place. MUST NOT be called once somebody looked inside."""
         if self._groups is not None:
             raise RuntimeError("a decoded batch is changed through its elements")
-        self.raw = raw
+        self._raw = raw
 
     def items(self) -> Iterator[Item]:
         """Yield spans, log records or metrics in order, without the dropped ones."""
@@ -189,6 +212,10 @@ class Batch:
             group.scopes = []
         self._groups = None
         self._viewed = False
+
+    def peek(self) -> bytes:
+        """Return the request for who does not look at texts, or does so with care: see `reading`."""
+        return self.encode() if self.reading is None else self._raw
 
     def encode(self) -> bytes:
         """Return the request; the very same bytes when nothing was changed."""

@@ -27,13 +27,6 @@ def split(raw: bytes) -> Iterator[tuple[bytes, bytes, Sequence[bytes]]]:
         yield resource, scope, tuple([raw[body:behind] for _, body, behind in places])
 
 
-def split_views(raw: bytes) -> Iterator[tuple[bytes, bytes, Sequence[memoryview]]]:
-    """Yield the same with views of the items, which keep the whole request in memory."""
-    came = memoryview(raw)
-    for resource, scope, places in outline(raw):
-        yield resource, scope, tuple([came[body:behind] for _, body, behind in places])
-
-
 def span_views(raw: bytes, *, whole: bool = False) -> Iterator[Sequence[Any]]:
     """Yield views of the spans of every scope group of an encoded traces request, in step with `split`.
 

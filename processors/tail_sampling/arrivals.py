@@ -6,12 +6,13 @@ other is parsed in one go: 1 µs a span of 2 kB, against 3 µs for a search of i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from processors.batch import Batch, Item
-from processors.encoded import span_views
+from processors.encoded import outline, span_views
 from processors.tail_sampling.plan import Plan
 from processors.tail_sampling.slabs import Held, Slab
 from processors.tail_sampling.traces import Envelope, Table
@@ -38,8 +39,14 @@ def arrivals(batch: Batch, table: Table, plan: Plan) -> Iterator[Group]:
     """Yield what a batch brings, one scope group after the other."""
     if batch.decoded and not plan.everything:
         return _decoded(batch, table, plan)
-    raw = batch.encode()
-    return encoded_arrivals(raw, table, plan, table.slabs.begin(raw, len(batch)))
+    reading = batch.reading if not plan.everything else None
+    if reading is None:
+        raw = batch.encode()
+        return encoded_arrivals(raw, table, plan, table.slabs.begin(raw, len(batch)))
+    raw = batch.peek()
+    table.unproved = True
+    wanted = partial(_wanted, plan.keys)
+    return _encoded(raw, reading.groups, wanted, table, table.slabs.begin(raw, len(batch)))
 
 
 def encoded_arrivals(
@@ -47,10 +54,33 @@ def encoded_arrivals(
 ) -> Iterator[Group]:
     """Yield what an encoded request brings."""
     views = span_views(raw, whole=plan.everything)
-    for resource, envelope, spans in table.groups(raw, slab):
-        seen = list(next(views))
-        arrived = zip(spans, seen, map(_attributes_of, seen), strict=True)
-        yield Group(resource, envelope, len(spans), arrived, slab)
+    groups = ((*group, list(seen)) for group, seen in zip(outline(raw), views, strict=True))
+    return _encoded(raw, groups, _attributes_of, table, slab)
+
+
+def _encoded(
+    raw: bytes,
+    groups: Iterable[tuple[bytes, bytes, Sequence[tuple[int, int, int]], Sequence[Any]]],
+    attributes_of: Callable[[Any], Mapping[str, bytes]],
+    table: Table,
+    slab: Slab | None,
+) -> Iterator[Group]:
+    """Yield the spans of scope groups: resource, scope, places and views."""
+    came = raw if slab is None else memoryview(raw)
+    for resource, scope, places, views in groups:
+        spans = [came[body:behind] for _, body, behind in places]
+        arrived = zip(spans, views, map(attributes_of, views), strict=True)
+        yield Group(resource, table.envelope(resource, scope), len(spans), arrived, slab)
+
+
+def _wanted(keys: tuple[str, ...], view: Any) -> Mapping[str, bytes]:
+    """Return of a span that was read (`reading`) the attributes that are wanted, encoded."""
+    attributes, wanted = view.attributes, {}
+    for key in keys:
+        value = attributes.get(key)
+        if value is not None:
+            wanted[key] = value.SerializeToString()
+    return wanted
 
 
 def _decoded(batch: Batch, table: Table, plan: Plan) -> Iterator[Group]:

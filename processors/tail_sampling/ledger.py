@@ -26,6 +26,7 @@ _SPANS: Final = f"{_OURS}spans_total"
 _NEW: Final = f"{_THEIRS}new_trace_id_received_total"
 _TOO_LARGE: Final = f"{_THEIRS}traces_dropped_too_large_total"
 _FAILED: Final = f"{_THEIRS}sampling_policy_evaluation_error_total"
+_REPAIRED: Final = f"{_OURS}repaired_strings_total"
 _NS: Final = 1_000_000_000
 AGES_S: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 DELAYS_S: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300)
@@ -38,6 +39,7 @@ class Ledger:
         self._counters = stats.counters
         for name in (_NEW, _TOO_EARLY, _TOO_LARGE, _FAILED):  # as the Collector does it
             stats.from_zero(name)
+        stats.from_zero(_REPAIRED)
         self._ages = self._histogram(stats, f"{_THEIRS}sampling_late_span_age_seconds", AGES_S)
         self._removals = self._histogram(
             stats, f"{_THEIRS}sampling_trace_removal_age_seconds", AGES_S
@@ -111,6 +113,11 @@ class Ledger:
         """Enter what leaves of a decided trace, a share of it or all."""
         self.spans(f"released_{verdict.tier}", spans)
         self._counters[f"{_OURS}stored_bytes_total", verdict.policy, verdict.word] += size
+
+    def repaired(self, strings: int) -> None:
+        """Enter texts that were no UTF-8."""
+        if strings:
+            self._counters[_REPAIRED,] += strings
 
     def odd_state(self, what: str) -> None:
         """Enter a span whose trace state could not be brought up to date, or whose threshold was broken upstream."""

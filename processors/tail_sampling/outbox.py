@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from processors.batch import Batch, Signal
@@ -32,8 +33,8 @@ class Outbox:
         scopes = self._groups.setdefault(envelope.resource, {})
         scopes.setdefault(envelope.scope, []).extend((frame_head(span), span))
 
-    def take(self, now_ns: int) -> Batch | None:
-        """Return everything, or None when there is nothing, and be empty again."""
+    def take(self, now_ns: int, prove: Callable[[bytes], bytes]) -> Batch | None:
+        """Return everything, or None when there is nothing, and be empty again. `prove`: see `Release`."""
         if not self.spans:
             return None
         raw = assemble(
@@ -43,7 +44,7 @@ class Outbox:
                 for scope, spans in scopes.items()
             }
         )
-        batch = Batch(Signal.TRACES, raw, received_ns=now_ns, items=self.spans)
+        batch = Batch(Signal.TRACES, prove(raw), received_ns=now_ns, items=self.spans)
         self.spans = self.size = 0
         self._groups = {}
         return batch

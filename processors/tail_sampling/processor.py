@@ -51,6 +51,7 @@ class TailSampling:
     on_error: ClassVar[OnError] = OnError.PASS
     signals: ClassVar[frozenset[Signal]] = frozenset((Signal.TRACES,))
     holds = True
+    proves = True
 
     def __init__(self, config: Config, context: Context) -> None:
         """Compile the policies. Raises: `InvalidConfig`."""
@@ -90,15 +91,15 @@ class TailSampling:
         let in: where there is too little room for that, the oldest traces are decided early.
         """
         self._pass(batch.received_ns)
-        raw, spans = batch.raw, len(batch)
+        spans, size = len(batch), batch.size
         if (
             self.config.refuse
             and not batch.follows
-            and self._holder.lacks_room(batch.encode(), spans)
+            and self._holder.lacks_room(batch.peek(), spans)
         ):
             raise self._refused(spans)
         self._holder.take_in(arrivals(batch, self._table, self._plan))
-        self._relieve(_A_STEP + 2 * cost(spans, len(raw)))
+        self._relieve(_A_STEP + 2 * cost(spans, size))
         self._ledger.flush()
         if self._journal is None:
             return self._release.take(self._decider.now_ns)

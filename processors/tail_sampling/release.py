@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from processors import semconv
-from processors.batch import Batch
+from processors.admission import prove_texts
+from processors.batch import Batch, Signal
 from processors.tail_sampling.config import Config
 from processors.tail_sampling.journal import Whole
 from processors.tail_sampling.ledger import Ledger
@@ -127,7 +128,7 @@ class Release:
 
     def take(self, now_ns: int) -> Batch | None:
         """Return everything that was released since."""
-        return self._out.take(now_ns)
+        return self._out.take(now_ns, self._prove)
 
     def keep_late_apart(self) -> None:
         """Let late spans leave in batches of their own."""
@@ -135,7 +136,15 @@ class Release:
 
     def take_late(self, now_ns: int) -> Batch | None:
         """Return the late spans that were kept apart since."""
-        return self._late.take(now_ns)
+        return self._late.take(now_ns, self._prove)
+
+    def _prove(self, raw: bytes) -> bytes:
+        """Return a request with its texts repaired where they are no UTF-8 and nobody saw to that on arrival."""
+        if not self._table.unproved:
+            return raw
+        proved, repaired = prove_texts(Signal.TRACES, raw)
+        self._ledger.repaired(repaired)
+        return proved
 
     def decided(
         self, trace: Trace, verdict: Verdict, trigger: Trigger, whole: Whole | None = None

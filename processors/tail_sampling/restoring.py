@@ -42,6 +42,7 @@ class Restoring:
 
     def run(self, now_ns: int) -> Iterator[None]:
         """Put everything back, one piece or batch at each step."""
+        self._table.unproved = True
         journal, decider = self._journal, self._decider
         kept: dict[bytes, Entry] = {}
         for trace_id, entry in journal.decisions():

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
-
+from processors.reading import parse_span
 from processors.tail_sampling.content import is_content, is_content_event
 
 _LARGEST: Final = (1 << 32) - 1
@@ -20,7 +19,7 @@ _LARGEST: Final = (1 << 32) - 1
 
 def skeleton(span: bytes, limit: int) -> bytes:
     """Return an encoded span without its content. `limit`: largest value and name that stay, in bytes."""
-    message = Span.FromString(span)
+    message = parse_span(span)
     message.DiscardUnknownFields()
     _dropped(message, _strip(message.attributes, limit))
     message.name = cut(message.name, limit)
@@ -35,7 +34,8 @@ def skeleton(span: bytes, limit: int) -> bytes:
         event.name = cut(event.name, limit)
     for link in message.links:
         _dropped(link, _strip(link.attributes, limit))
-    return message.SerializeToString()
+    stripped: bytes = message.SerializeToString()
+    return stripped
 
 
 def _dropped(message: Any, attributes: int) -> None:
@@ -71,7 +71,7 @@ def _goes(attribute: Any, limit: int) -> bool:
 
 def _size(value: Any, kind: str) -> int:
     if kind == "string_value":
-        return len(value.string_value.encode())
+        return len(value.string_value)
     if kind == "bytes_value":
         return len(value.bytes_value)
     return int(value.ByteSize())

@@ -17,9 +17,9 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from processors.encoded import split, split_views, without_schema_url
+from processors.encoded import split, without_schema_url
 from processors.tail_sampling.calls import Calls
-from processors.tail_sampling.slabs import Held, Slab, Slabs
+from processors.tail_sampling.slabs import Held, Slabs
 from processors.tail_sampling.verdict import Verdict
 from processors.views import PARSE
 from processors.wire import decode_value
@@ -197,6 +197,8 @@ class Table:
         self.weight = 0
         """What they weigh, with their envelopes."""
         self.slabs = Slabs()
+        self.unproved = False
+        """Whether nobody may have proved the texts of some spans that were held here."""
         self.leaving = 0
         """What of `size` is decided and on its way out."""
         self._envelopes: dict[tuple[bytes, bytes], Envelope] = {}
@@ -207,14 +209,12 @@ class Table:
         """Bytes in use."""
         return self.weight + self.slabs.slack
 
-    def groups(
-        self, raw: bytes, slab: Slab | None = None
-    ) -> Iterator[tuple[bytes, Envelope, Sequence[Held]]]:
+    def groups(self, raw: bytes) -> Iterator[tuple[bytes, Envelope, Sequence[bytes]]]:
         """Yield resource group, envelope and spans for every scope group of an encoded request, one at a time.
 
-        The resource group is the same object for scopes that came in one. `slab`: that of the request.
+        The resource group is the same object for scopes that came in one.
         """
-        for resource, scope, spans in split(raw) if slab is None else split_views(raw):
+        for resource, scope, spans in split(raw):
             yield resource, self.envelope(resource, scope), spans
 
     def envelope(self, resource: bytes, scope: bytes) -> Envelope:
@@ -305,7 +305,7 @@ class Table:
         self.traces = predecessor.traces
         self.waiting, self.leaving = predecessor.waiting, predecessor.leaving
         self.spans, self.weight = predecessor.spans, predecessor.weight
-        self.slabs = predecessor.slabs
+        self.slabs, self.unproved = predecessor.slabs, predecessor.unproved
         self._envelopes = predecessor._envelopes
 
     def undecided(self) -> list[Trace]:

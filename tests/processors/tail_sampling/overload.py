@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from collector.self_metrics import rss_bytes
 from collector.tuning import calm_garbage_collection, keep_freed_memory
-from processors.batch import Batch, Signal
 
-from .support import BEGIN, ERRORS, Run, count_spans, request, span
+from .support import BEGIN, ERRORS, Run, arrived, request, span
 
 A_REQUEST = 1 << 20
 MARK = b"the id of a span"
@@ -33,7 +32,7 @@ def process(run: Run, text: int, total: int) -> int:
     """Returns the most that the process ever held."""
     most = rss_bytes()
     for raw in requests(text, total):
-        batch = Batch(Signal.TRACES, raw, received_ns=BEGIN, items=count_spans(raw))
+        batch = arrived(raw, BEGIN)
         left = run.sampler.process(batch)
         for one in (batch, left):
             if one is not None:

@@ -12,9 +12,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from collector.config.settings import resolve
+from processors.admission import admit, prove_texts
 from processors.batch import Batch, Signal
 from processors.encoded import split
 from processors.ports import Context
+from processors.reading import Reading
 from processors.tail_sampling import TailSampling, build, check
 from processors.tail_sampling.config import QUIRKS_GATE
 from tests.telemetry import key_values
@@ -99,9 +101,12 @@ def request(
     return message.SerializeToString()
 
 
-def count_spans(raw: bytes) -> int:
-    """Count what receivers count: a batch that knows it arrives at the sampler undecoded."""
-    return sum(len(spans) for _, _, spans in split(raw))
+def arrived(raw: bytes, received_ns: int) -> Batch:
+    """Return a batch as receivers hand it to a sampler that comes first: read where that can be, never decoded."""
+    groups = admit(Signal.TRACES, raw, 10**6, unproved=1000).groups
+    reading = Reading(groups, lambda came: prove_texts(Signal.TRACES, came)[0]) if groups else None
+    items = sum(len(spans) for _, _, spans in split(raw))
+    return Batch(Signal.TRACES, raw, received_ns=received_ns, items=items, reading=reading)
 
 
 class Run:
@@ -124,8 +129,7 @@ class Run:
         return self.send_raw(request(spans, resource))
 
     def send_raw(self, raw: bytes) -> list[str]:
-        batch = Batch(Signal.TRACES, raw, received_ns=self.now, items=count_spans(raw))
-        out = self.sampler.process(batch)
+        out = self.sampler.process(arrived(raw, self.now))
         return names(self._took([out] if out is not None else []))
 
     def wait(self, seconds: float) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from processors.batch import Batch, Signal, Span
 
-from .support import BEGIN, ERRORS, Run, count_spans, policy, request, span
+from .support import BEGIN, ERRORS, Run, arrived, policy, request, span
 
 POLICIES: list[dict[str, Any]] = [
     ERRORS,
@@ -77,8 +77,9 @@ def test_a_decoded_batch_is_sampled_as_its_encoding_is(name: str, edit: str) -> 
     batch = Batch(Signal.TRACES, request([SPANS[name], span("b")]), received_ns=BEGIN)
     EDITS[edit](next(batch.spans()))
     raw = batch.encode()
-    encoded = Batch(Signal.TRACES, raw, received_ns=BEGIN, items=count_spans(raw))
-    assert played(batch, *POLICIES) == played(encoded, *POLICIES)
+    read = arrived(raw, BEGIN)
+    encoded = Batch(Signal.TRACES, raw, received_ns=BEGIN, items=len(read))
+    assert played(batch, *POLICIES) == played(encoded, *POLICIES) == played(read, *POLICIES)
 
 
 def test_an_edited_resource_is_the_one_that_is_asked() -> None:

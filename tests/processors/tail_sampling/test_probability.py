@@ -307,7 +307,7 @@ MEMBER = re.compile(f"({KEY})={VALUE}")
 OTHERS = st.lists(
     st.from_regex(
         re.compile(r"[a-z][a-z0-9_*/-]{0,9}=[ -+.-;>-~]{0,90}[!-+.-;>-~]"), fullmatch=True
-    ),
+    ).filter(lambda member: not member.startswith("ot=")),
     max_size=34,
 )
 OT = st.lists(

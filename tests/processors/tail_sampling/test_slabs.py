@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from processors.batch import Batch, Signal
 
-from .support import ALWAYS, ERRORS, Run, count_spans, request, span
+from .support import ALWAYS, ERRORS, Run, arrived, request, span
 
 LARGE = "x" * 10_000
 KIB = 1 << 10
@@ -23,10 +23,8 @@ def large(trace: str, name: str = "s", **fields: Any) -> Any:
 
 
 def send(run: Run, raw: bytes, *, copied: bool = False) -> None:
-    """Send a request; `copied`: as somebody hands it on who looked into it, so that no span is a view."""
-    batch = Batch(Signal.TRACES, raw, received_ns=run.now, items=count_spans(raw))
-    if copied:
-        assert batch.groups
+    """Send a request; `copied`: as a batch that does not know its items, which decodes it: then no span is a view."""
+    batch = Batch(Signal.TRACES, raw, received_ns=run.now) if copied else arrived(raw, run.now)
     out = run.sampler.process(batch)
     run.out += [out] if out is not None else []
 

@@ -18,7 +18,19 @@ from hypothesis import strategies as st
 from processors.batch import Batch, Signal
 from tests.ruler import Calls
 
-from .support import ALWAYS, ERRORS, SECOND, Run, build, names, policy, request, settings, span
+from .support import (
+    ALWAYS,
+    ERRORS,
+    SECOND,
+    Run,
+    arrived,
+    build,
+    names,
+    policy,
+    request,
+    settings,
+    span,
+)
 from .test_journal import Durable, MemoryStore
 
 LONG = 1_700
@@ -31,7 +43,7 @@ SERVED = {"decision_wait_after_root_received": "2s", "decision_wait": "60s", **R
 
 
 def one(run: Run, *spans: Any) -> Batch:
-    return Batch(Signal.TRACES, request(spans), received_ns=run.now, items=len(spans))
+    return arrived(request(spans), run.now)
 
 
 def long_trace(run: Run, name: str, spans: int, a_request: int = 300, **fields: Any) -> list[str]:
