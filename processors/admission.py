@@ -4,6 +4,9 @@ In this order, because each step makes the next one safe: items are counted on t
 for them; the parser proves form, texts and depth (`proof`); what can be repaired is (`repair`); items with invalid ids
 are taken out, one by one. A request with nothing wrong leaves as the very same bytes object.
 
+For who holds items as bytes and lets few go on, one parse may do instead (`reading`); then texts of attribute values
+are proved, and repaired, when they go on.
+
 Sources: OTLP specification 1.11 (partial success); trace.proto and logs.proto 1.10: a trace id has 16 bytes, a span id
 8, all zeros is invalid; a log record with an invalid id counts as one without. One invalid id makes Tempo and the Go
 Collector refuse the whole request, which is why it must not get that far.
@@ -65,11 +68,15 @@ def admit(signal: Signal, raw: bytes, max_items: int, *, unproved: int = 0) -> A
 
 
 def prove_texts(signal: Signal, raw: bytes) -> tuple[bytes, int]:
-    """Return a request that was let in with its texts proved, and how many had to be repaired."""
+    """Return requests that were let in, joined, with their texts proved, and how many had to be repaired.
+
+    Nothing is refused any more: a message that is none is left empty (the first of two states of a span, of which only
+    the last one was looked at), and the limits of a request do not hold for several.
+    """
     try:
         Proof(signal, raw)
-    except Unproved:
-        repair = Repair(signal, raw)
+    except Malformed:
+        repair = Repair(signal, raw, most_fields=len(raw))
         return repair.raw, repair.strings
     return raw, 0
 
@@ -88,6 +95,8 @@ def _plain(signal: Signal, survey: Survey, proof: Proof) -> bool:
 
 def _admit_repaired(signal: Signal, raw: bytes) -> Admitted:
     repair = Repair(signal, raw)
+    if repair.malformed is not None:
+        raise repair.malformed
     Proof(signal, repair.raw)
     admitted = _without_invalid(signal, repair.raw)
     notes = [admitted.message] if admitted.message else []

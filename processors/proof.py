@@ -117,7 +117,7 @@ class Proof:
         """Prove raw[at:end], a message in fields of these tags, piece by piece; what is large in it, by itself."""
         begin, came = at, memoryview(raw)
         while at < end:
-            tag, body, behind = untrusted.field(raw, at, end)
+            tag, body, behind = untrusted.any_field(raw, at, end)
             self._walked += 1
             if self._walked > MAX_WALKED:
                 raise Oversized(f"the request holds more than {MAX_WALKED} fields in large items")

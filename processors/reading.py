@@ -8,7 +8,8 @@ For components that hold spans as bytes, look at few of their attributes and let
 - Attributes are a map to real AnyValues, because only those prove their form. Who wants one serialises it again.
 
 The types are those of OTLP (their descriptors), but: attributes of a span are a map, its events merge into one (as in
-`proof`), links and status stay encoded and are looked at by themselves, and texts of values are bytes.
+`proof`) and so do its links, all of whose ids are kept, the status stays encoded and is looked at by itself, and texts
+of values are bytes.
 
 Whatever is odd about a request is left to `proof` and `repair`: `read` returns None.
 """
@@ -34,14 +35,15 @@ LARGEST: Final = 2 << 20
 """Bytes of a request. What is made of hostile ones, an object for every two bytes, stays below 100 MB."""
 _F: Final = descriptor_pb2.FieldDescriptorProto
 _NO_TRACE: Final = bytes(16)
-_PARENT_SIZES: Final = frozenset((0, 8))
+_TRACE_SIZES: Final = frozenset((0, 16))
+_SPAN_SIZES: Final = frozenset((0, 8))
+"""Of ids that refer to a span, or to none."""
 _STATUSES: Final = frozenset((b"", b"\x18\x00", b"\x18\x01", b"\x18\x02"))
 """Those without a message, as most are."""
 _trace_id: Final = attrgetter("trace_id")
 _span_id: Final = attrgetter("span_id")
 _parent: Final = attrgetter("parent_span_id")
 _status: Final = attrgetter("status")
-_link: Final = attrgetter("last_link")
 
 
 class Group(NamedTuple):
@@ -53,7 +55,7 @@ class Group(NamedTuple):
     places: Sequence[tuple[int, int, int]]
     """Of the spans in the request: see `encoded.outline`."""
     views: Sequence[Any]
-    """As `views` has them, but for `attributes`, which map to messages. They share memory."""
+    """As `views` has them, but for `attributes`, which map to messages, events and links. They share memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +95,13 @@ def _is_plain(raw: bytes, group: Group) -> bool:
     for status in set(map(_status, views)) - _STATUSES:
         trace_pb2.Status.FromString(status)
     parents = set(map(_parent, views))
-    if NO_ID in parents or not _PARENT_SIZES.issuperset(map(len, parents)):
+    if NO_ID in parents or not _SPAN_SIZES.issuperset(map(len, parents)):
         return False
-    return not any(map(_link, views)) or _has_plain_links(raw, group)
-
-
-def _has_plain_links(raw: bytes, group: Group) -> bool:
-    """Whether the ids in links are such. Raises: `DecodeError`."""
-    linked = [
-        trace_pb2.Span.FromString(raw[body:behind])
-        for (_, body, behind), view in zip(group.places, group.views, strict=True)
-        if view.last_link
-    ]
+    links = [view.links for view in views if view.HasField("links")]
     return all(
-        len(link.trace_id) in (0, 16) and len(link.span_id) in (0, 8)
-        for span in linked
-        for link in span.links
+        _TRACE_SIZES.issuperset(map(len, link.trace_id))
+        and _SPAN_SIZES.issuperset(map(len, link.span_id))
+        for link in links
     )
 
 
@@ -119,12 +112,13 @@ _NAMES: Final = {
     "scope_spans": "scopes",
     "start_time_unix_nano": "start_ns",
     "end_time_unix_nano": "end_ns",
-    "links": "last_link",
+    "dropped_attributes_count": "dropped_attributes",
+    "dropped_events_count": "dropped_events",
+    "dropped_links_count": "dropped_links",
 }
 """As `views` has them."""
-_MERGED: Final = frozenset(("attributes", "events", "entity_refs"))
+_MERGED: Final = frozenset(("attributes", "events", "links", "entity_refs"))
 """Fields of which one message is made, not one for each."""
-_ENCODED: Final = frozenset(("links", "status"))
 
 
 def _load(
@@ -157,9 +151,11 @@ def _adapt(message: descriptor_pb2.DescriptorProto) -> None:
     for field in message.field:
         if field.name in _MERGED:
             field.label = _F.LABEL_OPTIONAL
-        elif field.name in _ENCODED:
-            field.label, field.type = _F.LABEL_OPTIONAL, _F.TYPE_BYTES
+        elif field.name == "status":
+            field.type = _F.TYPE_BYTES
             field.ClearField("type_name")
+        elif message.name == "Link" and field.type == _F.TYPE_BYTES:
+            field.label = _F.LABEL_REPEATED
         if message.name == "Span" and field.name == "attributes":
             _make_map(message, field)
         field.name = _NAMES.get(field.name, field.name)

@@ -1,8 +1,9 @@
 """Makes a request that the parser refuses acceptable, where only its texts or its depth are at fault.
 
 One bad byte in one attribute of one span must not cost the other 511: strings that are no UTF-8 get U+FFFD for what is
-wrong in them, items that nest too deep are taken out. Anything else is `Malformed`. Slow (about 2 µs a field), so only
-items that the parser refuses are walked, and never more than `MAX_FIELDS` fields.
+wrong in them, items that nest too deep are taken out. Anything else is `malformed`, for the caller to refuse. Slow
+(about 2 µs a field), so only items that the parser refuses are walked, of one request never more than `MAX_FIELDS`
+fields.
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ class TooDeep(Malformed):
 class Repair:
     """Repairs one request; afterwards says what it took."""
 
-    def __init__(self, signal: Signal, raw: bytes) -> None:
+    def __init__(self, signal: Signal, raw: bytes, most_fields: int = MAX_FIELDS) -> None:
         """Raises: `Malformed`, `Oversized`."""
         self.strings = 0
         """How many strings were repaired."""
+        self.malformed: Malformed | None = None
+        """What was wrong with a message that was left empty, if one was."""
         self.too_deep: list[bytes] = []
         """The bodies of the items that were taken out."""
+        self._most_fields = most_fields
         self._fields = 0
         self._signal = signal
         repaired = self._message(signal.request.DESCRIPTOR, raw, 0, len(raw), 0)
@@ -45,7 +49,7 @@ class Repair:
             raise TooDeep(f"the request nests more than {MOST_NESTED} messages inside each other")
         pieces: list[bytes] = []
         begin = at
-        for tag, start, body, behind in untrusted.fields(buf, at, end):
+        for tag, start, body, behind in untrusted.any_fields(buf, at, end):
             part = kind.fields_by_number.get(tag >> 3)
             if part is None or tag & 7 != 2:
                 continue
@@ -58,16 +62,28 @@ class Repair:
     def _field(self, part: Descriptor, buf: bytes, at: int, end: int, depth: int) -> bytes | None:
         """Return the repaired field, tag included; None when nothing is wrong with it."""
         self._fields += 1
-        if self._fields > MAX_FIELDS:
-            raise Oversized(f"the request needs repair and holds more than {MAX_FIELDS} fields")
+        if self._fields > self._most_fields:
+            raise Oversized(
+                f"the request needs repair and holds more than {self._most_fields} fields"
+            )
         kind = part.message_type
         if kind is None:
             body = self._text(buf[at:end]) if part.type == part.TYPE_STRING else None
         elif kind.full_name in ITEMS:
             return self._repair_item(part, buf, at, end)
         else:
-            body = self._message(kind, buf, at, end, depth + 1)
+            body = self._held(kind, buf, at, end, depth + 1)
         return None if body is None else delimited(varint(part.number << 3 | 2), body)
+
+    def _held(self, kind: Descriptor, buf: bytes, at: int, end: int, depth: int) -> bytes | None:
+        """Return what a field holds as `_message` does; nothing where that is no message."""
+        try:
+            return self._message(kind, buf, at, end, depth)
+        except (TooDeep, Oversized):
+            raise
+        except Malformed as why:
+            self.malformed = why
+            return b""
 
     def _repair_item(self, part: Descriptor, buf: bytes, at: int, end: int) -> bytes | None:
         try:

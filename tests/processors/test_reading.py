@@ -19,6 +19,7 @@ from processors.wire import decode_value, delimited
 from tests.telemetry import span, traces
 
 NO_TEXT = b"caf\xe9"
+EMPTY_LINK = b"\x6a\x00"
 VALUES: Mapping[str, Any] = {
     "text": "Grüße",
     "empty": "",
@@ -70,7 +71,7 @@ def test_what_is_read_is_what_two_parses_say() -> None:
         for one, other in zip(group.views, views, strict=True):
             for name in ("trace_id", "span_id", "parent_span_id", "trace_state", "kind", "flags"):
                 assert getattr(one, name) == getattr(other, name)
-            for name in ("start_ns", "end_ns", "status", "name", "last_link"):
+            for name in ("start_ns", "end_ns", "status", "name", "dropped_events"):
                 assert getattr(one, name) == getattr(other, name)
             assert {
                 key: decoded(value.SerializeToString()) for key, value in one.attributes.items()
@@ -96,10 +97,6 @@ def test_a_text_that_is_no_utf_8_is_let_in_and_repaired_when_it_goes_on(part: st
     holder.attributes.add(key="bad").value.string_value = "MARK"
     raw = request.SerializeToString().replace(b"MARK", NO_TEXT)
     admitted = admit(Signal.TRACES, raw, 1000, unproved=1000)
-    if part == "value of a link":  # spans with links are rare, and parsed by themselves
-        assert admitted.groups is None
-        assert admitted.repaired == 1
-        return
     assert admitted.raw is raw
     assert (admitted.items, admitted.repaired) == (5, 0)
     proved, repaired = prove_texts(Signal.TRACES, raw)
@@ -121,9 +118,9 @@ def linked(**ids: bytes) -> bytes:
     return request.SerializeToString()
 
 
-def with_field(field: bytes) -> bytes:
+def with_field(*fields: bytes) -> bytes:
     ids = b"\x0a\x10" + b"t" * 16 + b"\x12\x08" + b"s" * 8
-    body = delimited(b"\x12", delimited(b"\x12", ids + field))
+    body = delimited(b"\x12", delimited(b"\x12", ids + b"".join(fields)))
     return delimited(b"\x0a", body)
 
 
@@ -144,18 +141,62 @@ def with_field(field: bytes) -> bytes:
         with_field(delimited(b"\x7a", delimited(b"\x12", NO_TEXT))),
         with_field(delimited(b"\x4a", delimited(b"\x0a", NO_TEXT))),
         with_field(delimited(b"\x5a", delimited(b"\x12", NO_TEXT))),
+        with_field(delimited(b"\x6a", delimited(b"\x0a", b"short")), EMPTY_LINK),
+        with_field(delimited(b"\x6a", delimited(b"\x1a", NO_TEXT)), EMPTY_LINK),
         traces(span(1, attributes={"text": "x" * LARGEST})),
     ],
     ids=[
         "no trace id", "zeros for a trace id", "a short span id", "a short parent id", "zeros for a parent id",
         "a short trace id in a link", "a short span id in a link", "two trace ids", "two span ids",
         "a name that is no text", "a trace state that is no text", "a status that is no text", "a key that is no text",
-        "an event's name that is no text", "much",
+        "an event's name that is no text", "a short id in a link before another",
+        "a link's trace state that is no text", "much",
     ],
 )  # fmt: skip
 def test_what_is_odd_is_left_to_a_closer_look(raw: bytes) -> None:
     assert groups_of(raw) is None
     assert admit(Signal.TRACES, raw, 1000, unproved=1000) == admit(Signal.TRACES, raw, 1000)
+
+
+BAD_TEXT = delimited(b"\x4a", delimited(b"\x12", delimited(b"\x0a", NO_TEXT)))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"\x9b\x01\x0a\x01x\x13\x14\x9c\x01",
+        b"\xaa\x00\x01n",
+        delimited(b"\x4a", b"\x8a\x80\x00\x01k"),
+        delimited(b"\x4a", b"\x1b\x18\x07\x1c\x0a\x01k"),
+        delimited(b"\x0a", b"t" * 16),
+        EMPTY_LINK,
+        delimited(b"\x7a", delimited(b"\x12", NO_TEXT)) + b"\x7a\x00",
+    ],
+    ids=[
+        "groups", "a tag at length", "a key's tag at length", "a group in an attribute", "the same id again", "a link",
+        "a second status",
+    ],
+)  # fmt: skip
+def test_what_only_the_parser_understands_is_repaired_as_late_as_at_once(odd: bytes) -> None:
+    raw = with_field(odd, BAD_TEXT)
+    strict = admit(Signal.TRACES, raw, 1000)
+    read = admit(Signal.TRACES, raw, 1000, unproved=1000)
+    assert (strict.items, strict.rejected, read.groups is None) == (1, 0, False)
+    assert prove_texts(Signal.TRACES, read.raw) == (strict.raw, strict.repaired)
+
+
+def test_a_status_that_is_none_and_another_one_hid_is_left_empty_at_last() -> None:
+    raw = with_field(b"\x7a\x02\x12\x7f", b"\x7a\x02\x18\x02")
+    assert groups_of(raw) is not None
+    assert prove_texts(Signal.TRACES, raw) == (with_field(b"\x7a\x00", b"\x7a\x02\x18\x02"), 0)
+
+
+def test_what_was_let_in_is_proved_however_much_was_joined() -> None:
+    many = b"\x4a\x02\x0a\x00" * 160_000
+    raw = with_field(many, BAD_TEXT)
+    assert groups_of(raw) is not None
+    proved, repaired = prove_texts(Signal.TRACES, with_field(many) * 6 + raw)
+    assert (repaired, proved.count("\ufffd".encode())) == (1, 1)
 
 
 RICH = rich().SerializeToString()
