@@ -102,6 +102,12 @@ class Offer:
         """Whether it has not entered the pipelines yet."""
         self.tickets: Sequence[Ticket] = ()
 
+    def wait_for_room(self) -> None:
+        """Wait for a graph, and for room in it, unless it has entered. Raises: `Overloaded`; counts it."""
+        if self._outside:
+            with self.counting_refusals():
+                self._intake.wait_for_room(self._signal)
+
     def enter(self) -> None:
         """Enter the pipelines, unless that is done. Raises: `Overloaded`; counts it."""
         if self._outside:
@@ -200,12 +206,8 @@ class GraphIntake:
 
     def consume(self, signal: Signal, raw: bytes, limits: Limits, transport: str = "") -> Taken:
         """Take one request. Raises: `Rejected`, `Overloaded`."""
-        admitted = self._admit(signal, raw, limits, transport)
-        offer = Offer(self, signal, admitted, transport)
-        if admitted.items:
-            self._opened.wait()
-            with offer.counting_refusals():
-                self._wait_for_room(signal)
+        offer = Offer(self, signal, self._admit(signal, raw, limits, transport), transport)
+        offer.wait_for_room()
         return offer.result()
 
     def offer(self, signal: Signal, raw: bytes, limits: Limits, transport: str = "") -> Offer:
@@ -251,7 +253,9 @@ class GraphIntake:
         reading = Reading(admitted.groups, prove) if admitted.groups is not None else None
         return Request(signal, admitted.raw, admitted.items, reading)
 
-    def _wait_for_room(self, signal: Signal) -> None:
+    def wait_for_room(self, signal: Signal) -> None:
+        """Wait for the graph behind, and for room in its queues. Raises: `Overloaded`."""
+        self._opened.wait()
         for queue in self._route(signal).queues:
             refused = queue()
             if refused is not None:

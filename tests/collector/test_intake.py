@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -17,16 +18,31 @@ from processors.base import Stateless
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded
 from processors.ports import Ticket
+from processors.reading import Group
 from tests.telemetry import span, traces
 
 
 class Counter(Stateless):
-    """Counts the spans it sees."""
+    """Counts the spans it sees, and the batches whose texts nobody proved."""
 
-    seen = 0
+    seen = unproved = 0
 
     def process(self, batch: Batch) -> Batch:
         self.seen += len(batch)
+        self.unproved += batch.reading is not None
+        return batch
+
+
+class Reader(Counter):
+    """Keeps the texts of spans, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[object] = []
+
+    def process(self, batch: Batch) -> Batch:
+        super().process(batch)
+        self.texts += [item.get("text") for item in batch.spans()]
         return batch
 
 
@@ -131,3 +147,43 @@ def test_a_request_that_finds_no_room_is_refused_before_any_stage() -> None:
         intake.consume(Signal.TRACES, traces(span(1)), Limits(), "http")
     assert counter.seen == 0
     assert intake.stats.counters == {("otelcol_receiver_refused_spans_total", "http"): 1}
+
+
+BAD = traces(span(1, attributes={"text": "MARK"})).replace(b"MARK", b"caf\xe9")
+REPAIRED = "otelcol_llm_receiver_repaired_strings_total"
+
+
+@pytest.mark.parametrize("unproved", [False, True], ids=["put in", "taken away"])
+def test_texts_are_proved_whether_a_sampler_is_put_in_or_taken_away_meanwhile(
+    unproved: bool,
+) -> None:
+    def reload() -> None:
+        intake.redirect({Signal.TRACES: Route([behind], [], [], unproved=not unproved)})
+
+    reader = Reader()
+    behind = Pipeline("traces", Signal.TRACES, [Stage("reader", reader)], [], [])
+    intake, _ = intake_with(queues=[reload], unproved=unproved)
+    intake.consume(Signal.TRACES, BAD, Limits(), "http")
+    assert (reader.texts, reader.unproved) == (["caf\ufffd"], unproved)
+    assert intake.stats.counters[REPAIRED, "traces", "http"] == 1
+
+
+def read_groups() -> int:
+    """Return how many groups of spans are in memory as they were read."""
+    return sum(type(one) is Group for one in gc.get_objects())
+
+
+class Waiting(Commit):
+    """Looks what is in memory while a sender waits."""
+
+    groups = -1
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        self.groups = read_groups()
+
+
+def test_what_was_read_is_forgotten_while_a_sender_waits() -> None:
+    ticket, before = Waiting(), read_groups()
+    intake, counter = intake_with(lambda batch: ticket, unproved=True)
+    intake.consume(Signal.TRACES, traces(span(1)), Limits(), "http")
+    assert (counter.seen, counter.unproved, ticket.groups) == (1, 1, before)
