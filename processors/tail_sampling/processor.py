@@ -51,7 +51,6 @@ class TailSampling:
     on_error: ClassVar[OnError] = OnError.PASS
     signals: ClassVar[frozenset[Signal]] = frozenset((Signal.TRACES,))
     holds = True
-    proves = True
 
     def __init__(self, config: Config, context: Context) -> None:
         """Compile the policies. Raises: `InvalidConfig`."""
@@ -66,6 +65,7 @@ class TailSampling:
         _, _, name = context.id.partition("/")
         self._panel = Panel(config, watch, self.stats, f"{name}." if name else "")
         self._plan = self._panel.plan
+        self.proves = not self._plan.everything
         self._decider = Decider(
             config, self._table, self._ledger, self._panel, self._release, self._announce
         )

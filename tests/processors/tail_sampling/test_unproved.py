@@ -49,6 +49,12 @@ def test_what_leaves_is_repaired_and_counted(rule: Mapping[str, Any], options: A
     assert run.closes
 
 
+def test_who_reads_all_of_a_span_asks_for_proved_texts() -> None:
+    """What is read in one parse lacks events: proving and parsing again would cost twice as much."""
+    anything = policy("ottl_condition", spanevent=['name == "exception"'])
+    assert [Run(rule).sampler.proves for rule in (ALWAYS, anything)] == [True, False]
+
+
 def test_right_texts_are_not_counted() -> None:
     run = Run(ALWAYS)
     run.send(span("t", attributes={"place": "café"}))
