@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from processors.batch import Batch, Item
 from processors.encoded import outline, span_views
 from processors.tail_sampling.plan import Plan
-from processors.tail_sampling.slabs import Held, Slab
+from processors.tail_sampling.slabs import Held, spans_from
 from processors.tail_sampling.traces import Envelope, Table
 
 Arrival: TypeAlias = "tuple[Held, Any, Mapping[str, bytes]]"
@@ -31,8 +31,8 @@ class Group(NamedTuple):
     number: int
     """How many spans there are."""
     spans: Iterable[Arrival]
-    slab: Slab | None = None
-    """What the spans are views of, if they are."""
+    raw: bytes | None = None
+    """The request, where the spans are views of it."""
 
 
 def arrivals(batch: Batch, table: Table, plan: Plan) -> Iterator[Group]:
@@ -41,21 +41,17 @@ def arrivals(batch: Batch, table: Table, plan: Plan) -> Iterator[Group]:
         return _decoded(batch, table, plan)
     reading = batch.reading if not plan.everything else None
     if reading is None:
-        raw = batch.encode()
-        return encoded_arrivals(raw, table, plan, table.slabs.begin(raw, len(batch)))
-    raw = batch.peek()
+        return encoded_arrivals(batch.encode(), table, plan, len(batch))
     table.unproved = True
     wanted = partial(_wanted, plan.keys)
-    return _encoded(raw, reading.groups, wanted, table, table.slabs.begin(raw, len(batch)))
+    return _encoded(batch.peek(), reading.groups, wanted, table, len(batch))
 
 
-def encoded_arrivals(
-    raw: bytes, table: Table, plan: Plan, slab: Slab | None = None
-) -> Iterator[Group]:
-    """Yield what an encoded request brings."""
+def encoded_arrivals(raw: bytes, table: Table, plan: Plan, number: int = 0) -> Iterator[Group]:
+    """Yield what an encoded request brings. `number`: how many spans, where that is known."""
     views = span_views(raw, whole=plan.everything)
     groups = ((*group, list(seen)) for group, seen in zip(outline(raw), views, strict=True))
-    return _encoded(raw, groups, _attributes_of, table, slab)
+    return _encoded(raw, groups, _attributes_of, table, number)
 
 
 def _encoded(
@@ -63,14 +59,15 @@ def _encoded(
     groups: Iterable[tuple[bytes, bytes, Sequence[tuple[int, int, int]], Sequence[Any]]],
     attributes_of: Callable[[Any], Mapping[str, bytes]],
     table: Table,
-    slab: Slab | None,
+    number: int,
 ) -> Iterator[Group]:
     """Yield the spans of scope groups: resource, scope, places and views."""
-    came = raw if slab is None else memoryview(raw)
+    came = spans_from(raw, number)
+    viewed = raw if came is not raw else None
     for resource, scope, places, views in groups:
         spans = [came[body:behind] for _, body, behind in places]
         arrived = zip(spans, views, map(attributes_of, views), strict=True)
-        yield Group(resource, table.envelope(resource, scope), len(spans), arrived, slab)
+        yield Group(resource, table.envelope(resource, scope), len(spans), arrived, viewed)
 
 
 def _wanted(keys: tuple[str, ...], view: Any) -> Mapping[str, bytes]:

@@ -72,7 +72,7 @@ class Decider:
 
     def advance(self) -> int:
         """Do the next thing that is due; return what it cost, 0 when nothing is."""
-        return self._decide_next() or self.make_way()
+        return self._fit() or self._decide_next() or self.make_way()
 
     def make_way(self) -> int:
         """Do the next thing that bounds what is here: evict where too much waits, hand on what was decided."""
@@ -244,8 +244,12 @@ class Decider:
 
     def _copy_out(self) -> int:
         """Let go of a request of which little is held any more."""
-        copied = self._table.slabs.copy_out()
-        return cost(0, copied) if copied else 0
+        slabs = self._table.slabs
+        return cost(0, slabs.copy_out()) if slabs.sparse else 0
+
+    def _fit(self) -> int:
+        """Do so at once where there is too much: a decision alone need not make room."""
+        return self._copy_out() if self._table.slabs.sparse and self._is_crowded() else 0
 
     def _is_crowded(self) -> bool:
         """Say whether more waits than may."""

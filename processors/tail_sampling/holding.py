@@ -7,7 +7,7 @@ from typing import Final
 
 from processors.encoded import split
 from processors.ports import DecisionBus
-from processors.tail_sampling.arrivals import Group
+from processors.tail_sampling.arrivals import Arrival, Group
 from processors.tail_sampling.config import Config
 from processors.tail_sampling.deciding import Decider
 from processors.tail_sampling.journal import Journal
@@ -15,7 +15,7 @@ from processors.tail_sampling.ledger import Ledger
 from processors.tail_sampling.meter import Meter
 from processors.tail_sampling.plan import Plan
 from processors.tail_sampling.release import Release
-from processors.tail_sampling.slabs import Held, Slab
+from processors.tail_sampling.slabs import Held
 from processors.tail_sampling.traces import SPAN_OVERHEAD, TRACE_OVERHEAD, Envelope, Table, Trace
 from processors.tail_sampling.verdict import Verdict
 from processors.views import PARSE
@@ -51,23 +51,46 @@ class Holder:
 
     def take_in(self, groups: Iterable[Group]) -> None:
         """Hold what is new, let late spans follow, and decide what arrival alone decides."""
-        table, plan, decider = self._table, self._plan, self._decider
-        traces, observe = table.traces, plan.observe
-        note = self.journal.note if self.journal is not None else None
-        docket, now = decider.docket, decider.now_ns
-        by_root = docket.root_wait_ns is not None
+        decider = self._decider
         meter = Meter() if self._measured else None
         arrived: dict[Trace, None] | None = {} if self._config.on_arrival else None
-        count = size = received = 0
+        received = 0
         arriving: bytes | None = None
-        slab: Slab | None = None
-        for resource, envelope, number, spans, slab in groups:
+        for resource, envelope, number, spans, raw in groups:
             if meter is not None:
                 decider.decide_oversize(meter.begin(resource))
             if arrived and resource is not arriving:
                 self._decide_on_arrival(arrived)
             arriving = resource
             received += number
+            self._hold(envelope, spans, raw, arrived, meter)
+            if meter is not None:
+                meter.end_scope(envelope)
+        self._ledger.spans("received", received)
+        self._ledger.opened(self._opened)
+        self._opened = 0
+        if meter is not None:
+            decider.decide_oversize(meter.end_resource())
+        if arrived:
+            self._decide_on_arrival(arrived)
+
+    def _hold(
+        self,
+        envelope: Envelope,
+        spans: Iterable[Arrival],
+        raw: bytes | None,
+        arrived: dict[Trace, None] | None,
+        meter: Meter | None,
+    ) -> None:
+        """Hold the spans of a scope group. `raw`: see `Group`; `arrived`: takes their traces, where arrival decides."""
+        table, plan = self._table, self._plan
+        traces, observe = table.traces, plan.observe
+        docket, now = self._decider.docket, self._decider.now_ns
+        note = self.journal.note if self.journal is not None else None
+        by_root = docket.root_wait_ns is not None
+        slab = table.slabs.begin(raw) if raw is not None else None
+        count = size = 0
+        try:
             for span, view, attributes in spans:
                 trace = traces.get(view.trace_id)
                 if trace is None or trace.verdict is not None:
@@ -85,29 +108,21 @@ class Holder:
                 if slab is not None:
                     slab.places.append((trace, len(trace.parts)))
                 trace.parts.append(span)
-                if note is not None:
-                    note(trace, envelope, bytes(span))
                 trace.spans += 1
                 trace.size += len(span)
                 count += 1
                 size += len(span)
+                if note is not None:
+                    note(trace, envelope, bytes(span))
                 if by_root and not trace.root_seen:
                     docket.look_for_root(trace, view, now)
                 if meter is not None:
                     meter.span(trace, len(span))
-            if meter is not None:
-                meter.end_scope(envelope)
-        table.spans += count
-        table.weight += size + count * SPAN_OVERHEAD
-        if slab is not None:
-            table.slabs.end(slab, size)
-        self._ledger.spans("received", received)
-        self._ledger.opened(self._opened)
-        self._opened = 0
-        if meter is not None:
-            decider.decide_oversize(meter.end_resource())
-        if arrived:
-            self._decide_on_arrival(arrived)
+        finally:
+            table.spans += count
+            table.weight += size + count * SPAN_OVERHEAD
+            if slab is not None:
+                table.slabs.end(slab, size)
 
     def _decide_on_arrival(self, arrived: dict[Trace, None]) -> None:
         """Ask about the traces of one resource group, which is what the Collector asks its policies about at a time."""

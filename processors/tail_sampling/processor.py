@@ -4,8 +4,8 @@ Invariants
 - Every span that comes in leaves once, is dropped by a decision, or is held; `ledger` says which.
 - What is undecided never weighs more than `max_bytes` after `process` returned, nor are there more traces than
   `num_traces`: the oldest are decided early, on what is known, rather than lost. (Bounds that a reload lowers are
-  reached step by step.)
-- Released spans leave as the very bytes that came, unless `record` or a skeleton changes them.
+  reached step by step, and so is room for what `slabs` take besides.)
+- Released spans leave as the very bytes that came, unless `record` or a skeleton changes them, or texts are no UTF-8.
 - No call takes longer the more is held or due, or the longer a trace is: `behind` says that there is more to do. Where
   ticks do not keep up, each request does more of it than it brings, so that nothing piles up under load.
 

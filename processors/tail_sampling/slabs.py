@@ -8,7 +8,7 @@ than twice its size, plus what became free since the sampler last had nothing mo
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -26,16 +26,14 @@ Held: TypeAlias = "bytes | memoryview"
 class Slab:
     """A request that stays in memory."""
 
-    __slots__ = ("places", "raw", "sparse", "used")
+    __slots__ = ("places", "raw", "used")
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
-        self.used = len(raw)
-        """Bytes of the spans that are held; all of it while it is taken in."""
-        self.sparse = False
-        """Whether most of it is of no use any more."""
+        self.used = 0
+        """Bytes of the spans that are held."""
         self.places: list[tuple[Trace, int]] = []
-        """Where its spans were put: the trace, and the position in `Trace.parts`, good while that is undecided."""
+        """Where its spans were put: the trace, and the position among the parts that it has until it is decided."""
 
 
 class Slabs:
@@ -46,53 +44,56 @@ class Slabs:
         """Bytes of slabs besides the spans that are held."""
         self._slabs: dict[int, Slab] = {}
         """By the identity of their bytes."""
-        self._sparse: deque[Slab] = deque()
+        self._sparse: OrderedDict[Slab, None] = OrderedDict()
+        """Those of which most is of no use, in the order they became so."""
 
-    def begin(self, raw: bytes, spans: int) -> Slab | None:
-        """Begin to take in a request; None where its spans are better copied, or are
-        views of the same bytes already. MUST be followed by `end`."""
-        are_large = 0 < spans * _LARGE_SPAN <= len(raw) <= _LARGEST
-        if not are_large or id(raw) in self._slabs:
-            return None
-        slab = self._slabs[id(raw)] = Slab(raw)
+    @property
+    def sparse(self) -> bool:
+        """Whether there is something for `copy_out` to do."""
+        return bool(self._sparse)
+
+    def begin(self, raw: bytes) -> Slab:
+        """Begin to hold views of a request: all of it is in use until `end`, which MUST follow."""
+        slab = self._slabs.get(id(raw))
+        if slab is None:
+            slab = self._slabs[id(raw)] = Slab(raw)
+            self.slack += len(raw)
+        self._use(slab, len(raw))
         return slab
 
     def end(self, slab: Slab, held: int) -> None:
-        """Say that so many bytes of a slab were held as spans, some perhaps given back since."""
-        self._free(slab, len(slab.raw) - held)
+        """Say that so many bytes were held as views since `begin`, some perhaps given back since."""
+        self._use(slab, held - len(slab.raw))
 
     def give_back(self, span: memoryview) -> None:
-        """Say that a span is held no longer as a view."""
-        self._free(self._slabs[id(span.obj)], len(span))
+        """Say that a view is held no longer."""
+        self._use(self._slabs[id(span.obj)], -len(span))
 
     def copy_out(self) -> int:
-        """Copy what is left in the slab that is sparse for longest; return how many bytes, 0 where there is none."""
-        if not self._sparse:
-            return 0
-        slab = self._sparse.popleft()
-        copied = 1
+        """Copy what is left in the slab that is sparse for longest; return how many bytes."""
+        slab, copied = next(iter(self._sparse)), 0
         for trace, position in slab.places:
-            if trace.verdict is None:
-                span = trace.parts[position]
-                if isinstance(span, memoryview):
-                    trace.parts[position] = bytes(span)
-                    copied += len(span)
-                    self.give_back(span)
+            at = position - trace.gone
+            if at >= 0 and isinstance(span := trace.parts[at], memoryview):
+                trace.parts[at] = bytes(span)
+                copied += len(span)
+                self.give_back(span)
         return copied
 
-    def _free(self, slab: Slab, size: int) -> None:
-        whole = len(slab.raw)
-        slab.used -= size
-        self.slack += size
+    def _use(self, slab: Slab, more: int) -> None:
+        """Count bytes that are used from now on; not any more, where they are less than none."""
+        slab.used += more
+        self.slack -= more
+        if slab.used and 2 * slab.used < len(slab.raw):
+            self._sparse[slab] = None
+            return
+        self._sparse.pop(slab, None)
         if not slab.used:
-            self.slack -= whole
+            self.slack -= len(slab.raw)
             del self._slabs[id(slab.raw)]
-            slab.places.clear()
-        elif not slab.sparse and 2 * slab.used < whole:
-            slab.sparse = True
-            self._sparse.append(slab)
 
-    def inherit(self, predecessor: Slabs) -> None:
-        """Go on with the slabs of another."""
-        self.slack = predecessor.slack
-        self._slabs, self._sparse = predecessor._slabs, predecessor._sparse
+
+def spans_from(raw: bytes, spans: int) -> Held:
+    """Return what to cut so many spans of a request from: a view of it where it had better stay, else itself."""
+    stays = 0 < spans * _LARGE_SPAN <= len(raw) <= _LARGEST
+    return memoryview(raw) if stays else raw

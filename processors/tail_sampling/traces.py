@@ -73,6 +73,7 @@ class Trace:
         "end_ns",
         "failed",
         "first_ns",
+        "gone",
         "id",
         "last",
         "matched",
@@ -102,6 +103,8 @@ class Trace:
         self.decided_ns = 0
         self.parts: list[Envelope | Held] = []
         """Spans in order of arrival, each run of them behind its envelope."""
+        self.gone = 0
+        """How many of them, the first ones, are here no more."""
         self.last: Envelope | None = None
         self.verdict: Verdict | None = None
         self.root_seen = False
@@ -253,6 +256,7 @@ class Table:
                 self._let_go(part)
             elif isinstance(part, memoryview):
                 self.slabs.give_back(part)
+        trace.gone += len(trace.parts)
         trace.parts = []
         trace.last = None
 
@@ -285,7 +289,9 @@ class Table:
         run_goes_on = taken < len(trace.parts)
         if envelope is not None and not run_goes_on:
             self._let_go(envelope)
-        trace.parts[:taken] = [envelope] if envelope is not None and run_goes_on else []
+        goes_on_with = [envelope] if envelope is not None and run_goes_on else []
+        trace.gone += taken - len(goes_on_with)
+        trace.parts[:taken] = goes_on_with
         self._gone(len(share), size + len(share) * SPAN_OVERHEAD)
         return share
 

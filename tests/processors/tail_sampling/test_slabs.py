@@ -122,3 +122,54 @@ def test_the_same_bytes_may_come_twice() -> None:
     send(run, raw)
     assert len(run.wait(10)) == 4
     assert run.sampler._table.size == 0
+
+
+def test_a_request_is_not_kept_beyond_its_last_span_when_the_tick_has_more_to_do() -> None:
+    run = Run(ERRORS, decision_wait="1s")
+    raw = request([large(str(n)) for n in range(20)])
+    send(run, raw)
+    run.send(*[span(f"small{n}") for n in range(1_000)])
+    run.now += 10**9
+    list(run.sampler.tick(run.now))
+    assert run.sampler.behind
+    assert run.sampler._table.spans > 500
+    assert not is_kept(raw)
+
+
+EARLY = "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early_total"
+MIB = 1 << 20
+
+
+def fill(run: Run, traces: int, bound: int) -> None:
+    """Hold as much as may be: traces with a span in every request, so that none of them frees a request alone."""
+    for number in range(bound // (traces * 10_500)):
+        run.send(*[large(f"t{n}", f"{number}", status="ok") for n in range(traces)])
+
+
+def let_come_due(run: Run) -> None:
+    run.now += 10 * 10**9
+    list(run.sampler.tick(run.now))
+    assert run.sampler.behind
+
+
+def test_where_ticks_do_not_keep_up_requests_are_copied_out_before_the_next_decision() -> None:
+    bound = 20 * MIB
+    run = Run(ERRORS, buffer={"max_bytes": bound})
+    fill(run, 80, bound)
+    let_come_due(run)
+    table = run.sampler._table
+    for number in range(20):
+        run.send(*[large(f"u{number}.{n}", status="ok") for n in range(80)])
+        assert table.size - table.leaving < 1.1 * bound
+    assert run.count(EARLY) == 0
+
+
+def test_what_is_on_its_way_out_keeps_no_request() -> None:
+    bound = 24 * MIB
+    run = Run(ERRORS, buffer={"max_bytes": bound})
+    fill(run, 20, bound)
+    let_come_due(run)
+    for number in range(100):
+        run.send(*[large(f"u{number}.{n}", status="ok") for n in range(20)])
+    assert run.ledger()["held"] > 1_800
+    assert run.count(EARLY) < 200
