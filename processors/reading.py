@@ -8,8 +8,8 @@ For components that hold spans as bytes, look at few of their attributes and let
 - Attributes are a map to real AnyValues, because only those prove their form. Who wants one serialises it again.
 
 The types are those of OTLP (their descriptors), but: attributes of a span are a map, its events merge into one (as in
-`proof`) and so do its links, all of whose ids are kept, the status stays encoded and is looked at by itself, and texts
-of values are bytes.
+`proof`) and so do its links, all of whose ids are kept, the status stays encoded and is looked at by itself (its last
+one: another before it is proved with the texts), and texts of values are bytes.
 
 Whatever is odd about a request is left to `proof` and `repair`: `read` returns None.
 """
@@ -138,22 +138,21 @@ def _load(
     return parse
 
 
-def _ignore_texts(message: descriptor_pb2.DescriptorProto) -> None:
+def _leave(message: descriptor_pb2.DescriptorProto) -> None:
+    """Leave texts of values as bytes, and the status: of several, only the last one is looked at."""
     for field in message.field:
-        if field.name == "string_value":
+        if field.name in ("string_value", "status"):
             field.type = _F.TYPE_BYTES
+            field.ClearField("type_name")
 
 
 def _adapt(message: descriptor_pb2.DescriptorProto) -> None:
-    _ignore_texts(message)
+    _leave(message)
     for nested in message.nested_type:
         _adapt(nested)
     for field in message.field:
         if field.name in _MERGED:
             field.label = _F.LABEL_OPTIONAL
-        elif field.name == "status":
-            field.type = _F.TYPE_BYTES
-            field.ClearField("type_name")
         elif message.name == "Link" and field.type == _F.TYPE_BYTES:
             field.label = _F.LABEL_REPEATED
         if message.name == "Span" and field.name == "attributes":
@@ -181,5 +180,5 @@ def _make_map(
 
 
 _PARSE: Final = _load(trace_service_pb2.ExportTraceServiceRequest, _adapt)
-parse_span: Final = _load(trace_pb2.Span, _ignore_texts)
-"""Parses an encoded span of which the texts of values may not be proved: they are bytes."""
+parse_span: Final = _load(trace_pb2.Span, _leave)
+"""Parses an encoded span of which the texts of values may not be proved: they are bytes, as is the status."""

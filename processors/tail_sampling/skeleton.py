@@ -11,8 +11,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
 from processors.reading import parse_span
 from processors.tail_sampling.content import is_content, is_content_event
+from processors.views import status_code
 
 _LARGEST: Final = (1 << 32) - 1
 
@@ -23,8 +26,9 @@ def skeleton(span: bytes, limit: int) -> bytes:
     message.DiscardUnknownFields()
     _dropped(message, _strip(message.attributes, limit))
     message.name = cut(message.name, limit)
-    if message.status.message:
-        message.status.message = ""
+    if message.status:
+        code = Status(code=status_code(message))  # type: ignore[arg-type] # an enum's number
+        message.status = code.SerializeToString()
     for event in message.events:
         if is_content_event(event.name):
             _dropped(event, len(event.attributes))

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from processors.wire import delimited
+
 from .support import ALWAYS, BEGIN, Run, arrived, policy, request, span
 from .test_journal import Durable, MemoryStore
 
@@ -47,6 +49,21 @@ def test_what_leaves_is_repaired_and_counted(rule: Mapping[str, Any], options: A
     assert places(run) == [REPAIRED] * 2
     assert run.count(COUNTED) == 2
     assert run.closes
+
+
+@pytest.mark.parametrize("rule", [ALWAYS, SKELETON], ids=["full", "skeleton"])
+def test_a_status_that_is_none_keeps_nothing_back(rule: Mapping[str, Any]) -> None:
+    """Only the last one of a span is looked at on arrival."""
+    broken = span("t", "broken").SerializeToString() + b"\x7a\x02\x12\x7f" + b"\x7a\x02\x18\x02"
+    right = span("t", "right", status="error").SerializeToString()
+    raw = delimited(
+        b"\x0a", delimited(b"\x12", delimited(b"\x12", broken) + delimited(b"\x12", right))
+    )
+    assert arrived(raw, BEGIN).reading is not None
+    run = Run(rule)
+    run.send_raw(raw)
+    run.wait(10)
+    assert [(one.name, one.status.code) for one in run.spans] == [("broken", 2), ("right", 2)]
 
 
 def test_who_reads_all_of_a_span_asks_for_proved_texts() -> None:
