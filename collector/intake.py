@@ -112,10 +112,11 @@ class Offer:
         """Enter the pipelines, unless that is done. Raises: `Overloaded`; counts it."""
         if self._outside:
             self._outside = False
-            request = self._intake.request(self._signal, self._admitted, self._transport)
+            request = Request(self._signal, self._admitted.raw, self._admitted.items)
+            reading = self._intake.reading(self._signal, self._admitted, self._transport)
             self._admitted = self._admitted._replace(groups=None)
             with self.counting_refusals():
-                self.tickets = self._intake.hand_on(request)
+                self.tickets = self._intake.hand_on(request, reading)
 
     @contextmanager
     def counting_refusals(self) -> Iterator[None]:
@@ -242,16 +243,17 @@ class GraphIntake:
         if strings:
             self.stats.counters[_REPAIRED, signal.label, transport] += strings
 
-    def request(self, signal: Signal, admitted: Admitted, transport: str) -> Request:
-        """Return what enters the pipelines."""
+    def reading(self, signal: Signal, admitted: Admitted, transport: str) -> Reading | None:
+        """Return what was read of a request, if anything."""
+        if admitted.groups is None:
+            return None
 
         def prove(raw: bytes) -> bytes:
             proved, repaired = prove_texts(signal, raw)
             self._count_repaired(signal, transport, repaired)
             return proved
 
-        reading = Reading(admitted.groups, prove) if admitted.groups is not None else None
-        return Request(signal, admitted.raw, admitted.items, reading)
+        return Reading(admitted.groups, prove)
 
     def wait_for_room(self, signal: Signal) -> None:
         """Wait for the graph behind, and for room in its queues. Raises: `Overloaded`."""
@@ -264,14 +266,14 @@ class GraphIntake:
     def _in_portions(self, signal: Signal, raw: bytes, items: int) -> bool:
         return (items > MOST_ITEMS or len(raw) > MOST_BYTES) and self._route(signal).in_portions
 
-    def hand_on(self, request: Request) -> list[Ticket]:
-        """Take a request into the pipelines. Raises: `Overloaded`."""
-        if self._in_portions(request.signal, request.raw, request.items):
+    def hand_on(self, request: Request, reading: Reading | None) -> list[Ticket]:
+        """Take a request, and what was read of it, into the pipelines. Raises: `Overloaded`."""
+        if reading is None and self._in_portions(*request):
             return self._hand_on_in_portions(request)
         until = time.monotonic() + LONGEST_WAIT_S
         with self._gate.lock:
             self._ask(request)
-            return self._enter(request, until)
+            return self._enter(request, until, reading)
 
     def _hand_on_in_portions(self, request: Request) -> list[Ticket]:
         """See `portions`."""
@@ -279,7 +281,7 @@ class GraphIntake:
         gate = self._gate
         with gate.lock:
             self._ask(request)  # before it is cut, so that to refuse it costs little
-        pieces = Portions(request.proved(), MOST_ITEMS, MOST_BYTES)
+        pieces = Portions(request, MOST_ITEMS, MOST_BYTES)
         with gate.lock:
             self._ask(request, len(pieces))
             claim = Claim(self._route(request.signal).bounded, request, len(pieces))
@@ -298,7 +300,7 @@ class GraphIntake:
 
     def _ask(self, request: Request, portions: int = 1) -> None:
         """Ask whether there is room for a request that comes in so many portions. Raises: `Overloaded`."""
-        signal, raw, items, _ = request
+        signal, raw, items = request
         route = self._route(signal)
         for fit in route.fits:
             refused = fit(raw, items)
@@ -309,10 +311,12 @@ class GraphIntake:
             if refused is not None:
                 raise refused
 
-    def _enter(self, request: Request, until: float, *, begun: bool = False) -> list[Ticket]:
+    def _enter(
+        self, request: Request, until: float, reading: Reading | None = None, *, begun: bool = False
+    ) -> list[Ticket]:
         """Let a request, or a portion of it, into the pipelines; where it waits for room, its sender gets an answer
         `until` then. Raises: `Overloaded`, unless it has `begun`: nobody refuses what another pipeline has."""
-        gate, (signal, raw, items, reading) = self._gate, request
+        gate, (signal, raw, items) = self._gate, request
         if gate.closed or (gate.draining and not begun):
             raise Overloaded("the collector is shutting down", retry_after_s=1.0)
         now_ns, late = gate.clock.now_ns(), list[Ticket]()

@@ -8,13 +8,10 @@ never cut.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from processors.batch import Signal, count_points
 from processors.encoded import assemble, outline, trace_id_at
-
-if TYPE_CHECKING:
-    from processors.reading import Reading
 
 MAX_REQUEST_BYTES: Final = 64 << 20
 """A client MUST NOT send more (OTLP specification 1.11, "OTLP message size limits")."""
@@ -28,14 +25,6 @@ class Request(NamedTuple):
     signal: Signal
     raw: bytes
     items: int
-    reading: Reading | None = None
-    """See `Batch.reading`."""
-
-    def proved(self) -> Request:
-        """Return it with its texts proved."""
-        if self.reading is None:
-            return self
-        return Request(self.signal, self.reading.prove(self.raw), self.items)
 
 
 def join(requests: Sequence[Request]) -> Request:
