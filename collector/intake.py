@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from collector.clock import Clock
@@ -248,6 +249,7 @@ class GraphIntake:
         if admitted.groups is None:
             return None
 
+        @cache  # counted once, whatever pipelines ask
         def prove(raw: bytes) -> bytes:
             proved, repaired = prove_texts(signal, raw)
             self._count_repaired(signal, transport, repaired)

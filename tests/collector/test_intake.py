@@ -158,13 +158,16 @@ def test_texts_are_proved_whether_a_sampler_is_put_in_or_taken_away_meanwhile(
     unproved: bool,
 ) -> None:
     def reload() -> None:
-        intake.redirect({Signal.TRACES: Route([behind], [], [], unproved=not unproved)})
+        intake.redirect({Signal.TRACES: Route(behind, [], [], unproved=not unproved)})
 
     reader = Reader()
-    behind = Pipeline("traces", Signal.TRACES, [Stage("reader", reader)], [], [])
+    behind = [
+        Pipeline(name, Signal.TRACES, [Stage("reader", reader)], [], [])
+        for name in ("traces", "traces/too")
+    ]
     intake, _ = intake_with(queues=[reload], unproved=unproved)
     intake.consume(Signal.TRACES, BAD, Limits(), "http")
-    assert (reader.texts, reader.unproved) == (["caf\ufffd"], unproved)
+    assert (reader.texts, reader.unproved) == (["caf\ufffd"] * 2, 2 * unproved)
     assert intake.stats.counters[REPAIRED, "traces", "http"] == 1
 
 
