@@ -40,8 +40,9 @@ def numeric_attribute(settings: Settings, desk: Desk) -> Policy:
 def _between(read: Callable[[Value], float | None], least: float, most: float) -> ValueTest:
     def test(raw: bytes) -> bool:
         if raw[:1] == _INT:  # by far the most frequent
-            number, _ = read_varint(raw, 1)
-            return least <= (number - _WRAP if number >> 63 else number) <= most
+            number, end = read_varint(raw, 1)
+            if end == len(raw):  # else it is set more than once
+                return least <= (number - _WRAP if number >> 63 else number) <= most
         value = read(decode_value(raw, 0, len(raw)))
         return value is not None and least <= value <= most
 

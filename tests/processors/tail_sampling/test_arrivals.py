@@ -97,3 +97,14 @@ def test_conditions_see_what_was_written_before() -> None:
     out, _ = played(batch, condition)
     (one,) = (one for raw in out for one in Batch(Signal.TRACES, raw).spans())
     assert one.get("n") == 95
+
+
+@pytest.mark.parametrize("again", [b"\x10\x01", b"\x18\x01", b"\x0a\x00"])
+def test_of_a_value_that_is_set_twice_the_last_counts(again: bytes) -> None:
+    """Whether what reads it hands on one of them or both."""
+    raw = request([span("a", attributes={"n": "##"})]).replace(b"\x0a\x02##", b"\x18\x5f" + again)
+    rule = policy("numeric_attribute", key="n", min_value=90)
+    read = arrived(raw, BEGIN)
+    encoded = Batch(Signal.TRACES, raw, received_ns=BEGIN, items=len(read))
+    assert read.reading is not None
+    assert played(read, rule)[0] == played(encoded, rule)[0] == []
