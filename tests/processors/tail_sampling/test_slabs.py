@@ -7,10 +7,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.batch import Batch, Signal
+from processors.tail_sampling.arrivals import Group, arrivals
+from processors.tail_sampling.traces import SPAN_OVERHEAD, TRACE_OVERHEAD, Envelope
 
 from .support import ALWAYS, ERRORS, Run, arrived, request, span
 
@@ -31,6 +34,22 @@ def send(run: Run, raw: bytes, *, copied: bool = False) -> None:
 
 def encoded(run: Run) -> list[bytes]:
     return [batch.encode() for batch in run.out]
+
+
+def in_use(run: Run) -> int:
+    """Count again what is held: traces, spans, envelopes, and all of a request while a span is a view of it."""
+    waiting = [trace for trace in run.sampler._table.traces.values() if trace.verdict is None]
+    leaving = [departure.trace for departure in run.sampler._decider._departures]
+    parts = [part for trace in (*waiting, *leaving) for part in trace.parts]
+    envelopes = {part for part in parts if isinstance(part, Envelope)}
+    spans = [part for part in parts if not isinstance(part, Envelope)]
+    blocks = {id(block): block for span in spans for block in [getattr(span, "obj", span)]}
+    return (
+        len(waiting) * TRACE_OVERHEAD
+        + len(spans) * SPAN_OVERHEAD
+        + sum(envelope.size for envelope in envelopes)
+        + sum(map(len, blocks.values()))
+    )
 
 
 STEPS = st.one_of(
@@ -66,6 +85,7 @@ def test_views_fare_as_copies_do(steps: Sequence[Any], bound: int) -> None:
                 send(run, request(spans), copied=run is copies)
         table = views.sampler._table
         assert views.closes
+        assert table.size == in_use(views)
         assert table.size - table.leaving <= bound
         assert table.slabs.slack <= table.weight
         if bound == 1 << 30:
@@ -134,6 +154,24 @@ def test_a_request_is_not_kept_beyond_its_last_span_when_the_tick_has_more_to_do
     assert run.sampler.behind
     assert run.sampler._table.spans > 500
     assert not is_kept(raw)
+
+
+def test_what_came_in_before_something_failed_is_counted() -> None:
+    """As by a bug in a policy, which takes nothing down."""
+
+    def cut_short(group: Group) -> Any:
+        yield next(iter(group.spans))
+        raise RuntimeError
+
+    run = Run(ERRORS)
+    sampler = run.sampler
+    batch = arrived(request([large("t"), large("u"), large("v")]), run.now)
+    groups = arrivals(batch, sampler._table, sampler._plan)
+    with pytest.raises(RuntimeError):
+        sampler._holder.take_in(group._replace(spans=cut_short(group)) for group in groups)
+    assert sampler._table.size == in_use(run) > 0
+    run.wait(10)
+    assert sampler._table.size == 0
 
 
 EARLY = "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early_total"
