@@ -19,7 +19,7 @@ from processors.admission import Admitted, admit, prove_texts
 from processors.batch import Batch, Signal
 from processors.errors import Malformed, Overloaded, Oversized
 from processors.ports import Ticket
-from processors.reading import Reading
+from processors.reading import WORTHWHILE, Reading
 from processors.requests import Portions, Request
 from processors.stats import Stats
 
@@ -236,9 +236,9 @@ class GraphIntake:
         return admitted
 
     def _unproved(self, signal: Signal) -> int:
-        """Return up to how many items texts need not be proved: no portions are made of them."""
+        """Return from how many bytes an item on texts need not be proved; 0: never."""
         route = self._routes.get(signal)
-        return MOST_ITEMS if route is not None and route.unproved else 0
+        return WORTHWHILE if route is not None and route.unproved else 0
 
     def _count_repaired(self, signal: Signal, transport: str, strings: int) -> None:
         if strings:

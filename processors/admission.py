@@ -49,12 +49,13 @@ class Admitted(NamedTuple):
 
 
 def admit(signal: Signal, raw: bytes, max_items: int, *, unproved: int = 0) -> Admitted:
-    """Check one request. `unproved`: up to how many spans the texts of attribute values may be left to `prove_texts`.
+    """Check one request. `unproved`: texts of attribute values may be left to `prove_texts` where spans have so many
+    bytes, on average; 0: nowhere.
 
     Raises: `Malformed`, or its kind `Oversized`.
     """
     survey = Survey(signal, raw, max_items)
-    if signal is Signal.TRACES and 0 < survey.items <= unproved:
+    if signal is Signal.TRACES and 0 < survey.items * unproved <= len(raw):
         groups = read(raw)
         if groups is not None:
             return Admitted(raw, survey.items, groups=groups)

@@ -18,7 +18,7 @@ from processors.base import Stateless
 from processors.batch import Batch, Signal
 from processors.errors import Overloaded
 from processors.ports import Ticket
-from processors.reading import Group
+from processors.reading import WORTHWHILE, Group
 from tests.telemetry import span, traces
 
 
@@ -149,7 +149,8 @@ def test_a_request_that_finds_no_room_is_refused_before_any_stage() -> None:
     assert intake.stats.counters == {("otelcol_receiver_refused_spans_total", "http"): 1}
 
 
-BAD = traces(span(1, attributes={"text": "MARK"})).replace(b"MARK", b"caf\xe9")
+LARGE = traces(span(1, attributes={"text": "MARK", "more": "x" * WORTHWHILE}))
+BAD = LARGE.replace(b"MARK", b"caf\xe9")
 REPAIRED = "otelcol_llm_receiver_repaired_strings_total"
 
 
@@ -188,5 +189,5 @@ class Waiting(Commit):
 def test_what_was_read_is_forgotten_while_a_sender_waits() -> None:
     ticket, before = Waiting(), read_groups()
     intake, counter = intake_with(lambda batch: ticket, unproved=True)
-    intake.consume(Signal.TRACES, traces(span(1)), Limits(), "http")
+    intake.consume(Signal.TRACES, LARGE, Limits(), "http")
     assert (counter.seen, counter.unproved, ticket.groups) == (1, 1, before)

@@ -35,7 +35,7 @@ VALUES: Mapping[str, Any] = {
 
 
 def groups_of(raw: bytes) -> list[Group] | None:
-    found = admit(Signal.TRACES, raw, 1000, unproved=1000).groups
+    found = admit(Signal.TRACES, raw, 1000, unproved=1).groups
     return list(found) if found is not None else None
 
 
@@ -96,7 +96,7 @@ def test_a_text_that_is_no_utf_8_is_let_in_and_repaired_when_it_goes_on(part: st
     }[part]
     holder.attributes.add(key="bad").value.string_value = "MARK"
     raw = request.SerializeToString().replace(b"MARK", NO_TEXT)
-    admitted = admit(Signal.TRACES, raw, 1000, unproved=1000)
+    admitted = admit(Signal.TRACES, raw, 1000, unproved=1)
     assert admitted.raw is raw
     assert (admitted.items, admitted.repaired) == (5, 0)
     proved, repaired = prove_texts(Signal.TRACES, raw)
@@ -155,7 +155,7 @@ def with_field(*fields: bytes) -> bytes:
 )  # fmt: skip
 def test_what_is_odd_is_left_to_a_closer_look(raw: bytes) -> None:
     assert groups_of(raw) is None
-    assert admit(Signal.TRACES, raw, 1000, unproved=1000) == admit(Signal.TRACES, raw, 1000)
+    assert admit(Signal.TRACES, raw, 1000, unproved=1) == admit(Signal.TRACES, raw, 1000)
 
 
 BAD_TEXT = delimited(b"\x4a", delimited(b"\x12", delimited(b"\x0a", NO_TEXT)))
@@ -180,7 +180,7 @@ BAD_TEXT = delimited(b"\x4a", delimited(b"\x12", delimited(b"\x0a", NO_TEXT)))
 def test_what_only_the_parser_understands_is_repaired_as_late_as_at_once(odd: bytes) -> None:
     raw = with_field(odd, BAD_TEXT)
     strict = admit(Signal.TRACES, raw, 1000)
-    read = admit(Signal.TRACES, raw, 1000, unproved=1000)
+    read = admit(Signal.TRACES, raw, 1000, unproved=1)
     assert (strict.items, strict.rejected, read.groups is None) == (1, 0, False)
     assert prove_texts(Signal.TRACES, read.raw) == (strict.raw, strict.repaired)
 
@@ -221,14 +221,22 @@ def test_the_same_is_let_in_whatever_the_bytes_are(
         strict = admit(Signal.TRACES, raw, 1000)
     except Malformed:
         with pytest.raises(Malformed):
-            admit(Signal.TRACES, raw, 1000, unproved=1000)
+            admit(Signal.TRACES, raw, 1000, unproved=1)
         return
-    read = admit(Signal.TRACES, raw, 1000, unproved=1000)
+    read = admit(Signal.TRACES, raw, 1000, unproved=1)
     if read.groups is None:
         assert read == strict
         return
     assert (read.items, read.rejected, strict.rejected) == (strict.items, 0, 0)
     assert prove_texts(Signal.TRACES, read.raw) == (strict.raw, strict.repaired)
+
+
+def test_requests_of_small_spans_are_not_read() -> None:
+    raw = traces(span(1, attributes={"text": "x" * 400}), span(2))
+    average = len(raw) // 2
+    for unproved, is_read in ((0, False), (average, True), (average + 1, False)):
+        groups = admit(Signal.TRACES, raw, 1000, unproved=unproved).groups
+        assert (groups is not None) is is_read
 
 
 def test_whoever_does_not_know_better_gets_proved_texts() -> None:
