@@ -2,8 +2,8 @@
 
 To copy a span of 20 kB out of its request takes as long as to decide about it. The price is that a request stays whole
 while one of its spans is held. So what of it nobody holds any more is counted (`slack`), and once that is more than
-half of it, the spans that are left are copied out after all. No byte is copied twice, and what is held takes no more
-than twice its size, plus what became free since the sampler last had nothing more urgent to do.
+half of it, the spans that are left are copied out after all: at once where room is short, else when the sampler has
+nothing more urgent to do. No byte is copied twice, and then what is held takes no more than twice its size.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Slab:
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         self.used = 0
-        """Bytes of the spans that are held."""
+        """Bytes of the spans that are held; of all of it while it is taken in."""
         self.places: list[tuple[Trace, int]] = []
         """Where its spans were put: the trace, and the position among the parts that it has until it is decided."""
 
