@@ -1,7 +1,7 @@
 """Reads a traces request in one parse: it proves the request and gives views of its spans.
 
-For components that hold spans as bytes, look at few of their attributes and let few of them go on: the sampler. What
-`proof` and `views` do in two parses costs them half as much again. Two things differ:
+For components that hold spans as bytes, look at few of their attributes and let few of them go on: the sampler. Of
+large spans, what `proof` and `views` do in two parses costs half as much again. Two things differ:
 
 - Texts of attribute values are not looked at, for large ones a third of the time of a proof. So nobody but the holder
   may see the spans before `Reading.prove` was called on what goes on; `Batch` calls it for anybody else.
