@@ -76,7 +76,13 @@ class Decider:
 
     def make_way(self) -> int:
         """Do the next thing that bounds what is here: evict where too much waits, hand on what was decided."""
-        return self._copy_out() or self._make_room() or self._hand_on() or self._read_on()
+        return (
+            self._fit()
+            or self._copy_out()
+            or self._make_room()
+            or self._hand_on()
+            or self._read_on()
+        )
 
     def finish(self) -> int:
         """Take a step towards the end, where everything is decided; return what it cost, 0 when nothing is left."""
@@ -245,11 +251,12 @@ class Decider:
     def _copy_out(self) -> int:
         """Let go of a request of which little is held any more."""
         slabs = self._table.slabs
-        return cost(0, slabs.copy_out()) if slabs.sparse else 0
+        return cost(0, slabs.copy_out()) if slabs.settled else 0
 
     def _fit(self) -> int:
         """Do so at once where there is too much: a decision alone need not make room."""
-        return self._copy_out() if self._table.slabs.sparse and self._is_crowded() else 0
+        slabs = self._table.slabs
+        return cost(0, slabs.copy_out()) if slabs.sparse and self._is_crowded() else 0
 
     def _is_crowded(self) -> bool:
         """Say whether more waits than may."""

@@ -170,7 +170,8 @@ class TailSampling:
 
     def _pass(self, now_ns: int) -> None:
         """Let time pass; it never goes back."""
-        self._decider.now_ns = max(self._decider.now_ns, now_ns)
+        self._decider.now_ns = now_ns = max(self._decider.now_ns, now_ns)
+        self._table.slabs.now_ns = now_ns
         self._list(True)
 
     def _leave(self) -> Iterator[Batch]:

@@ -2,8 +2,9 @@
 
 To copy a span of 20 kB out of its request takes as long as to decide about it. The price is that a request stays whole
 while one of its spans is held. So what of it nobody holds any more is counted (`slack`), and once that is more than
-half of it, the spans that are left are copied out after all: at once where room is short, else when the sampler has
-nothing more urgent to do. No byte is copied twice, and then what is held takes no more than twice its size.
+half of it, the spans that are left are copied out after all: at once where room is short, else a second later, because
+traces that came together are decided within a few ticks. No byte is copied twice, and then what is held takes no more
+than twice its size.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _LARGE_SPAN: Final = 8 << 10
 """Bytes of an average span from which a view costs less than a copy."""
+_A_WHILE: Final = 1_000_000_000
+"""Nanoseconds."""
 _LARGEST: Final = 4 << 20
 """Bytes that a span may keep in memory."""
 
@@ -44,13 +47,20 @@ class Slabs:
         """Bytes of slabs besides the spans that are held."""
         self._slabs: dict[int, Slab] = {}
         """By the identity of their bytes."""
-        self._sparse: OrderedDict[Slab, None] = OrderedDict()
-        """Those of which most is of no use, in the order they became so."""
+        self._sparse: OrderedDict[Slab, int] = OrderedDict()
+        """Those of which most is of no use, and since when, in that order."""
+        self.now_ns = 0
+        """The time, as the sampler knows it."""
 
     @property
     def sparse(self) -> bool:
         """Whether there is something for `copy_out` to do."""
         return bool(self._sparse)
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is something that has waited for that long enough."""
+        return bool(self._sparse) and next(iter(self._sparse.values())) + _A_WHILE <= self.now_ns
 
     def begin(self, raw: bytes) -> Slab:
         """Begin to hold views of a request: all of it is in use until `end`, which MUST follow."""
@@ -85,7 +95,7 @@ class Slabs:
         slab.used += more
         self.slack -= more
         if slab.used and 2 * slab.used < len(slab.raw):
-            self._sparse[slab] = None
+            self._sparse.setdefault(slab, self.now_ns)
             return
         self._sparse.pop(slab, None)
         if not slab.used:

@@ -87,7 +87,8 @@ def test_views_fare_as_copies_do(steps: Sequence[Any], bound: int) -> None:
         assert views.closes
         assert table.size == in_use(views)
         assert table.size - table.leaving <= bound
-        assert table.slabs.slack <= table.weight
+        assert table.slabs.slack <= table.weight or table.slabs.sparse
+        assert not isinstance(step, int) or not table.slabs.settled
         if bound == 1 << 30:
             assert encoded(views) == encoded(copies)
     for run in (views, copies):
@@ -113,6 +114,8 @@ def test_a_request_stays_in_memory_while_most_of_it_is_held_and_no_longer() -> N
     run.wait(4)
     assert is_kept(raw)
     run.wait(1)  # the early trace is decided
+    assert is_kept(raw)
+    run.wait(1)
     assert not is_kept(raw)
     assert run.sampler._table.spans == 2
     assert run.sampler._table.slabs.slack == 0
@@ -124,6 +127,7 @@ def test_late_spans_do_not_keep_their_request() -> None:
     run.wait(10)
     raw = request([large("gone", str(n)) for n in range(6)] + [large("t")])
     send(run, raw)
+    run.wait(1)
     assert not is_kept(raw)
     assert run.sampler._table.spans == 1
 
