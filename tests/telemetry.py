@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
@@ -76,6 +77,15 @@ def traces(
 def batch(*spans: Mapping[str, Any], received_s: float = 0, **rest: Any) -> Batch:
     """Return a traces batch with these spans that arrived `received_s` seconds into the test."""
     return Batch(Signal.TRACES, traces(*spans, **rest), received_ns=int(received_s * SECOND))
+
+
+def is_parsed(signal: Signal, raw: bytes) -> bool:
+    """Say whether the OTLP class of a signal takes these bytes."""
+    try:
+        signal.request.FromString(raw)
+    except DecodeError:
+        return False
+    return True
 
 
 def parse(batch_or_raw: Batch | bytes) -> ExportTraceServiceRequest:

@@ -18,7 +18,7 @@ from processors.errors import Malformed, Oversized
 from processors.proof import ITEM_PATH, PIECE, WHOLE
 from processors.wire import delimited, varint
 from tests.ruler import Calls, at_most
-from tests.telemetry import parse, span, spans_of, traces
+from tests.telemetry import is_parsed, parse, span, spans_of, traces
 
 IDS = b"\x0a\x10" + b"t" * 16 + b"\x12\x08" + b"s" * 8
 NO_TEXT = b"caf\xe9"
@@ -184,14 +184,6 @@ def nested(place: str, steps: bytes, messages: int, size: int = 0) -> bytes:
     signal, head = PLACES[place]
     path = head + steps * messages
     return item(signal, within(path[: messages - len(ITEM_PATH)], delimited(UNKNOWN, bytes(size))))
-
-
-def is_parsed(signal: Signal, raw: bytes) -> bool:
-    try:
-        signal.request.FromString(raw)
-    except DecodeError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("size", [0, 2 * PIECE, WHOLE], ids=["small", "cut", "large"])

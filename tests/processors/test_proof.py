@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -15,7 +14,7 @@ from processors.admission import admit
 from processors.batch import Signal
 from processors.errors import Malformed
 from processors.proof import PIECE, WHOLE, Proof, Unproved
-from tests.telemetry import key_values, span, traces
+from tests.telemetry import is_parsed, key_values, span, traces
 
 ATTRIBUTES = key_values(
     {
@@ -94,14 +93,6 @@ def is_proved(signal: Signal, raw: bytes) -> bool:
     try:
         Proof(signal, raw)
     except Unproved:
-        return False
-    return True
-
-
-def is_parsed(signal: Signal, raw: bytes) -> bool:
-    try:
-        signal.request.FromString(raw)
-    except DecodeError:
         return False
     return True
 
