@@ -27,6 +27,8 @@ from processors.tail_sampling.verdict import NOT_SAMPLED, Trigger, Verdict
 
 _BYTES_A_UNIT: Final = 2_048
 _A_SHARE: Final = SHARE_SPANS + SHARE_BYTES // _BYTES_A_UNIT
+_SLACK: Final = 16
+"""The part of `max_bytes` that slabs may take besides what is held, before that makes place rather than a trace."""
 
 Announce = Callable[[Trace, Verdict], None]
 
@@ -254,9 +256,12 @@ class Decider:
         return cost(0, slabs.copy_out()) if slabs.settled else 0
 
     def _fit(self) -> int:
-        """Do so at once where there is too much: a decision alone need not make room."""
+        """Do so at once where there is too much, and much of it slack: a decision alone need not make room. Little of
+        it goes by itself with the decisions that are next."""
         slabs = self._table.slabs
-        return cost(0, slabs.copy_out()) if slabs.sparse and self._is_crowded() else 0
+        if not slabs.sparse or slabs.slack * _SLACK <= self._config.max_bytes:
+            return 0
+        return cost(0, slabs.copy_out()) if self._is_crowded() else 0
 
     def _is_crowded(self) -> bool:
         """Say whether more waits than may."""

@@ -206,6 +206,16 @@ def test_where_ticks_do_not_keep_up_requests_are_copied_out_before_the_next_deci
     assert run.count(EARLY) == 0
 
 
+def test_where_traces_end_in_the_order_they_began_none_is_copied_to_make_room() -> None:
+    """What is left of a request goes with the next of them."""
+    run = Run(ERRORS, buffer={"max_bytes": 2 * MIB})
+    for number in range(50):
+        run.send(*[large(f"t{number}.{n}", status="ok") for n in range(8 - number % 3)])
+        held = [part for trace in run.sampler._table.undecided() for part in trace.parts[1:]]
+        assert all(isinstance(span, memoryview) for span in held)
+    assert run.count(EARLY) > 150
+
+
 def test_what_is_on_its_way_out_keeps_no_request() -> None:
     bound = 24 * MIB
     run = Run(ERRORS, buffer={"max_bytes": bound})
