@@ -15,6 +15,8 @@ Invariants
 - A call keeps its place until it is answered. There are `PLACES`, and fewer while messages are large: what a message
   will weigh nobody can know before it is read, so the number starts small, grows with each small message and shrinks
   with each large one. A call that is not read within `slow_s` is slow rather than large and lets another one in.
+- Of large messages few are read at the same time, so that the first bytes of one are still in the processor's cache
+  when its last ones come; those who take long for it do not hold up the others.
 - A call is answered once, by whatever thread; everything else belongs to the server's thread.
 """
 
@@ -39,6 +41,11 @@ MEMORY_BYTES: Final = 128 << 20
 """What messages that are read or taken may weigh together, as far as that can be known."""
 FEWEST: Final = 2
 """Places, however large messages are."""
+CACHE_BYTES: Final = 4 << 20
+"""What messages that are read at the same time may weigh together. With 1.1 MB each, three at a time took the sampler 5
+to 10 % less CPU time than eight."""
+BRISK_S: Final = 0.05
+"""How long who is read keeps others from it: a sender on the same host needs a few milliseconds for a megabyte."""
 _GRACE_S: Final = 5.0
 """What cancelled calls get to end."""
 _SWEEP_S: Final = 5.0
@@ -128,12 +135,15 @@ class GrpcServer:
         *,
         patience_s: float = READ_S,
         slow_s: float = SLOW_S,
+        brisk_s: float = BRISK_S,
     ) -> None:
         """`options`: of the C core (grpc/impl/channel_arg_names.h)."""
         self._service = service
         self._patience_s = patience_s
         self._slow_s = slow_s
+        self._brisk_s = brisk_s
         self._places = FEWEST
+        self._readers = FEWEST
         self._taken = 0
         self._open = 0
         self._waiting: deque[Call] = deque()
@@ -204,7 +214,7 @@ class GrpcServer:
         self._waiting.append(call)
         self._read_next()
         if self._waiting:
-            self._look_s = min(self._look_s, time.monotonic() + self._slow_s)
+            self._look_s = min(self._look_s, time.monotonic() + self._brisk_s)
 
     def _read_next(self) -> None:
         while self._waiting and self._has_place():
@@ -219,18 +229,22 @@ class GrpcServer:
             call.read(self._reader(call))
 
     def _has_place(self) -> bool:
-        if self._taken < self._places or self._taken >= PLACES:
-            return self._taken < PLACES
-        latest_s = time.monotonic() - self._slow_s
-        slow = sum(began_s <= latest_s for began_s in self._reading.values())
-        return self._taken - slow < self._places
+        if self._taken >= PLACES:
+            return False
+        now_s, reading = time.monotonic(), len(self._reading)
+        return (
+            self._taken - self._read_since(now_s - self._slow_s) < self._places
+            and reading - self._read_since(now_s - self._brisk_s) < self._readers
+        )
+
+    def _read_since(self, latest_s: float) -> int:
+        """Return how many calls are being read for so long."""
+        return sum(began_s <= latest_s for began_s in self._reading.values())
 
     def _weigh(self, size: int) -> None:
-        """Let the size of one message say how many may be read at once."""
-        if size * PLACES <= MEMORY_BYTES:
-            self._places = min(PLACES, self._places + 1)
-        else:
-            self._places = max(FEWEST, MEMORY_BYTES // size)
+        """Let the size of one message say how many may be taken, and read, at once."""
+        self._places = _as_many(self._places, size, MEMORY_BYTES)
+        self._readers = _as_many(self._readers, size, CACHE_BYTES)
 
     def _reader(self, call: Call) -> Callable[[bytes | None], None]:
         def read(message: bytes | None) -> None:
@@ -251,5 +265,10 @@ class GrpcServer:
             if began_s <= now_s - self._patience_s:
                 call.cancel()
         self._read_next()
-        pause_s = self._slow_s if self._waiting else min(self._patience_s / 4, _SWEEP_S)
+        pause_s = self._brisk_s if self._waiting else min(self._patience_s / 4, _SWEEP_S)
         self._look_s = now_s + pause_s
+
+
+def _as_many(places: int, size: int, most: int) -> int:
+    """Return how many places there are after a message of this size, where all together may weigh `most`."""
+    return min(PLACES, places + 1) if size * PLACES <= most else max(FEWEST, most // size)

@@ -10,7 +10,15 @@ from typing import Any
 import grpc
 import pytest
 
-from collector.grpc_server import FEWEST, MEMORY_BYTES, PLACES, Call, GrpcServer, Refusal
+from collector.grpc_server import (
+    CACHE_BYTES,
+    FEWEST,
+    MEMORY_BYTES,
+    PLACES,
+    Call,
+    GrpcServer,
+    Refusal,
+)
 
 METHOD = "/a.Service/Method"
 
@@ -109,9 +117,28 @@ def test_large_messages_are_read_few_at_once() -> None:
             assert asked(service, 5 + 3)
 
 
+def test_what_a_cache_does_not_hold_is_not_read_at_the_same_time() -> None:
+    service = Echo()
+    with serving(service, brisk_s=60.0) as channel:
+        for _ in range(PLACES):
+            channel.unary_unary(METHOD)(b"small", timeout=20)
+        channel.unary_unary(METHOD)(bytes(CACHE_BYTES // 3), timeout=20)
+        assert asked(service, 2 * (PLACES + 1))
+        with silent_calls(channel, 5):
+            assert asked(service, 5 + 3)
+
+
 def test_slow_calls_do_not_keep_others_from_being_read() -> None:
     with serving(Echo(), slow_s=0.05) as channel, silent_calls(channel, PLACES - 1):
-        assert channel.unary_unary(METHOD)(b"hello", timeout=20) == b"hello"
+        assert channel.unary_unary(METHOD)(b"hello", timeout=10) == b"hello"
+
+
+def test_nor_do_they_where_messages_are_large_for_a_cache() -> None:
+    with serving(Echo(), slow_s=60.0) as channel:
+        for size in (*[5] * PLACES, CACHE_BYTES // 2):
+            channel.unary_unary(METHOD)(bytes(size), timeout=20)
+        with silent_calls(channel, PLACES - 1):
+            assert channel.unary_unary(METHOD)(b"hello", timeout=10) == b"hello"
 
 
 def test_a_bug_of_the_service_costs_one_call() -> None:
