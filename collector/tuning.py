@@ -12,13 +12,14 @@ from typing import Final
 _ALLOCATOR: Final[Mapping[str, tuple[int, int]]] = {
     "MALLOC_MMAP_THRESHOLD_": (-3, 4 << 20),
     "MALLOC_TRIM_THRESHOLD_": (-1, 32 << 20),
-    "MALLOC_ARENA_MAX": (-8, 2),
+    "MALLOC_ARENA_MAX": (-8, 1),
 }
 """Environment variable that overrides it → parameter of `mallopt`, value (mallopt(3), malloc.h of glibc).
 
 By default glibc gives the memory of a request back as soon as it is freed and gets it again, page by page and zeroed,
-for the next one: a tenth of the CPU time of requests of half a megabyte. Two arenas, because what one keeps another
-cannot use; the interpreter lock lets hardly two threads allocate at once.
+for the next one: a tenth of the CPU time of requests of half a megabyte. One arena, because what one keeps another
+cannot use, and what was just freed is still in the processor's cache; the interpreter lock lets hardly two threads
+allocate at once.
 """
 
 
