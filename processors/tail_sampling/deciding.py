@@ -28,7 +28,7 @@ from processors.tail_sampling.verdict import NOT_SAMPLED, Trigger, Verdict
 _BYTES_A_UNIT: Final = 2_048
 _A_SHARE: Final = SHARE_SPANS + SHARE_BYTES // _BYTES_A_UNIT
 _SLACK: Final = 16
-"""The part of `max_bytes` that slabs may take besides what is held, before that makes place rather than a trace."""
+"""A sixteenth of `max_bytes` may be slack before copying out makes room rather than deciding a trace early."""
 
 Announce = Callable[[Trace, Verdict], None]
 

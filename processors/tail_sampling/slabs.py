@@ -2,9 +2,9 @@
 
 To copy a span of 20 kB out of its request takes as long as to decide about it. The price is that a request stays whole
 while one of its spans is held. So what of it nobody holds any more is counted (`slack`), and once that is more than
-half of it, the spans that are left are copied out after all: at once where room is short, else a second later, because
-traces that came together are decided within a few ticks. No byte is copied twice, and then what is held takes no more
-than twice its size.
+half of it, the spans that are left are copied out after all: at once where room is short and slack takes much of it,
+else a second later, because traces that came together are decided within a few ticks. No byte is copied twice, and then
+what is held takes no more than twice its size.
 """
 
 from __future__ import annotations
