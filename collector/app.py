@@ -6,13 +6,12 @@ Threads: this one (signals, supervision), the receivers' own, one ticker, the ex
 from __future__ import annotations
 
 import hashlib
-import signal
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from signal import SIGHUP, SIGINT, SIGTERM
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -26,6 +25,7 @@ from collector.http_server import HttpServer
 from collector.intake import Gate, InFlight
 from collector.pages import Answer, page
 from collector.self_metrics import SelfTelemetry, process_stats
+from collector.signals import Signals
 from collector.state import State
 from collector.telemetry import METRICS
 from collector.tuning import calm_garbage_collection, keep_freed_memory
@@ -162,15 +162,7 @@ def run(loaded: Loaded, load_again: Callable[[], Loaded], secret: bytes | None =
     keep_freed_memory()
     telemetry = loaded.config.telemetry
     logs.set_up(telemetry.log_level, telemetry.log_encoding)
-    asked: set[int] = set()
-    wake = threading.Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        asked.add(number)
-        wake.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, on_signal)
+    signals = Signals(SIGTERM, SIGINT, SIGHUP)
     try:
         app = App(loaded.config, secret)
         app.start()
@@ -179,12 +171,9 @@ def run(loaded: Loaded, load_again: Callable[[], Loaded], secret: bytes | None =
         return 1
     logs.say("Everything is ready. Begin running and processing data.")
     digests = {source.path: source.digest for source in loaded.sources}
-    while not asked & {signal.SIGTERM, signal.SIGINT}:
-        wake.wait(RELOAD_POLL_S)
-        wake.clear()
+    while not (asked := signals.wait(RELOAD_POLL_S)) & {SIGTERM, SIGINT}:
         now = {path: digest_of(path) for path in digests}
-        if signal.SIGHUP in asked or now != digests:
-            asked.discard(signal.SIGHUP)
+        if SIGHUP in asked or now != digests:
             digests = now | _reload(app, load_again)
     logs.say("Stopping.")
     app.stop()
