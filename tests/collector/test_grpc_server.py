@@ -106,23 +106,14 @@ def test_no_more_calls_are_read_than_there_are_places() -> None:
             assert asked(service, (PLACES + 2) + PLACES)
 
 
-def test_large_messages_are_read_few_at_once() -> None:
+@pytest.mark.parametrize(("bound", "bytes_"), [("slow_s", MEMORY_BYTES), ("brisk_s", CACHE_BYTES)])
+def test_what_is_read_at_the_same_time_is_bounded(bound: str, bytes_: int) -> None:
+    """By memory for a while, by the cache for a moment."""
     service = Echo()
-    with serving(service, slow_s=60.0) as channel:
+    with serving(service, **{bound: 60.0}) as channel:
         for _ in range(PLACES):
             channel.unary_unary(METHOD)(b"small", timeout=20)
-        channel.unary_unary(METHOD)(bytes(MEMORY_BYTES // 3), timeout=60)
-        assert asked(service, 2 * (PLACES + 1))
-        with silent_calls(channel, 5):
-            assert asked(service, 5 + 3)
-
-
-def test_what_a_cache_does_not_hold_is_not_read_at_the_same_time() -> None:
-    service = Echo()
-    with serving(service, brisk_s=60.0) as channel:
-        for _ in range(PLACES):
-            channel.unary_unary(METHOD)(b"small", timeout=20)
-        channel.unary_unary(METHOD)(bytes(CACHE_BYTES // 3), timeout=20)
+        channel.unary_unary(METHOD)(bytes(bytes_ // 3), timeout=60)
         assert asked(service, 2 * (PLACES + 1))
         with silent_calls(channel, 5):
             assert asked(service, 5 + 3)
