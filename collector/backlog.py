@@ -87,7 +87,7 @@ class Backlog:
             return False
         stuck = resume(self._stuck[0])
         if stuck is None:
-            self._stuck.popleft()
+            gone(self._stuck.popleft().batch)
         else:
             self._stuck[0] = stuck
         return stuck is None
@@ -147,10 +147,17 @@ class Backlog:
 def _settled(batch: Batch, failure: Rejected | None = None) -> None:
     if batch.receipt is not None:
         batch.receipt.settle(failure)
+    batch.release()
 
 
 def _names(outlets: Iterable[Outlet]) -> set[str]:
     return {outlet.name for outlet in outlets}
+
+
+def gone(batch: Batch, callers: Batch | None = None) -> None:
+    """Release a batch that went on, unless it is the caller's, or its receipt is not settled: it may go on again."""
+    if batch is not callers and batch.receipt is None:
+        batch.release()
 
 
 def kept(batch: Batch, receipt: Receipt | None = None) -> Batch:

@@ -325,13 +325,11 @@ class GraphIntake:
         try:
             for pipeline in self._route(signal).pipelines:
                 batch = Batch(signal, raw, received_ns=now_ns, items=items, reading=reading)
-                try:
+                with batch:
                     if begun:
                         late += _followed(pipeline, batch, InBacklog(gate, pipeline, until))
                     else:
                         pipeline.consume(batch)
-                finally:
-                    batch.release()
                 begun = True
         finally:
             late += gate.tickets

@@ -43,7 +43,10 @@ def through(stage: Stage, targets: _Targets, batch: Batch) -> None:
     try:
         out = stage.process(batch)
         if out is not None:
-            _refuse(_offer(targets[out.signal], out))
+            left = _offer(targets[out.signal], out)
+            if out is not batch:
+                out.release()
+            _refuse(left)
     finally:
         batch.receipt, batch.source = receipt, source
 
@@ -58,6 +61,8 @@ def _offer(behind: Sequence[Pipeline], out: Batch) -> list[_Left]:
         stuck = pipeline.offer(mine)
         if stuck is not None:
             left.append((pipeline, replace(stuck, batch=kept(stuck.batch))))
+        if mine is not out:
+            mine.release()
     return left
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from collector import logs
-from collector.backlog import PAST_STAGES, Backlog, Stuck, kept
+from collector.backlog import PAST_STAGES, Backlog, Stuck, gone, kept
 from collector.outlet import Outlet, Partly
 from processors.base import OnError, Processor, Stateless
 from processors.batch import Batch, Receipt, Signal
@@ -240,10 +240,11 @@ class Pipeline:
     ) -> Stuck | None:
         """Run the stages from `start`, then the outlets; return where it got stuck.
 
-        What a stage holds is in its hands: the receipt then waits for that stage's tickets alone.
+        What a stage holds is in its hands: the receipt then waits for that stage's tickets alone. What stages made on
+        the way is released; what came is the caller's.
         """
         began = len(self._tickets)
-        held = False
+        came, held = batch, False
         for position in range(start, len(self.stages)):
             try:
                 out = self.stages[position].process(batch)
@@ -251,16 +252,21 @@ class Pipeline:
                 return Stuck(position, batch, outlets, full, held=held)
             if out is None:
                 self._hand_over(batch, began, ())
+                gone(batch, came)
                 return None
             if out is not batch:
                 out.receipt = batch.receipt
                 held = held or self.stages[position].ticks
                 out.follows = batch.follows or held
+                gone(batch, came)
             batch = out
         if len(batch):
             stuck = self._fan_out(batch, outlets, tickets)
-            return replace(stuck, held=held) if stuck is not None else None
-        self._hand_over(batch, began, ())
+            if stuck is not None:
+                return replace(stuck, held=held)
+        else:
+            self._hand_over(batch, began, ())
+        gone(batch, came)
         return None
 
     def _hand_over(self, batch: Batch, began: int, tickets: tuple[Ticket, ...]) -> None:
@@ -285,6 +291,8 @@ class Pipeline:
                 mine.source, mine.follows = batch.source, batch.follows
             try:
                 ticket = outlet.sink(mine)
+                if mine is not batch:
+                    mine.release()
             except Partly as some:
                 left.append(Outlet(some.rest, False, outlet.name, left=some.left))
                 why = some
@@ -304,5 +312,7 @@ class Pipeline:
         for batch in batches:
             batch.follows = True
             stuck = self._advance(batch, position, self._outlets)
-            if stuck is not None:
+            if stuck is None:
+                gone(batch)
+            else:
                 self.backlog.keep(stuck)

@@ -240,23 +240,23 @@ def _without_invalid(signal: Signal, raw: bytes) -> Admitted:
 
     A parent's id of zeros is none, as in the Go Collector, where what follows only asks whether there is one.
     """
-    batch = Batch(signal, raw)
-    rejected = 0
-    if signal is Signal.TRACES:
-        for span in batch.spans():
-            span.dropped = not _identified(span)
-            rejected += span.dropped
-            if span.parent_span_id == NO_ID:
-                root = span.message()
-                root.ClearField("parent_span_id")
-                span.replace(root)
-    elif signal is Signal.LOGS:
-        for record in batch.log_records():
-            _clear_invalid_ids(record)
-    message = ""
-    if rejected:
-        message = _number(rejected, "spans", "has", "have") + " an invalid trace or span id"
-    return Admitted(batch.encode(), len(batch), rejected, message)
+    with Batch(signal, raw) as batch:
+        rejected = 0
+        if signal is Signal.TRACES:
+            for span in batch.spans():
+                span.dropped = not _identified(span)
+                rejected += span.dropped
+                if span.parent_span_id == NO_ID:
+                    root = span.message()
+                    root.ClearField("parent_span_id")
+                    span.replace(root)
+        elif signal is Signal.LOGS:
+            for record in batch.log_records():
+                _clear_invalid_ids(record)
+        message = ""
+        if rejected:
+            message = _number(rejected, "spans", "has", "have") + " an invalid trace or span id"
+        return Admitted(batch.encode(), len(batch), rejected, message)
 
 
 def _identified(span: Span) -> bool:

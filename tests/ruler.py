@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
+
+from processors.items import ResourceGroup
 
 
 class Calls:
@@ -38,3 +41,20 @@ def at_most(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, usual)
+
+
+@contextmanager
+def nothing_decoded_is_left() -> Iterator[None]:
+    """Fail where batches were not released: they keep their request until the garbage collector happens to look."""
+
+    def groups() -> int:
+        return sum(type(one) is ResourceGroup for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = groups()
+        yield
+        assert groups() == before
+    finally:
+        gc.enable()

@@ -19,6 +19,7 @@ from tests.collector.stages import (
     Swapper,
     pipeline,
 )
+from tests.ruler import nothing_decoded_is_left
 from tests.telemetry import batch, span, spans_of
 
 
@@ -145,3 +146,25 @@ def test_close_empties_every_stage_through_those_behind() -> None:
     line.consume(batch(span()))
     assert not line.close()
     assert sink.seen() == ["ab"]
+
+
+@pytest.mark.parametrize("stages", [(Holder(), Namer("a")), (Copier(), Namer("a"), Copier())])
+def test_what_stages_made_is_released_when_it_is_gone(stages: tuple[Stateless, ...]) -> None:
+    sink = Sink()
+    behind = pipeline(Namer("b"), outlets=[Outlet(sink, False)])
+    line = pipeline(*stages, outlets=[Outlet(behind.consume, True), Outlet(behind.consume, True)])
+    with nothing_decoded_is_left(), batch(span()) as sent:
+        line.consume(sent)
+        line.tick(0)
+    assert sink.seen() == ["ab", "ab"]
+
+
+def test_what_waited_for_room_is_released_when_it_is_gone() -> None:
+    sink = Sink(room=0)
+    line = pipeline(Holder(), Namer("a"), outlets=[Outlet(sink, False)])
+    with nothing_decoded_is_left(), batch(span()) as sent:
+        line.consume(sent)
+        line.tick(0)
+        sink.room = 1
+        line.tick(0)
+    assert sink.seen() == ["a"]

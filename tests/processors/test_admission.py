@@ -17,7 +17,7 @@ from processors.batch import Batch, Signal
 from processors.errors import Malformed, Oversized
 from processors.proof import ITEM_PATH, PIECE, WHOLE
 from processors.wire import delimited, varint
-from tests.ruler import Calls, at_most
+from tests.ruler import Calls, at_most, nothing_decoded_is_left
 from tests.telemetry import is_parsed, parse, span, spans_of, traces
 
 IDS = b"\x0a\x10" + b"t" * 16 + b"\x12\x08" + b"s" * 8
@@ -261,6 +261,20 @@ def test_ids_of_a_link_that_is_large_by_itself_are_looked_at() -> None:
 
 
 # -- ids
+
+
+@pytest.mark.parametrize(
+    ("signal", "raw"),
+    [
+        (Signal.TRACES, traces(span(attributes={"text": "x" * (1 << 21)}))),
+        (Signal.TRACES, traces(span()) + one_span(b"")),
+        (Signal.LOGS, one_span(delimited(b"\x4a", b"short"))),
+    ],
+    ids=["two MiB", "invalid", "invalid record"],
+)
+def test_looking_at_ids_leaves_nothing_decoded(signal: Signal, raw: bytes) -> None:
+    with nothing_decoded_is_left():
+        let_in(raw, signal)
 
 
 @pytest.mark.parametrize(
