@@ -101,8 +101,7 @@ class App:
         self._stopping.set()
         graph = self.graph
         self.state.gate.draining = True
-        for receiver in graph.receivers.values():
-            receiver.stop(max(0.0, until - time.monotonic()))
+        handover.stop_receivers(graph.receivers.values(), deadline_s)
         if self._ticker.is_alive():
             self._ticker.join()
         self.state.gate.closed = True

@@ -8,7 +8,7 @@ before it, and what is emptied after it, goes in turns with requests.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from collector.component import Receiver
@@ -18,6 +18,9 @@ from collector.turns import in_turns
 
 _RELEASE_S: Final = 2.0
 """How long an old receiver may take to free the port that its successor needs."""
+
+RECEIVERS_SHARE: Final = 0.25
+"""Of the time to stop, what requests in flight get."""
 
 
 def open_receivers(graph: Graph, previous: Graph | None = None) -> None:
@@ -109,6 +112,17 @@ def _inherit(graph: Graph, heir: Any, predecessor: Any) -> None:
         graph.made.carried.add(id(predecessor))
 
 
+def stop_receivers(receivers: Iterable[Receiver], deadline_s: float) -> None:
+    """Let requests in flight end within their share of the time to stop.
+
+    One sender that is slow, or has vanished, uses up all of it, and would leave none for data that was acknowledged.
+    What was not is sent again.
+    """
+    until = time.monotonic() + deadline_s * RECEIVERS_SHARE
+    for receiver in receivers:
+        receiver.stop(max(0.0, until - time.monotonic()))
+
+
 def retire(graph: Graph, successor: Graph, deadline_s: float) -> None:
     """Stop what the successor did not carry over: receivers, held data, exporters, extensions.
 
@@ -120,8 +134,7 @@ def retire(graph: Graph, successor: Graph, deadline_s: float) -> None:
     def is_retired(component: object) -> bool:
         return id(component) not in successor.made.carried
 
-    for receiver in filter(is_retired, graph.receivers.values()):
-        receiver.stop(max(0.0, until - time.monotonic()))
+    stop_receivers(filter(is_retired, graph.receivers.values()), deadline_s)
     graph.close_pipelines(is_retired)
     with graph.state.gate.lock:
         for pipeline_id in graph.pipelines.keys() & successor.pipelines.keys():
