@@ -26,6 +26,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 from grpc._cython import cygrpc  # type: ignore[attr-defined] # not in the stubs
@@ -195,8 +196,14 @@ class GrpcServer:
                 self._look(now_s)
             event = self._queue.poll(time.time() + self._look_s - now_s)
             if event.tag is not None:
-                event.tag(event)
+                self._handle(event)
             event = None  # it keeps its call alive
+
+    def _handle(self, event: Any) -> None:
+        try:
+            event.tag(event)
+        except Exception as bug:  # noqa: BLE001 - it costs one call, not the server
+            logs.failure("A gRPC event failed.", bug)
 
     def _end(self, event: Any) -> None:
         self._gone.set()
@@ -204,7 +211,8 @@ class GrpcServer:
     def _accept(self, event: Any) -> None:
         if not event.success:  # the server is shutting down
             return
-        self._server.request_call(self._queue, self._queue, self._accept)
+        with suppress(ValueError):  # it has just begun to: this call is served, but no other
+            self._server.request_call(self._queue, self._queue, self._accept)
         call = Call(self, event.call, event.call_details.method.decode("utf-8", "replace"))
         refused = self._service.refusal(call.method, self._open)
         self._open += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +20,7 @@ from collector.grpc_server import (
     GrpcServer,
     Refusal,
 )
+from tests.e2e.servers import listens, poll
 
 METHOD = "/a.Service/Method"
 
@@ -119,6 +121,12 @@ def test_what_is_read_at_the_same_time_is_bounded(bound: str, bytes_: int) -> No
             assert asked(service, 5 + 3)
 
 
+def test_slow_calls_have_places_too() -> None:
+    service = Echo()
+    with serving(service, slow_s=0.02) as channel, silent_calls(channel, PLACES + 2):
+        assert asked(service, (PLACES + 2) + PLACES)
+
+
 def test_slow_calls_do_not_keep_others_from_being_read() -> None:
     with serving(Echo(), slow_s=0.05) as channel, silent_calls(channel, PLACES - 1):
         assert channel.unary_unary(METHOD)(b"hello", timeout=10) == b"hello"
@@ -129,7 +137,36 @@ def test_nor_do_they_where_messages_are_large_for_a_cache() -> None:
         for size in (*[5] * PLACES, CACHE_BYTES // 2):
             channel.unary_unary(METHOD)(bytes(size), timeout=20)
         with silent_calls(channel, PLACES - 1):
-            assert channel.unary_unary(METHOD)(b"hello", timeout=10) == b"hello"
+            assert channel.unary_unary(METHOD)(b"hello", timeout=3) == b"hello"  # before a sweep
+
+
+def test_calls_that_come_as_the_server_stops_do_not_keep_it() -> None:
+    class Busy(Echo):
+        """Thinks about the second call until the test says so; meanwhile others come."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls, self.thinking, self.told = 0, threading.Event(), threading.Event()
+
+        def refusal(self, method: str, open_calls: int) -> Refusal | None:
+            self.calls += 1
+            if self.calls == 2:
+                self.thinking.set()
+                self.told.wait(20)
+            return super().refusal(method, open_calls)
+
+    service = Busy()
+    server = GrpcServer(service, ())
+    port = server.listen("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, ThreadPoolExecutor(1) as pool:
+        calls = [channel.unary_unary(METHOD).future(b"hello", timeout=30) for _ in range(8)]
+        assert service.thinking.wait(20)
+        stopped = pool.submit(server.stop, 30.0)
+        poll("the port to close", lambda: not listens(port))
+        service.told.set()
+        stopped.result(10)
+        assert {call.code() for call in calls} <= {grpc.StatusCode.OK, grpc.StatusCode.CANCELLED}
 
 
 def test_a_bug_of_the_service_costs_one_call() -> None:
@@ -146,3 +183,16 @@ def test_a_bug_of_the_service_costs_one_call() -> None:
                 export(b"break", timeout=20)
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert export(b"hello", timeout=20) == b"hello"
+
+
+def test_a_bug_of_a_refusal_costs_one_call() -> None:
+    class Broken(Echo):
+        def refusal(self, method: str, open_calls: int) -> Refusal | None:
+            if method != METHOD:
+                raise ZeroDivisionError
+            return super().refusal(method, open_calls)
+
+    with serving(Broken()) as channel:
+        with pytest.raises(grpc.RpcError):
+            channel.unary_unary("/another")(b"hello", timeout=1)
+        assert channel.unary_unary(METHOD)(b"hello", timeout=20) == b"hello"
