@@ -127,6 +127,11 @@ def test_slow_calls_have_places_too() -> None:
         assert asked(service, (PLACES + 2) + PLACES)
 
 
+def test_the_slowest_calls_give_way_where_all_places_are_taken() -> None:
+    with serving(Echo(), slow_s=0.02, pressed_s=0.1) as channel, silent_calls(channel, PLACES):
+        assert channel.unary_unary(METHOD)(b"hello", timeout=10) == b"hello"
+
+
 def test_slow_calls_do_not_keep_others_from_being_read() -> None:
     with serving(Echo(), slow_s=0.05) as channel, silent_calls(channel, PLACES - 1):
         assert channel.unary_unary(METHOD)(b"hello", timeout=10) == b"hello"
