@@ -257,11 +257,12 @@ class Decider:
 
     def _fit(self) -> int:
         """Do so at once where there is too much, and much of it slack: a decision alone need not make room. Little of
-        it goes by itself with the decisions that are next."""
+        it goes by itself with the decisions that are next. Where requests are refused there is never too much, but for
+        slack none is to be refused."""
         slabs = self._table.slabs
         if not slabs.sparse or slabs.slack * _SLACK <= self._config.max_bytes:
             return 0
-        return cost(0, slabs.copy_out()) if self._is_crowded() else 0
+        return cost(0, slabs.copy_out()) if self._config.refuse or self._is_crowded() else 0
 
     def _is_crowded(self) -> bool:
         """Say whether more waits than may."""

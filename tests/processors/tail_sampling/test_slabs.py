@@ -216,6 +216,16 @@ def test_where_traces_end_in_the_order_they_began_none_is_copied_to_make_room() 
     assert run.count(EARLY) > 150
 
 
+@pytest.mark.parametrize(("on_full", "slack"), [("refuse", 0), ("decide", 60_000)])
+def test_requests_are_not_refused_for_slack(on_full: str, slack: int) -> None:
+    run = Run(ERRORS, buffer={"max_bytes": 600_000, "on_full": on_full})
+    run.send(large("early"))
+    run.wait(5)
+    run.send(*[large("early", str(n)) for n in range(6)], large("t"))
+    run.wait(5)
+    assert run.sampler._table.slabs.slack == pytest.approx(slack, rel=0.02)
+
+
 def test_what_is_on_its_way_out_keeps_no_request() -> None:
     bound = 24 * MIB
     run = Run(ERRORS, buffer={"max_bytes": bound})
