@@ -121,6 +121,25 @@ def test_a_request_stays_in_memory_while_most_of_it_is_held_and_no_longer() -> N
     assert run.sampler._table.slabs.slack == 0
 
 
+def test_a_request_is_let_go_though_it_loses_more_spans_meanwhile() -> None:
+    run = Run(ALWAYS)
+    run.send(large("early"))
+    run.wait(0.5)
+    run.send(large("later"))
+    run.wait(4)
+    raw = request(
+        [*(large("early", str(n)) for n in range(5)), large("later"), large("t"), large("u")]
+    )
+    send(run, raw)
+    run.wait(5.5)
+    assert run.sampler._table.spans == 4
+    run.wait(0.5)
+    assert run.sampler._table.spans == 2
+    assert is_kept(raw)
+    run.wait(0.5)
+    assert not is_kept(raw)
+
+
 def test_late_spans_do_not_keep_their_request() -> None:
     run = Run(ERRORS)
     run.send(large("gone"))
@@ -224,6 +243,21 @@ def test_requests_are_not_refused_for_slack(on_full: str, slack: int) -> None:
     run.send(*[large("early", str(n)) for n in range(6)], large("t"))
     run.wait(5)
     assert run.sampler._table.slabs.slack == pytest.approx(slack, rel=0.02)
+
+
+def test_no_trace_is_decided_early_for_slack() -> None:
+    run = Run(ERRORS, buffer={"max_bytes": 600_000})
+    run.send(large("early"))
+    run.wait(5)
+    run.send(*[large("early", str(n)) for n in range(6)], large("t"))
+    run.wait(5)
+    table = run.sampler._table
+    assert table.slabs.slack > 60_000
+    before = table.size
+    run.send(*[large(f"u{n}", status="ok") for n in range((600_000 - before) // 11_400 + 2)])
+    assert before < table.size < 600_000
+    assert table.slabs.slack < 1_000
+    assert run.count(EARLY) == 0
 
 
 def test_what_is_on_its_way_out_keeps_no_request() -> None:
