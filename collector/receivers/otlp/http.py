@@ -81,7 +81,7 @@ class OtlpHttpServer:
                 write_timeout_s=config.write_timeout_s,
             ),
         )
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="otlp-http")
+        self._pool: ThreadPoolExecutor | None = None
         self._intake: Intake
 
     @property
@@ -90,14 +90,16 @@ class OtlpHttpServer:
         return self._server.port
 
     def start(self, intake: Intake) -> None:
-        """Listen. Raises: `StartError`."""
+        """Listen, perhaps again after a `stop`. Raises: `StartError`."""
         self._intake = intake
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="otlp-http")
         self._server.start()
 
     def stop(self, deadline_s: float) -> None:
         """Take no new requests, finish those in flight, cut off what is left after `deadline_s`."""
         self._server.stop(deadline_s)
-        self._pool.shutdown(wait=False)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find out what is asked for; the ASGI application."""
