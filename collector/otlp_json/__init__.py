@@ -15,10 +15,11 @@ Both directions read one table, made from the descriptors of `opentelemetry-prot
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
-from collector.errors import Rejected
+from collector.errors import Rejected, TooLarge
 from collector.otlp_json.messages import show_message, write_message
 from collector.otlp_json.scalars import Bad
 from processors.batch import Signal
@@ -29,6 +30,28 @@ REJECTED: Final[Mapping[Signal, str]] = {
     Signal.LOGS: "rejectedLogRecords",
 }
 """The field of a partial success that says how many items were not taken."""
+
+MOST_TOKENS: Final = 1_000_000
+"""Objects, lists and commas outside of texts: of some 7,000 spans with 30 attributes each."""
+_TOKEN_BYTES: Final = 100
+"""What one of them takes while a document is decoded; measured with `{},`, three bytes of text, and with attributes."""
+_TEXTS: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)
+
+
+def weight(body: bytes) -> int:
+    """Return how many bytes a document takes while it is decoded, about. Raises: `TooLarge`, before it takes them."""
+    tokens = _tokens(body)
+    if tokens > MOST_TOKENS:
+        tokens = _tokens(_TEXTS.sub(b"", body))
+    if tokens > MOST_TOKENS:
+        raise TooLarge(
+            f"OTLP/JSON: the document holds more than {MOST_TOKENS} objects, lists and commas."
+        )
+    return tokens * _TOKEN_BYTES
+
+
+def _tokens(body: bytes) -> int:
+    return body.count(b"{") + body.count(b"[") + body.count(b",")
 
 
 def decode(signal: Signal, body: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
-from collector.errors import Rejected
-from collector.otlp_json import decode, encode
+from collector.errors import Rejected, TooLarge
+from collector.otlp_json import MOST_TOKENS, decode, encode, weight
 from processors.batch import Signal
 from processors.wire import varint
 
@@ -271,3 +272,28 @@ def nested(tags: tuple[int, ...], body: bytes) -> bytes:
     for tag in reversed(tags):
         body = bytes((tag, len(body))) + body
     return body
+
+
+@pytest.mark.parametrize("token", ["{", "[", ",", "{},", '"",', '"\\"",[', '"\\\\",'])
+def test_a_document_of_too_many_tokens_is_refused_before_it_is_decoded(token: str) -> None:
+    with pytest.raises(TooLarge, match="more than 1000000 objects, lists and commas"):
+        weight(token.encode() * (MOST_TOKENS + 1))
+
+
+@pytest.mark.parametrize("end", ['"', "", "\\"])
+@pytest.mark.parametrize("text", ["{[,", '\\",', "\\\\{"])
+def test_what_is_in_texts_is_no_token(text: str, end: str) -> None:
+    """Whether they end or not, and however many of their quotes are escaped."""
+    assert weight(f'["{text * 2 * MOST_TOKENS}{end}'.encode()) < 1_000
+
+
+def test_a_document_weighs_what_it_takes() -> None:
+    attributes = b",".join([b'{"key":"a","value":{"intValue":"1"}}'] * (MOST_TOKENS // 5))
+    raw = b'{"resourceSpans":[{"resource":{"attributes":[%b]}}]}' % attributes
+    tracemalloc.start()
+    try:
+        decode(Signal.TRACES, raw)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert weight(raw) / 3 < peak < 1.5 * weight(raw)

@@ -19,7 +19,7 @@ from collector import logs
 from collector.component import Intake, Limits, Taken
 from collector.errors import Rejected, TooLarge, status_of
 from collector.http_server import Headers, HttpLimits, HttpServer, Receive, Scope, Send, respond
-from collector.otlp_json import REJECTED, decode
+from collector.otlp_json import REJECTED, decode, weight
 from collector.receivers.otlp.body import (
     ENCODINGS,
     SMALL_BODY,
@@ -174,6 +174,7 @@ class OtlpHttpServer:
         with self._counting(head):
             raw = decompress(body, head.encoding, self._config.max_request_body_size, claim.grow)
             if head.content_type == JSON:
+                claim.grow(max(0, weight(raw) - len(raw)))
                 raw = decode(head.signal, raw)
         return self._intake.consume(head.signal, raw, self._limits, self.transport)
 

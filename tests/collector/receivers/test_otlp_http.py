@@ -301,6 +301,20 @@ def test_a_gzip_bomb_is_413_and_costs_little(size: int) -> None:
     assert intake.most_in_flight < 12 * MEBI
 
 
+def test_json_that_would_take_too_much_decoded_is_413() -> None:
+    intake = Recorder()
+    body = b'{"resourceSpans":[' + b"{}," * 2_000_000 + b"{}]}"
+    assert post(intake, body, JSON).status_code == 413
+    assert not intake.taken
+
+
+def test_json_claims_what_it_takes_decoded() -> None:
+    intake = Recorder()
+    body = b'{"resourceSpans":[' + b"{}," * 100_000 + b"{}]}"
+    assert post(intake, body, JSON).status_code == 200
+    assert intake.most_in_flight > 20 * 10**6
+
+
 def test_what_is_too_large_unpacked_is_413() -> None:
     body = gzip.compress(b"".join(b"%d" % n for n in range(300_000)))
     answer = post(
