@@ -14,7 +14,6 @@ from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
 from collector import handover, logs
 from collector.clock import Clock
@@ -23,7 +22,7 @@ from collector.errors import CollectorError, ConfigError, StartError, starting
 from collector.graph import Graph
 from collector.http_server import HttpServer
 from collector.intake import Gate, InFlight
-from collector.pages import Answer, page
+from collector.pages import Answer, encoder, page
 from collector.self_metrics import SelfTelemetry, process_stats
 from collector.signals import Signals
 from collector.state import State
@@ -144,7 +143,7 @@ class App:
         registry.register(SelfTelemetry(METRICS, telemetry.resource, self.sources))
 
         def render(accept: str) -> Answer:
-            encode, content_type = choose_encoder(accept)
+            encode, content_type = encoder(accept)
             return Answer(200, encode(registry), content_type)
 
         return HttpServer(

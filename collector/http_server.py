@@ -215,7 +215,10 @@ class _Connection(HttpToolsProtocol):
         self.logger = _SILENT
         self._limits = limits
         self._head_bytes = 0
+        """Of a head; or of what is no body either, trailers and extensions of chunks, since the last piece of one."""
         self._head_open = True
+        self._heard = False
+        """Whether the parser made anything of the data that is being read."""
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
@@ -231,13 +234,17 @@ class _Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._heard = False
         super().data_received(data)
-        if self._head_open:  # a header that never ends is not reported by the parser
+        if (
+            self._head_open or not self._heard
+        ):  # a header that never ends is not reported by the parser
             self._head_bytes += len(data)
             if self._head_bytes > self._limits.head_bytes:
                 self.transport.abort()
 
     def on_message_begin(self) -> None:
+        self._heard = True
         self._head_bytes = 0
         self._head_open = True
         if self._timer is None:
@@ -259,7 +266,13 @@ class _Connection(HttpToolsProtocol):
         if not self._offered:
             super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._heard = True
+        self._head_bytes = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
+        self._heard = True
         if not self._offered:
             super().on_message_complete()
 

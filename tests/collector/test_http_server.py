@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import resource
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 import trustme
 
 from collector.http_server import App, HttpLimits, HttpServer, Receive, Scope, Send, respond
+from collector.pages import Answer, encoder, page
 from collector.tls import ServerTls
 from tests.e2e.servers import poll
 
@@ -34,6 +36,11 @@ def serving(
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
     await respond(send, 200, b"hello", "text/plain", [("X-Path", scope["path"])])
+
+
+def send_all(connection: socket.socket, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        connection.sendall(piece)
 
 
 async def broken(scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,6 +88,49 @@ def test_a_client_that_does_not_read_is_cut_off() -> None:
     ):
         plain.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         assert cut.wait(60)
+
+
+@pytest.mark.parametrize(
+    "beginning", [b"0\r\n", b"0\r\nX: ", b"1;x="], ids=["name", "value", "extension"]
+)
+def test_what_follows_a_head_and_is_no_body_is_limited_too(beginning: bytes) -> None:
+    """The trailer or chunk extension never ends; nobody is told of it before it does."""
+    with (
+        serving(hello, HttpLimits(head_bytes=10_000)) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+    ):
+        plain.sendall(b"GET / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        endless = itertools.chain([beginning], itertools.repeat(b"x" * 10_000, 1_000))
+        with pytest.raises(ConnectionError):
+            send_all(plain, endless)
+
+
+def test_who_sends_a_body_to_a_page_gets_one_answer() -> None:
+    with (
+        serving(page("/", lambda accept: Answer(200, b"shown", "text/plain"))) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+    ):
+        plain.sendall(b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nx")
+        with plain.makefile("rb") as answer:
+            assert answer.read().endswith(b"shown")
+
+
+@pytest.mark.parametrize("version", ["\xff", "1.x", "", "1.0.0"])
+def test_an_exposition_has_a_format_whatever_is_accepted(version: str) -> None:
+    _, content_type = encoder(f"application/openmetrics-text;version={version}")
+    assert content_type.startswith(("text/plain", "application/openmetrics-text"))
+
+
+def test_chunks_and_requests_in_one_piece_are_no_head() -> None:
+    chunked = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    many = (chunked + b"1\r\nx\r\n" * 200 + b"0\r\nX: y\r\n\r\n") * 50
+    with (
+        serving(hello, HttpLimits(head_bytes=1_000)) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+    ):
+        plain.sendall(many + b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        with plain.makefile("rb") as answers:
+            assert answers.read().count(b" 200 OK") == 51
 
 
 def test_the_loop_ends_with_the_last_server() -> None:

@@ -10,12 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from prometheus_client.exposition import choose_encoder
-
 from collector.addresses import address_findings
 from collector.exporters.prometheus.exposition import Exposition
 from collector.exporters.prometheus.table import Shape, Table
 from collector.http_server import HttpServer, Receive, Scope, Send, respond
+from collector.pages import encoder
 from collector.tls import ServerTls
 from processors.batch import Batch, Signal
 from processors.errors import Finding, Overloaded
@@ -100,7 +99,7 @@ class PrometheusExporter:
 
     def scrape(self, accept: str) -> tuple[bytes, str]:
         """Return the exposition in the format a scraper accepts, and its content type."""
-        chosen = choose_encoder(accept)[1]
+        chosen = encoder(accept)[1]
         exposition = Exposition(
             open_metrics=self._config.open_metrics and chosen.startswith(_OPEN_METRICS),
             timestamps=self._config.timestamps,
