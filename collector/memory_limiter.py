@@ -1,8 +1,9 @@
 """`memory_limiter`: refuses data while memory is short, before a request's body is read.
 
 Configured as a processor, first in a pipeline, with the Collector's keys; lives in the shell because it reads the
-process's memory. Soft limit = limit - spike: above it everything is refused with a retryable status; above the limit
-the garbage collector is called too. Without a limit in the settings it stands at 80 % and 90 % of the cgroup's.
+process's memory. Soft limit = limit - spike: above it everything is refused with a retryable status, but first freed
+memory that the allocator kept is given back: what is refused frees none. Above the limit the garbage collector is
+called too. Without a limit in the settings it stands at 80 % and 90 % of the cgroup's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from collector.self_metrics import rss_bytes
+from collector.tuning import give_back_freed_memory
 from processors.base import Stateless
 from processors.batch import Batch
 from processors.errors import Finding, Overloaded
@@ -53,6 +55,7 @@ class MemoryLimiter(Stateless):
         total: int,
         rss: Callable[[], int] = rss_bytes,
         clock: Callable[[], int] = time.monotonic_ns,
+        give_back: Callable[[], None] = give_back_freed_memory,
     ) -> None:
         """`total`: bytes that percentages are of."""
         super().__init__()
@@ -66,6 +69,7 @@ class MemoryLimiter(Stateless):
         self._interval = config.check_interval
         self._gc_interval = config.max_gc_interval_when_hard_limited
         self._rss = rss
+        self._give_back = give_back
         self._clock = clock
         self._next_check = 0
         self._next_gc = 0
@@ -90,6 +94,8 @@ class MemoryLimiter(Stateless):
         if size > self.hard and now >= self._next_gc:
             self._next_gc = now + self._gc_interval
             gc.collect()
+        if size > self.soft:
+            self._give_back()
             size = self._rss()
         self._limited = size > self.soft
 

@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Final
 
@@ -32,6 +33,12 @@ def keep_freed_memory() -> None:
     for variable, (parameter, value) in _ALLOCATOR.items():
         if variable not in os.environ:
             mallopt(parameter, value)
+
+
+def give_back_freed_memory() -> None:
+    """Let the allocator return what it keeps to the system; does nothing where it is not glibc."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def put_off_garbage_collection() -> None:

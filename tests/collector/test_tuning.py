@@ -8,7 +8,8 @@ import sys
 import pytest
 
 RESIDENT = """
-from collector.tuning import keep_freed_memory
+import sys
+from collector.tuning import give_back_freed_memory, keep_freed_memory
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096
@@ -17,15 +18,17 @@ before = resident()
 block = bytes(range(256)) * (8 << 12)
 held = [bytes(bytearray(3 << 20)) for _ in range(4)]
 del held, block
+if "back" in sys.argv:
+    give_back_freed_memory()
 print(resident() - before)
 """
-"""Allocates 12 MiB in blocks of 3 MiB and frees them."""
+"""Allocates 12 MiB in blocks of 3 MiB and frees them; with the word `back` it gives them back."""
 
 
-def kept(**environment: str) -> int:
+def kept(*words: str, **environment: str) -> int:
     """Return how many bytes a process still has after it freed its large blocks."""
     done = subprocess.run(
-        [sys.executable, "-c", RESIDENT],
+        [sys.executable, "-c", RESIDENT, *words],
         capture_output=True,
         text=True,
         check=True,
@@ -36,6 +39,10 @@ def kept(**environment: str) -> int:
 
 def test_freed_memory_stays_for_the_next_request() -> None:
     assert kept() > 6 << 20
+
+
+def test_freed_memory_is_given_back_when_asked_for() -> None:
+    assert kept("back") < 6 << 20
 
 
 def test_who_sets_the_environment_decides() -> None:
