@@ -155,12 +155,16 @@ class App:
         return [("", self._own), ("", self._process), *self.graph.sources()]
 
 
-def run(loaded: Loaded, load_again: Callable[[], Loaded], secret: bytes | None = None) -> int:
+def run(
+    loaded: Loaded,
+    load_again: Callable[[], Loaded],
+    signals: Signals,
+    secret: bytes | None = None,
+) -> int:
     """Run until SIGTERM or SIGINT; SIGHUP and changed files reload. Returns the exit code."""
     keep_freed_memory()
     telemetry = loaded.config.telemetry
     logs.set_up(telemetry.log_level, telemetry.log_encoding)
-    signals = Signals(SIGTERM, SIGINT, SIGHUP)
     try:
         app = App(loaded.config, secret)
         app.start()

@@ -11,6 +11,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from signal import SIGHUP, SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
@@ -93,8 +94,11 @@ def cli(ctx: click.Context, configs: _Words, sets: _Words, gates: _Words) -> Non
 
 
 def _run(configs: _Words, sets: _Words, gates: _Words) -> int:
+    from collector.signals import Signals
     from collector.tuning import poll_where_calls_are_served, put_off_garbage_collection
 
+    # First of all: until then SIGHUP ends the process, and as process 1 of a container it never hears SIGTERM.
+    signals = Signals(SIGTERM, SIGINT, SIGHUP)
     put_off_garbage_collection()
     poll_where_calls_are_served()  # before the imports below: grpc looks once
     from collector import app, logs
@@ -109,7 +113,7 @@ def _run(configs: _Words, sets: _Words, gates: _Words) -> int:
     for warning in loaded.warnings:
         logs.warn(warning.text, path=warning.path, place=warning.place)
     try:
-        return app.run(loaded, again, secret)
+        return app.run(loaded, again, signals, secret)
     except InvalidConfig as error:
         raise ConfigError([loaded.problem(error)]) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -169,6 +170,19 @@ def test_without_a_command_it_runs_until_it_is_told_to_stop(
         process.send_signal(number)
         assert process.wait(timeout=20) == 0
     assert any("this is defined but not used" in line for line in lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_when_it_is_told_to_while_it_starts(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    config = tmp_path / "config.yaml"
+    os.mkfifo(config)
+    with started("--config", str(config)) as process:
+        with config.open("w") as asked:  # is open when the process asks for it
+            process.send_signal(number)
+            asked.write(VALID)
+        assert process.wait(timeout=20) == 0
 
 
 @pytest.mark.parametrize(
