@@ -21,7 +21,7 @@ from collector.component import Exporter, Extension
 from collector.config.model import GraphConfig
 from collector.errors import StartError, starting
 from collector.intake import GraphIntake
-from collector.junction import branch, through
+from collector.junction import branch, release, through
 from collector.made import Made
 from collector.outlet import Outlet
 from collector.pipeline import Pipeline, Stage
@@ -170,8 +170,7 @@ class Graph:
     def _pump(self, name: str, batches: Iterable[Batch]) -> None:
         """Hand what a connector releases to the pipelines it feeds."""
         for batch in batches:
-            for pipeline in self.routes.fed_by(name, batch.signal):
-                pipeline.take(batch)
+            release(batch, list(self.routes.fed_by(name, batch.signal)))
 
     def close_pipelines(self, only: Callable[[Any], bool] = lambda component: True) -> None:
         """Empty the stages and connectors that `only` selects into what stands behind them, first to last."""

@@ -51,6 +51,14 @@ def through(stage: Stage, targets: _Targets, batch: Batch) -> None:
         batch.receipt, batch.source = receipt, source
 
 
+def release(batch: Batch, behind: Sequence[Pipeline]) -> None:
+    """Let pipelines take a batch that a connector releases; each has one of its own, to edit and to keep."""
+    for pipeline in behind[:-1]:
+        pipeline.take(kept(batch))
+    for pipeline in behind[-1:]:
+        pipeline.take(batch)
+
+
 def _offer(behind: Sequence[Pipeline], out: Batch) -> list[_Left]:
     """Offer a batch to every pipeline. Where some of it is left, the batch itself is as it was."""
     left: list[_Left] = []

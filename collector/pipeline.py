@@ -291,8 +291,6 @@ class Pipeline:
                 mine.source, mine.follows = batch.source, batch.follows
             try:
                 ticket = outlet.sink(mine)
-                if mine is not batch:
-                    mine.release()
             except Partly as some:
                 left.append(Outlet(some.rest, False, outlet.name, left=some.left))
                 why = some
@@ -302,6 +300,9 @@ class Pipeline:
             else:
                 if ticket is not None:
                     self._tickets.append(ticket)
+            finally:
+                if mine is not batch:
+                    mine.release()
         if why is None:
             self._hand_over(batch, began, tickets)
             return None

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 
+from collector.junction import release
 from collector.outlet import Outlet
 from processors.base import OnError, Stateless
 from processors.batch import Batch
@@ -168,3 +169,16 @@ def test_what_waited_for_room_is_released_when_it_is_gone() -> None:
         sink.room = 1
         line.tick(0)
     assert sink.seen() == ["a"]
+
+
+def test_what_a_connector_releases_is_each_pipelines_own() -> None:
+    """One edits it and waits for room, with what it wrote, while another one has handed it on."""
+    full, free = Sink(room=0), Sink()
+    waiting = pipeline(Namer("a"), outlets=[Outlet(full, False)])
+    behind = [waiting, pipeline(Namer("b"), outlets=[Outlet(free, False)])]
+    for lines in (behind, behind[::-1]):
+        release(batch(span()), lines)
+    full.room = 2
+    assert waiting.hand_on_oldest()
+    assert waiting.hand_on_oldest()
+    assert (full.seen(), free.seen()) == (["a", "a"], ["b", "b"])
