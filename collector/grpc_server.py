@@ -15,7 +15,7 @@ Invariants
 - A call keeps its place until it is answered. There are `PLACES`, and fewer while messages are large: what a message
   will weigh nobody can know before it is read, so the number starts small, grows with each small message and shrinks
   with each large one. A call that is not read within `slow_s` is slow rather than large and lets another one in;
-  where slow ones have all places and others wait, those that take longer than `pressed_s` are cancelled.
+  where slow ones have all places and others wait, the slowest is cancelled once it took longer than `pressed_s`.
 - Of large messages few are read at the same time, so that the first bytes of one are still in the processor's cache
   when its last ones come; those who take long for it do not hold up the others.
 - A call is answered once, by whatever thread; everything else belongs to the server's thread.
@@ -39,7 +39,7 @@ PLACES: Final = 8
 READ_S: Final = 30.0
 """How long a message may take to arrive: who sends the head of a call and no body would hold a place for ever."""
 PRESSED_S: Final = 5.0
-"""The same while all places are taken and others wait."""
+"""The same, for the call that is being read for longest, while all places are taken and others wait."""
 SLOW_S: Final = 1.0
 MEMORY_BYTES: Final = 128 << 20
 """What messages that are read or taken may weigh together, as far as that can be known."""
@@ -274,10 +274,9 @@ class GrpcServer:
 
     def _look(self, now_s: float) -> None:
         """Cancel what takes too long to read, and let others in."""
-        pressed = self._waiting and self._taken >= PLACES
-        latest_s = now_s - (self._pressed_s if pressed else self._patience_s)
-        for call, began_s in self._reading.items():
-            if began_s <= latest_s:
+        for place, (call, began_s) in enumerate(self._reading.items()):
+            first_of_many = place == 0 and self._waiting and self._taken >= PLACES
+            if began_s <= now_s - (self._pressed_s if first_of_many else self._patience_s):
                 call.cancel()
         self._read_next()
         pause_s = self._brisk_s if self._waiting else min(self._patience_s / 4, _SWEEP_S)

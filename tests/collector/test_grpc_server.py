@@ -54,7 +54,7 @@ def serving(service: Any, **settings: Any) -> Iterator[grpc.Channel]:
 
 
 @contextmanager
-def silent_calls(channel: grpc.Channel, number: int) -> Iterator[None]:
+def silent_calls(channel: grpc.Channel, number: int) -> Iterator[list[grpc.Future]]:
     """Open calls that send no message for now."""
 
     def nothing() -> Iterator[bytes]:
@@ -64,7 +64,7 @@ def silent_calls(channel: grpc.Channel, number: int) -> Iterator[None]:
     done = threading.Event()
     calls = [channel.stream_unary(METHOD).future(nothing()) for _ in range(number)]
     try:
-        yield
+        yield calls
     finally:
         done.set()
         for call in calls:
@@ -127,9 +127,13 @@ def test_slow_calls_have_places_too() -> None:
         assert asked(service, (PLACES + 2) + PLACES)
 
 
-def test_the_slowest_calls_give_way_where_all_places_are_taken() -> None:
-    with serving(Echo(), slow_s=0.02, pressed_s=0.1) as channel, silent_calls(channel, PLACES):
+def test_the_slowest_call_gives_way_where_all_places_are_taken() -> None:
+    with (
+        serving(Echo(), slow_s=0.02, pressed_s=0.1) as channel,
+        silent_calls(channel, PLACES) as calls,
+    ):
         assert channel.unary_unary(METHOD)(b"hello", timeout=10) == b"hello"
+        assert 0 < sum(call.done() for call in calls) < PLACES
 
 
 def test_slow_calls_do_not_keep_others_from_being_read() -> None:
