@@ -36,22 +36,49 @@ MOST_TOKENS: Final = 1_000_000
 _TOKEN_BYTES: Final = 100
 """What one of them takes while a document is decoded; measured with `{},`, three bytes of text, and with attributes."""
 _TEXTS: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)
+_WIDE: Final = re.compile(rb"[\xf0-\xff]")
+"""Begins a character beyond U+FFFF in UTF-8."""
 
 
 def weight(body: bytes) -> int:
     """Return how many bytes a document takes while it is decoded, about. Raises: `TooLarge`, before it takes them."""
-    tokens = _tokens(body)
+    tokens = _tokens(body, 0, len(body))
     if tokens > MOST_TOKENS:
-        tokens = _tokens(_TEXTS.sub(b"", body))
+        tokens = _tokens_outside_texts(body)
+    return min(tokens * _TOKEN_BYTES + _width(body) * len(body), MOST_TOKENS * _TOKEN_BYTES)
+
+
+def _width(body: bytes) -> int:
+    """Return what a character takes, in the document and in a text of it, beyond a byte: one wide one makes all of
+    them wide (PEP 393)."""
+    if body.isascii():
+        return 0
+    return 8 if _WIDE.search(body) else 4
+
+
+def _tokens(body: bytes, begin: int, end: int) -> int:
+    return (
+        body.count(b"{", begin, end) + body.count(b"[", begin, end) + body.count(b",", begin, end)
+    )
+
+
+def _tokens_outside_texts(body: bytes) -> int:
+    """Raises: `TooLarge` as soon as there are too many, or more texts than JSON has between so many."""
+    tokens = end = 0
+    for texts, text in enumerate(_TEXTS.finditer(body)):
+        tokens += _tokens(body, end, text.start())
+        end = text.end()
+        _limit(max(tokens, texts // 2))
+    tokens += _tokens(body, end, len(body))
+    _limit(tokens)
+    return tokens
+
+
+def _limit(tokens: int) -> None:
     if tokens > MOST_TOKENS:
         raise TooLarge(
-            f"OTLP/JSON: the document holds more than {MOST_TOKENS} objects, lists and commas."
+            f"OTLP/JSON: the document holds more than {MOST_TOKENS:,} objects, lists and commas."
         )
-    return tokens * _TOKEN_BYTES
-
-
-def _tokens(body: bytes) -> int:
-    return body.count(b"{") + body.count(b"[") + body.count(b",")
 
 
 def decode(signal: Signal, body: bytes) -> bytes:

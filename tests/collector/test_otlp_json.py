@@ -3,6 +3,7 @@
 import contextlib
 import json
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +277,7 @@ def nested(tags: tuple[int, ...], body: bytes) -> bytes:
 
 @pytest.mark.parametrize("token", ["{", "[", ",", "{},", '"",', '"\\"",[', '"\\\\",'])
 def test_a_document_of_too_many_tokens_is_refused_before_it_is_decoded(token: str) -> None:
-    with pytest.raises(TooLarge, match="more than 1000000 objects, lists and commas"):
+    with pytest.raises(TooLarge, match="more than 1,000,000 objects, lists and commas"):
         weight(token.encode() * (MOST_TOKENS + 1))
 
 
@@ -290,10 +291,30 @@ def test_what_is_in_texts_is_no_token(text: str, end: str) -> None:
 def test_a_document_weighs_what_it_takes() -> None:
     attributes = b",".join([b'{"key":"a","value":{"intValue":"1"}}'] * (MOST_TOKENS // 5))
     raw = b'{"resourceSpans":[{"resource":{"attributes":[%b]}}]}' % attributes
+    assert weight(raw) / 3 < peak_of(lambda: decode(Signal.TRACES, raw)) < 1.5 * weight(raw)
+
+
+@pytest.mark.parametrize("text", ["a", "\xe4", "\N{PILE OF POO}"])
+def test_a_document_weighs_what_its_texts_take(text: str) -> None:
+    raw = f'{{"resourceSpans":[],"x":"{text}{"x" * 10_000_000}"}}'.encode()
+    assert peak_of(lambda: decode(Signal.TRACES, raw)) < 2.1 * len(raw) + 1.1 * weight(raw)
+
+
+def test_to_weigh_a_document_takes_no_memory() -> None:
+    raw = b'"ab":1,' * (MOST_TOKENS + 1)
+
+    def refused() -> None:
+        with pytest.raises(TooLarge):
+            weight(raw)
+
+    assert peak_of(refused) < 1_000_000
+
+
+def peak_of(act: Callable[[], object]) -> int:
+    """Return the most bytes that were allocated while something was done."""
     tracemalloc.start()
     try:
-        decode(Signal.TRACES, raw)
-        _, peak = tracemalloc.get_traced_memory()
+        act()
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert weight(raw) / 3 < peak < 1.5 * weight(raw)

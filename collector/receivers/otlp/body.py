@@ -7,6 +7,7 @@ hold a thousand connections for ever. Decompression is bounded in what comes out
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -46,23 +47,31 @@ class BodyTooSlow(Overloaded):
 
 
 class Claim:
-    """Bytes in flight that one request holds; given back when it ends, however it ends."""
+    """Bytes in flight that one request holds; given back when it ends, however it ends: also while a thread is still at
+    work on it, which gets no more then."""
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
+        self._lock = threading.Lock()
+        self._ended = False
         self._size = 0
 
     def grow(self, size: int) -> None:
         """Claim more. Raises: `Overloaded`."""
-        self._intake.reserve(size)
-        self._size += size
+        with self._lock:
+            if self._ended:
+                raise Overloaded("the request has ended")
+            self._intake.reserve(size)
+            self._size += size
 
     def __enter__(self) -> Claim:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        if self._size:
-            self._intake.release(self._size)
+        with self._lock:
+            self._ended = True
+            if self._size:
+                self._intake.release(self._size)
 
 
 class Body:

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from collector.errors import StartError, Unauthenticated
+from collector.receivers.otlp.body import Claim
 from processors.batch import Signal
 from processors.errors import Overloaded
 from tests.collector.receivers.recorder import Recorder, listening, receiver
@@ -591,3 +592,13 @@ def test_a_unix_socket_does_as_well(tmp_path: Path) -> None:
 def test_all_interfaces_are_meant_by_an_endpoint_without_a_host() -> None:
     with listening("http", endpoint=":0") as (_, address), client(address) as http:
         assert http.post("/v1/traces", content=RAW, headers=PROTOBUF).status_code == 200
+
+
+def test_a_request_that_has_ended_claims_no_more() -> None:
+    """A thread may still be at work on it, after its connection is gone; nobody would give back what it claims."""
+    intake = Recorder()
+    with Claim(intake) as claim:
+        claim.grow(10)
+    with pytest.raises(Overloaded):
+        claim.grow(10)
+    assert intake.in_flight == 0
